@@ -1,0 +1,48 @@
+"""What a running chat completion tells: a stream of events, and its usage at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edge_llama.engine.messages import FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first token of a choice is there. Sent once per choice, lower indices first."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of a choice; never empty, never half a character, never part of a stop string."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A choice ended. `stop` is the stop string that matched, if one did."""
+
+    index: int
+    reason: FinishReason
+    stop: str | None = None
+
+
+ChatEvent: TypeAlias = Started | TextDelta | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts: the prompt once, the outputs of all choices added up."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens

@@ -1,0 +1,63 @@
+"""A conversation, free of HTTP: messages, tools and the request built of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from edge_llama.engine.sampling import SamplingParams
+
+
+class Role(str, Enum):
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model made. `arguments` is JSON text, as OpenAI's API has it."""
+
+    name: str
+    arguments: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. `tool_calls` only on assistant turns, `tool_call_id` only on tool turns."""
+
+    role: Role
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call: OpenAI's tool object, key order as the client sent it."""
+
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One chat completion.
+
+    Attributes:
+        messages: at least one.
+        tools: functions declared to the model.
+        sampling: how tokens are chosen.
+        max_tokens: most tokens of each choice; None is what is left of the context.
+        n: how many choices.
+        stop: strings that end a choice; they are not part of its text.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    sampling: SamplingParams = SamplingParams()
+    max_tokens: int | None = None
+    n: int = 1
+    stop: tuple[str, ...] = ()

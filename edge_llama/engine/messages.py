@@ -1,0 +1,165 @@
+"""What the API process and the engine process say to each other.
+
+A frame on a pipe is a 4-byte little-endian length and that many bytes of MessagePack. The first
+frame to the engine is `Load`; everything after it is a `Command`. The engine answers `Ready` or
+`LoadFailed`, then sends `Event`s.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+import msgspec
+
+from edge_llama.config import EngineSettings
+from edge_llama.engine.prompt import Prompt
+from edge_llama.engine.sampling import SamplingParams
+
+
+class FinishReason(str, enum.Enum):
+    """Why a sequence ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    ABORT = "abort"
+
+
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One prompt and how to continue it.
+
+    Attributes:
+        prompt: segments; tokenized by the engine.
+        sampling: how tokens are chosen.
+        max_tokens: most tokens of output; None is what is left of the context.
+        n: how many continuations; they share the prompt's prefill.
+    """
+
+    prompt: Prompt
+    sampling: SamplingParams = SamplingParams()
+    max_tokens: int | None = None
+    n: int = 1
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows of the loaded model.
+
+    Attributes:
+        name: the GGUF's `general.name`, or the file's stem.
+        architecture: the GGUF's `general.architecture`, e.g. `llama`.
+        description: llama.cpp's own, e.g. `llama 8B Q4_K - Medium`.
+        quantization: e.g. `Q4_K_M`.
+        n_params: parameters.
+        size_bytes: bytes of all tensors.
+        n_ctx: tokens of context the engine was started with.
+        n_ctx_train: tokens of context the model was trained for.
+        n_vocab: entries of the vocabulary.
+        bos_token: spelling of the begin-of-sequence token, empty if there is none.
+        eos_token: spelling of the end-of-sequence token, empty if there is none.
+        control_tokens: ids by spelling.
+        chat_template: the GGUF's Jinja template, empty if it has none.
+    """
+
+    name: str
+    architecture: str
+    description: str
+    quantization: str
+    n_params: int
+    size_bytes: int
+    n_ctx: int
+    n_ctx_train: int
+    n_vocab: int
+    bos_token: str
+    eos_token: str
+    control_tokens: dict[str, int]
+    chat_template: str
+
+
+class Timings(msgspec.Struct, frozen=True, array_like=True):
+    """Where a sequence's time went, in milliseconds.
+
+    Attributes:
+        queue_ms: from arrival to admission.
+        prompt_ms: from admission to the first token.
+        predicted_ms: from the first token to the last.
+    """
+
+    queue_ms: float
+    prompt_ms: float
+    predicted_ms: float
+
+
+class Load(msgspec.Struct, frozen=True):
+    """The first frame to the engine."""
+
+    settings: EngineSettings
+
+
+class Submit(msgspec.Struct, frozen=True, tag="submit"):
+    id: int
+    request: GenerationRequest
+
+
+class Abort(msgspec.Struct, frozen=True, tag="abort", array_like=True):
+    """Stop one choice, or with `index` None all choices, of a request."""
+
+    id: int
+    index: int | None = None
+
+
+Command: TypeAlias = Submit | Abort
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    info: ModelInfo
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
+    message: str
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted", array_like=True):
+    id: int
+    prompt_tokens: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The request was refused before any work; carries what `RequestError` needs."""
+
+    id: int
+    code: str
+    message: str
+    param: str | None = None
+    n_ctx: int = 0
+    prompt_tokens: int = 0
+
+
+class Output(msgspec.Struct, frozen=True, array_like=True):
+    """What one step gave one sequence.
+
+    Attributes:
+        id: the request.
+        index: the choice.
+        tokens: new token ids, an end-of-generation token included.
+        pieces: their bytes; empty for control tokens.
+        cached_tokens: prompt tokens that were taken from the KV cache.
+        finish: set in the last output of a sequence.
+        timings: set with `finish`.
+    """
+
+    id: int
+    index: int
+    tokens: tuple[int, ...]
+    pieces: tuple[bytes, ...]
+    cached_tokens: int = 0
+    finish: FinishReason | None = None
+    timings: Timings | None = None
+
+
+class Step(msgspec.Struct, frozen=True, tag="step", array_like=True):
+    """All outputs of one step, in one message."""
+
+    outputs: tuple[Output, ...]
+
+
+Event: TypeAlias = Ready | LoadFailed | Accepted | Refused | Step

@@ -1,0 +1,116 @@
+"""Every exception that edge_llama raises on purpose.
+
+```
+EdgeLlamaError
+├── ModelFileError            a GGUF is missing, unreadable or not a Llama model
+├── SettingsError             a setting is out of range
+├── RequestError              a request was refused before any work (param, code)
+│   ├── InvalidValue          a field has a value that cannot be used
+│   ├── UnsupportedParameter  a field would change the output and is not implemented
+│   ├── ContextLengthExceeded the prompt does not fit (n_ctx, prompt_tokens)
+│   └── ModelNotFound         no model of that name is served
+├── TemplateError             a GGUF's chat template failed or hit a limit
+└── EngineError               the engine process
+    ├── EngineStartError      it could not load the model
+    ├── EngineUnavailable     it is not ready (retry_after, seconds)
+    └── EngineDied            it ended while the request was running
+```
+"""
+
+from __future__ import annotations
+
+
+class EdgeLlamaError(Exception):
+    """The base of all errors of this package. Its text is fit to be shown to a user."""
+
+
+class ModelFileError(EdgeLlamaError):
+    """A model file is missing, unreadable or not a model that can be run."""
+
+
+class SettingsError(EdgeLlamaError):
+    """A setting is out of range; the text names it and the remedy."""
+
+
+class RequestError(EdgeLlamaError):
+    """A request was refused before any work was done.
+
+    Args:
+        message: what is wrong and what to do about it.
+        param: the request field at fault, e.g. `messages[0].content`.
+        code: OpenAI's error code.
+    """
+
+    default_code: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code or self.default_code
+
+
+class InvalidValue(RequestError):
+    """A field has a value that cannot be used."""
+
+    default_code = "invalid_value"
+
+
+class UnsupportedParameter(RequestError):
+    """A field would change the output and is not implemented."""
+
+    default_code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(RequestError):
+    """The prompt leaves no room for a single token of output.
+
+    Args:
+        n_ctx: tokens that fit into the context.
+        prompt_tokens: tokens of the prompt.
+    """
+
+    default_code = "context_length_exceeded"
+
+    def __init__(self, n_ctx: int, prompt_tokens: int, *, param: str = "messages") -> None:
+        super().__init__(
+            f"This model's maximum context length is {n_ctx} tokens. However, your prompt has "
+            f"{prompt_tokens} tokens. Shorten it, or serve the model with a larger --ctx-size.",
+            param=param,
+        )
+        self.n_ctx = n_ctx
+        self.prompt_tokens = prompt_tokens
+
+
+class ModelNotFound(RequestError):
+    """No model of that name is served."""
+
+    default_code = "model_not_found"
+
+
+class TemplateError(EdgeLlamaError):
+    """A GGUF's own chat template failed, or ran into its time or output limit."""
+
+
+class EngineError(EdgeLlamaError):
+    """The engine process failed."""
+
+
+class EngineStartError(EngineError):
+    """The engine process could not load the model."""
+
+
+class EngineUnavailable(EngineError):
+    """The engine process is not ready.
+
+    Args:
+        retry_after: seconds after which a retry makes sense.
+    """
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EngineDied(EngineError):
+    """The engine process ended while the request was running."""
