@@ -23,7 +23,7 @@ class EngineSettings:
         threads: threads of a decode step; None takes the CPUs this process may use.
         threads_batch: threads of a prefill step; None takes `threads`.
         batch_size: most tokens in one step.
-        busy_batch_size: most tokens in one step while a request is decoding, so that a long
+        busy_prefill: most prompt tokens in one step while a request is decoding, so that a long
             prompt does not stop running streams.
         flash_attention: None chooses: off on a CPU, where llama.cpp's is slow to decode.
         repack: let llama.cpp rearrange weights at load for this CPU (faster decode, slower
@@ -40,7 +40,7 @@ class EngineSettings:
     threads: int | None = None
     threads_batch: int | None = None
     batch_size: int = 512
-    busy_batch_size: int = 64
+    busy_prefill: int = 64
     flash_attention: bool | None = None
     repack: bool = False
     gpu_layers: int = -1
@@ -53,8 +53,8 @@ class EngineSettings:
             _in_range("--threads", self.threads, 1, 512)
         if self.threads_batch is not None:
             _in_range("--threads-batch", self.threads_batch, 1, 512)
-        _in_range("--batch-size", self.batch_size, self.parallel, 8192)
-        _in_range("busy_batch_size", self.busy_batch_size, 1, 8192)
+        _in_range("--batch-size", self.batch_size, self.parallel + 1, 8192)
+        _in_range("busy_prefill", self.busy_prefill, 1, 8192)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ import msgspec
 from edge_llama.config import EngineSettings
 from edge_llama.engine.prompt import Prompt
 from edge_llama.engine.sampling import SamplingParams
+from edge_llama.errors import ContextLengthExceeded, InvalidValue
 
 
 class FinishReason(str, enum.Enum):
@@ -95,7 +96,7 @@ class Load(msgspec.Struct, frozen=True):
     settings: EngineSettings
 
 
-class Submit(msgspec.Struct, frozen=True, tag="submit"):
+class Submit(msgspec.Struct, frozen=True, tag="submit", array_like=True):
     id: int
     request: GenerationRequest
 
@@ -110,11 +111,11 @@ class Abort(msgspec.Struct, frozen=True, tag="abort", array_like=True):
 Command: TypeAlias = Submit | Abort
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
+class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):
     info: ModelInfo
 
 
-class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
+class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed", array_like=True):
     message: str
 
 
@@ -123,15 +124,25 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted", array_like=True):
     prompt_tokens: int
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """The request was refused before any work; carries what `RequestError` needs."""
+class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
+    """The request was refused before any work; carries the error across the pipe."""
 
     id: int
-    code: str
     message: str
     param: str | None = None
     n_ctx: int = 0
     prompt_tokens: int = 0
+
+    @classmethod
+    def of(cls, id: int, error: InvalidValue | ContextLengthExceeded) -> Refused:
+        if isinstance(error, ContextLengthExceeded):
+            return cls(id, error.message, error.param, error.n_ctx, error.prompt_tokens)
+        return cls(id, error.message, error.param)
+
+    def error(self) -> InvalidValue | ContextLengthExceeded:
+        if self.n_ctx:
+            return ContextLengthExceeded(self.n_ctx, self.prompt_tokens)
+        return InvalidValue(self.message, param=self.param)
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True):

@@ -1,0 +1,245 @@
+"""Models of real shapes with random weights: they cost the same as the real ones, and know nothing.
+
+So the speed of a model on this machine is known before its gigabytes are downloaded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from edge_llama.bench.blocks import Floats, RandomWeights, TensorType
+from edge_llama.bench.gguf_writer import MetadataValue, Tensor, write_gguf
+from edge_llama.bench.vocabulary import Vocabulary, synthetic_vocabulary
+from edge_llama.errors import SettingsError
+
+FORMAT_VERSION = 1
+"""Part of the cached files' names: raised when what is written changes."""
+
+SEED = 20240723
+ROPE_ORIGINAL_CONTEXT = 8192
+ROPE_LOW_FREQ_FACTOR = 1.0
+ROPE_HIGH_FREQ_FACTOR = 4.0
+FILE_TYPES = {TensorType.F32: 0, TensorType.F16: 1, TensorType.Q8_0: 7, None: 15}
+"""llama.cpp's `general.file_type`; 15 is Q4_K_M."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The dimensions of a Llama.
+
+    Attributes:
+        n_layer: transformer blocks.
+        n_embd: width of the residual stream.
+        n_ff: width of the feed-forward layers.
+        n_head: attention heads.
+        n_head_kv: heads of keys and values.
+        head_dim: width of a head.
+        n_vocab: entries of the vocabulary, control tokens included.
+        n_control: control tokens, the last of the vocabulary.
+        n_ctx: tokens of context it claims to be trained for.
+        rope_factor: how far Llama 3.1's RoPE scaling stretches the original 8,192 tokens.
+        tied: the token embeddings are the output matrix too.
+    """
+
+    n_layer: int
+    n_embd: int
+    n_ff: int
+    n_head: int
+    n_head_kv: int
+    head_dim: int
+    n_vocab: int = 128_256
+    n_control: int = 256
+    n_ctx: int = 131_072
+    rope_factor: float = 32.0
+    tied: bool = True
+
+
+SHAPES = {
+    "15m": Shape(
+        n_layer=8,
+        n_embd=256,
+        n_ff=768,
+        n_head=4,
+        n_head_kv=2,
+        head_dim=64,
+        n_vocab=32_000,
+    ),
+    "llama-3.2-1b": Shape(n_layer=16, n_embd=2048, n_ff=8192, n_head=32, n_head_kv=8, head_dim=64),
+    "llama-3.2-3b": Shape(n_layer=28, n_embd=3072, n_ff=8192, n_head=24, n_head_kv=8, head_dim=128),
+    "llama-3.1-8b": Shape(
+        n_layer=32,
+        n_embd=4096,
+        n_ff=14336,
+        n_head=32,
+        n_head_kv=8,
+        head_dim=128,
+        rope_factor=8.0,
+        tied=False,
+    ),
+}
+
+
+def synthetic_model(name: str, cache_dir: Path | None = None) -> Path:
+    """The Q4_K_M file of a named shape, written into the cache folder if it is not there yet.
+
+    Raises:
+        SettingsError: there is no shape of that name, or the disk has no room for the file.
+        OSError: the file cannot be written.
+    """
+    path = cached_path(name, cache_dir)
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _check_room(path.parent, file_size(SHAPES[name]))
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write_model(partial, SHAPES[name], name=name)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def cached_path(name: str, cache_dir: Path | None = None) -> Path:
+    """Where the file of a named shape is, or will be.
+
+    Raises:
+        SettingsError: there is no shape of that name.
+    """
+    if name not in SHAPES:
+        raise SettingsError(f"--shape must be one of {', '.join(SHAPES)}, not {name!r}.")
+    folder = cache_dir or platformdirs.user_cache_path("edge-llama") / "bench"
+    return folder / f"{name}-Q4_K_M-random-v{FORMAT_VERSION}.gguf"
+
+
+def file_size(shape: Shape) -> int:
+    """Bytes of the tensors of a Q4_K_M file."""
+    return sum(tensor.size for tensor in tensors(shape, None, RandomWeights(SEED)))
+
+
+def write_model(
+    path: Path,
+    shape: Shape,
+    *,
+    name: str,
+    kind: TensorType | None = None,
+    chat_template: str | None = None,
+    seed: int = SEED,
+) -> None:
+    """Write a GGUF with random weights.
+
+    Args:
+        kind: how all matrices are stored; None takes Q4_K_M's mix.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    vocabulary = synthetic_vocabulary(shape.n_vocab, shape.n_control)
+    metadata = model_metadata(shape, vocabulary, name)
+    metadata["general.file_type"] = FILE_TYPES[kind]
+    if chat_template is not None:
+        metadata["tokenizer.chat_template"] = chat_template
+    write_gguf(path, metadata, list(tensors(shape, kind, RandomWeights(seed))))
+
+
+def model_metadata(shape: Shape, vocabulary: Vocabulary, name: str) -> dict[str, MetadataValue]:
+    """The entries that a Llama 3.1 GGUF has, but for its file type and template."""
+    return {
+        "general.architecture": "llama",
+        "general.type": "model",
+        "general.name": f"{name} (random weights)",
+        "general.quantization_version": 2,
+        "llama.block_count": shape.n_layer,
+        "llama.context_length": shape.n_ctx,
+        "llama.embedding_length": shape.n_embd,
+        "llama.feed_forward_length": shape.n_ff,
+        "llama.attention.head_count": shape.n_head,
+        "llama.attention.head_count_kv": shape.n_head_kv,
+        "llama.attention.key_length": shape.head_dim,
+        "llama.attention.value_length": shape.head_dim,
+        "llama.attention.layer_norm_rms_epsilon": 1e-5,
+        "llama.rope.dimension_count": shape.head_dim,
+        "llama.rope.freq_base": 500_000.0,
+        "llama.vocab_size": shape.n_vocab,
+        **vocabulary.metadata(),
+    }
+
+
+def tensors(shape: Shape, kind: TensorType | None, weights: RandomWeights) -> Iterator[Tensor]:
+    """All tensors of a Llama, in the order of llama.cpp's own converter."""
+
+    def matrix(name: str, rows: int, columns: int, default: TensorType, gain: float = 1) -> Tensor:
+        stored = default if kind is None else kind
+        deviation = gain / math.sqrt(columns)
+        return Tensor(
+            f"{name}.weight",
+            (rows, columns),
+            stored,
+            lambda: weights.chunks(stored, rows * columns, deviation),
+        )
+
+    q4, q6 = TensorType.Q4_K, TensorType.Q6_K
+    n_q, n_kv = shape.n_head * shape.head_dim, shape.n_head_kv * shape.head_dim
+    # As GPT-2 does it: the residual stream keeps its size whatever the depth.
+    gain = 1 / math.sqrt(2 * shape.n_layer)
+    if not shape.tied:
+        yield matrix("output", shape.n_vocab, shape.n_embd, q6)
+    yield matrix("token_embd", shape.n_vocab, shape.n_embd, q6 if shape.tied else q4)
+    yield _vector("rope_freqs.weight", _rope_factors(shape))
+    yield _ones("output_norm", shape.n_embd)
+    for layer in range(shape.n_layer):
+        block = f"blk.{layer}"
+        important = q6 if _gets_more_bits(layer, shape.n_layer) else q4
+        yield _ones(f"{block}.attn_norm", shape.n_embd)
+        yield matrix(f"{block}.attn_q", n_q, shape.n_embd, q4)
+        yield matrix(f"{block}.attn_k", n_kv, shape.n_embd, q4)
+        yield matrix(f"{block}.attn_v", n_kv, shape.n_embd, important)
+        yield matrix(f"{block}.attn_output", shape.n_embd, n_q, q4, gain)
+        yield _ones(f"{block}.ffn_norm", shape.n_embd)
+        yield matrix(f"{block}.ffn_gate", shape.n_ff, shape.n_embd, q4)
+        yield matrix(f"{block}.ffn_up", shape.n_ff, shape.n_embd, q4)
+        yield matrix(f"{block}.ffn_down", shape.n_embd, shape.n_ff, important, gain)
+
+
+def _gets_more_bits(layer: int, n_layer: int) -> bool:
+    """Whether Q4_K_M stores a layer's attn_v and ffn_down as Q6_K (`use_more_bits`, llama.cpp)."""
+    eighth = n_layer // 8
+    return layer < eighth or layer >= 7 * n_layer // 8 or (layer - eighth) % 3 == 2
+
+
+def _ones(name: str, size: int) -> Tensor:
+    return _vector(f"{name}.weight", np.ones(size))
+
+
+def _vector(name: str, values: npt.NDArray[np.float64]) -> Tensor:
+    def chunks() -> Iterator[Floats]:
+        yield values.astype(np.float32)
+
+    return Tensor(name, (values.size,), TensorType.F32, chunks)
+
+
+def _rope_factors(shape: Shape) -> npt.NDArray[np.float64]:
+    """What RoPE's frequencies are divided by: Llama 3.1's `rope_scaling`."""
+    frequencies = 500_000.0 ** -(np.arange(0, shape.head_dim, 2) / shape.head_dim)
+    turns = ROPE_ORIGINAL_CONTEXT * frequencies / (2 * math.pi)
+    span = ROPE_HIGH_FREQ_FACTOR - ROPE_LOW_FREQ_FACTOR
+    smooth = np.clip((turns - ROPE_LOW_FREQ_FACTOR) / span, 0, 1)
+    return 1 / ((1 - smooth) / shape.rope_factor + smooth)
+
+
+def _check_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise SettingsError(
+            f"The model needs {size / 1e9:.1f} GB and {folder} has {free / 1e9:.1f} GB free. "
+            "Free some space, or choose another folder with --cache-dir."
+        )

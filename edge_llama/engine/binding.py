@@ -1,0 +1,451 @@
+"""llama.cpp through llama-cpp-python's low-level binding: the only module that imports it.
+
+Everything here trusts its arguments: llama.cpp aborts the process on many bad ones, so callers
+validate first. Sizes and ids are checked by the scheduler and the KV cache above.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+import numpy.typing as npt
+
+from edge_llama.errors import ModelFileError
+
+logger = logging.getLogger("edge_llama.llama_cpp")
+
+IntArray = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float32]
+
+_LOG_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+_LOG_CONTINUED = 5
+
+
+class _NativeLog:
+    """Sends llama.cpp's log lines to Python logging and remembers the last error."""
+
+    def __init__(self) -> None:
+        self.last_error = ""
+        self._level = logging.DEBUG
+        self._line = ""
+        self._callback = llama_cpp.llama_log_callback(self._write)
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _write(self, level: int, text: bytes, _user_data: object) -> None:
+        if level != _LOG_CONTINUED:
+            self._level = _LOG_LEVELS.get(level, logging.DEBUG)
+        self._line += text.decode("utf-8", errors="replace")
+        if not self._line.endswith("\n"):
+            return
+        line, self._line = self._line.strip(), ""
+        if self._level == logging.ERROR:
+            self.last_error = line
+        if line.strip("."):
+            logger.log(self._level, "%s", line)
+
+
+_native_log: _NativeLog | None = None
+
+
+def init_backend() -> None:
+    """Start llama.cpp's backend and redirect its log. Call once per process."""
+    global _native_log
+    _native_log = _NativeLog()
+    llama_cpp.llama_backend_init()
+
+
+def version() -> str:
+    """Versions of llama-cpp-python and of the instruction sets it was built for."""
+    features = llama_cpp.llama_print_system_info().decode()
+    return f"llama-cpp-python {llama_cpp.__version__}; {features.strip()}"
+
+
+def has_gpu() -> bool:
+    return bool(llama_cpp.llama_supports_gpu_offload())
+
+
+class AbortFlag:
+    """A byte that makes a running `llama_decode` return within one graph node.
+
+    The predicate given to llama.cpp is libc's `strlen` over a string of one byte: it needs no GIL,
+    where a Python callback would be called some 280 times a step.
+    """
+
+    def __init__(self) -> None:
+        self._byte = ctypes.create_string_buffer(2)
+        libc = ctypes.CDLL("msvcrt") if sys.platform == "win32" else ctypes.CDLL(None)
+        self.predicate = ctypes.cast(libc.strlen, llama_cpp.ggml_abort_callback)
+        self.data = ctypes.cast(self._byte, ctypes.c_void_p)
+
+    def set(self) -> None:
+        self._byte[0] = b"\x01"
+
+    def clear(self) -> None:
+        self._byte[0] = b"\x00"
+
+
+class Vocab:
+    """A model's vocabulary: text to token ids and back. Safe to use from any thread."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.n_tokens = int(llama_cpp.llama_vocab_n_tokens(handle))
+        self.bos = int(llama_cpp.llama_vocab_bos(handle))
+        self.eos = int(llama_cpp.llama_vocab_eos(handle))
+        ids = range(self.n_tokens)
+        self.control_tokens = {
+            self.spelling(token): token
+            for token in ids
+            if llama_cpp.llama_vocab_is_control(handle, token)
+        }
+        self.eog_tokens = frozenset(
+            token for token in ids if llama_cpp.llama_vocab_is_eog(handle, token)
+        )
+        self._pieces: list[bytes | None] = [None] * self.n_tokens
+
+    def spelling(self, token: int) -> str:
+        """How the vocabulary spells a token; empty if there is no such token."""
+        if not 0 <= token < self.n_tokens:
+            return ""
+        text: bytes = llama_cpp.llama_vocab_get_text(self._handle, token)
+        return text.decode("utf-8", errors="replace")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of ordinary text; nothing in it is taken for a control token."""
+        if not text:
+            return []
+        data = text.encode("utf-8")
+        size = len(data) + 16
+        ids = (ctypes.c_int32 * size)()
+        n = llama_cpp.llama_tokenize(self._handle, data, len(data), ids, size, False, False)
+        if n < 0:
+            ids = (ctypes.c_int32 * -n)()
+            n = llama_cpp.llama_tokenize(self._handle, data, len(data), ids, -n, False, False)
+        return list(ids[:n])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for; empty for control tokens."""
+        piece = self._pieces[token]
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token)
+        return piece
+
+    def _read_piece(self, token: int) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            n = llama_cpp.llama_token_to_piece(self._handle, token, buffer, size, 0, False)
+            if n >= 0:
+                return buffer.raw[:n]
+            size = -n
+
+
+class Model:
+    """The weights of one GGUF file.
+
+    Args:
+        path: the GGUF.
+        gpu_layers: layers to run on a GPU; -1 is all, 0 none.
+        repack: rearrange weights for this CPU at load.
+
+    Raises:
+        ModelFileError: llama.cpp cannot load it, or it is not a decoder-only transformer.
+    """
+
+    def __init__(self, path: Path, *, gpu_layers: int, repack: bool) -> None:
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.use_extra_bufts = repack
+        self._handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
+        if not self._handle:
+            reason = _native_log.last_error if _native_log else ""
+            raise ModelFileError(f"{path.name} cannot be loaded. {reason}".strip())
+        if self._is_unsupported():
+            self.close()
+            raise ModelFileError(f"{path.name} is not a decoder-only transformer such as Llama.")
+        self.vocab = Vocab(llama_cpp.llama_model_get_vocab(self._handle))
+        self.n_ctx_train = int(llama_cpp.llama_model_n_ctx_train(self._handle))
+        self.n_params = int(llama_cpp.llama_model_n_params(self._handle))
+        self.size_bytes = int(llama_cpp.llama_model_size(self._handle))
+
+    def _is_unsupported(self) -> bool:
+        return bool(
+            llama_cpp.llama_model_has_encoder(self._handle)
+            or not llama_cpp.llama_model_has_decoder(self._handle)
+            or llama_cpp.llama_model_is_recurrent(self._handle)
+            or llama_cpp.llama_model_is_hybrid(self._handle)
+            or llama_cpp.llama_model_is_diffusion(self._handle)
+        )
+
+    @property
+    def handle(self) -> Any:
+        return self._handle
+
+    @property
+    def description(self) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        llama_cpp.llama_model_desc(self._handle, buffer, 256)
+        return buffer.value.decode("utf-8", errors="replace")
+
+    @property
+    def quantization(self) -> str:
+        """The file type as the hub spells it, e.g. `Q4_K_M`."""
+        name: bytes = llama_cpp.llama_ftype_name(llama_cpp.llama_model_ftype(self._handle))
+        text = name.decode().removeprefix("(guessed) ")
+        for long, short in ((" - Small", "_S"), (" - Medium", "_M"), (" - Large", "_L")):
+            text = text.replace(long, short)
+        return text
+
+    @property
+    def chat_template(self) -> str:
+        template: bytes | None = llama_cpp.llama_model_chat_template(self._handle, None)
+        return template.decode("utf-8", errors="replace") if template else ""
+
+    def metadata(self, key: str) -> str:
+        """A scalar of the GGUF's metadata as text; empty if it is not there."""
+        size = 1024
+        buffer = ctypes.create_string_buffer(size)
+        n = llama_cpp.llama_model_meta_val_str(self._handle, key.encode(), buffer, size)
+        return buffer.value.decode("utf-8", errors="replace") if n >= 0 else ""
+
+    def close(self) -> None:
+        if self._handle:
+            llama_cpp.llama_model_free(self._handle)
+            self._handle = None
+
+
+class Batch:
+    """Tokens of one step, filled through numpy views over the arrays that llama.cpp reads.
+
+    Args:
+        size: most tokens.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.n_tokens = 0
+        self._token = np.zeros(size, np.int32)
+        self._pos = np.zeros(size, np.int32)
+        self._seq_id = np.zeros(size, np.int32)
+        self._output = np.zeros(size, np.int8)
+        self._n_seq_id = np.ones(size, np.int32)
+        address = self._seq_id.ctypes.data
+        self._seq_id_ptr = np.arange(address, address + 4 * size, 4, dtype=np.uintp)
+        self.struct = llama_cpp.llama_batch()
+        for field, array in (
+            ("token", self._token),
+            ("pos", self._pos),
+            ("n_seq_id", self._n_seq_id),
+            ("seq_id", self._seq_id_ptr),
+            ("logits", self._output),
+        ):
+            kind = dict(llama_cpp.llama_batch._fields_)[field]
+            setattr(self.struct, field, ctypes.cast(array.ctypes.data, kind))
+
+    def clear(self) -> None:
+        self.n_tokens = 0
+
+    def add(self, tokens: Sequence[int] | IntArray, pos: int, seq_id: int, n_outputs: int) -> int:
+        """Append tokens of one sequence; the last `n_outputs` of them give logits.
+
+        Returns:
+            The batch index of the first output.
+        """
+        start = self.n_tokens
+        end = start + len(tokens)
+        self._token[start:end] = tokens
+        self._pos[start:end] = np.arange(pos, pos + len(tokens), dtype=np.int32)
+        self._seq_id[start:end] = seq_id
+        self._output[start : end - n_outputs] = 0
+        self._output[end - n_outputs : end] = 1
+        self.n_tokens = end
+        return end - n_outputs
+
+
+class DecodeStatus(enum.IntEnum):
+    """What `llama_decode` returns (llama.h)."""
+
+    OK = 0
+    NO_SLOT = 1
+    ABORTED = 2
+
+
+class DecodeError(RuntimeError):
+    """`llama_decode` failed for a reason that no retry mends."""
+
+
+class Context:
+    """A model's KV cache and compute buffers, over one unified cache for all sequences.
+
+    Args:
+        model: the weights.
+        n_ctx: cells of the KV cache; llama.cpp rounds up to a multiple of 256.
+        n_seq_max: most sequence ids, at most 256.
+        batch_size: most tokens of one `decode`.
+        threads: threads of a step of one token per sequence.
+        threads_batch: threads of a larger step.
+        flash_attention: use llama.cpp's fused attention.
+
+    Raises:
+        ModelFileError: llama.cpp cannot make a context, most likely for lack of memory.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        n_ctx: int,
+        n_seq_max: int,
+        batch_size: int,
+        threads: int,
+        threads_batch: int,
+        flash_attention: bool,
+    ) -> None:
+        self._model = model
+        self.abort_flag = AbortFlag()
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = n_ctx
+        params.n_seq_max = n_seq_max
+        params.n_batch = params.n_ubatch = max(batch_size, n_seq_max)
+        params.n_outputs_max = n_seq_max
+        params.n_threads = threads
+        params.n_threads_batch = threads_batch
+        params.flash_attn_type = int(flash_attention)
+        params.kv_unified = True
+        params.no_perf = True
+        params.abort_callback = self.abort_flag.predicate
+        params.abort_callback_data = self.abort_flag.data
+        self._handle = llama_cpp.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise ModelFileError(
+                f"There is not enough memory for a context of {n_ctx} tokens. "
+                "Choose a smaller --ctx-size."
+            )
+        self._memory = llama_cpp.llama_get_memory(self._handle)
+        self._n_vocab = model.vocab.n_tokens
+
+    @property
+    def handle(self) -> Any:
+        return self._handle
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the KV cache."""
+        return int(llama_cpp.llama_n_ctx(self._handle))
+
+    def decode(self, batch: Batch) -> DecodeStatus:
+        """Compute a batch. Not thread safe.
+
+        Raises:
+            DecodeError: llama.cpp reports a fault.
+        """
+        batch.struct.n_tokens = batch.n_tokens
+        status = llama_cpp.llama_decode(self._handle, batch.struct)
+        if status < 0 or status > DecodeStatus.ABORTED:
+            raise DecodeError(f"llama_decode returned {status}")
+        return DecodeStatus(status)
+
+    def logits(self, index: int) -> FloatArray:
+        """Logits of the token at a batch index: shape (n_vocab,), a view until the next decode."""
+        pointer = llama_cpp.llama_get_logits_ith(self._handle, index)
+        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+
+    def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None:
+        """Forget positions `start` to `end` (exclusive; -1 is all that follow) of a sequence."""
+        llama_cpp.llama_memory_seq_rm(self._memory, seq_id, start, end)
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Let `target` share positions `start` to `end` of `source`. No data moves."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def length(self, seq_id: int) -> int:
+        """Positions held for a sequence."""
+        return int(llama_cpp.llama_memory_seq_pos_max(self._memory, seq_id)) + 1
+
+    def save_sequence(self, seq_id: int) -> bytes:
+        """The KV state of one sequence, to be given to `restore_sequence`."""
+        size = llama_cpp.llama_state_seq_get_size(self._handle, seq_id)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama_cpp.llama_state_seq_get_data(self._handle, buffer, size, seq_id)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore_sequence(self, seq_id: int, state: bytes) -> bool:
+        """Replace a sequence by a saved state; False if llama.cpp refuses it."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        size = llama_cpp.llama_state_seq_set_data(self._handle, buffer, len(state), seq_id)
+        return bool(size > 0)
+
+    def close(self) -> None:
+        if self._handle:
+            llama_cpp.llama_free(self._handle)
+            self._handle = None
+
+
+class SamplerChain:
+    """llama.cpp's sampler chain. `add_…` in the order in which they shall apply."""
+
+    def __init__(self) -> None:
+        params = llama_cpp.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self._handle = llama_cpp.llama_sampler_chain_init(params)
+
+    def add_logit_bias(self, n_vocab: int, bias: dict[int, float]) -> None:
+        entries = (llama_cpp.llama_logit_bias * len(bias))(*bias.items())
+        self._add(llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(bias), entries))
+
+    def add_penalties(
+        self,
+        n_vocab: int,
+        last_n: int,
+        *,
+        repetition: float = 1.0,
+        frequency: float = 0.0,
+        presence: float = 0.0,
+        seen: Iterable[int] = (),
+    ) -> None:
+        """Penalise the last `last_n` tokens, of which `seen` are there already."""
+        sampler = llama_cpp.llama_sampler_init_penalties(
+            n_vocab, last_n, repetition, frequency, presence
+        )
+        for token in seen:
+            llama_cpp.llama_sampler_accept(sampler, token)
+        self._add(sampler)
+
+    def add_top_k(self, k: int) -> None:
+        self._add(llama_cpp.llama_sampler_init_top_k(k))
+
+    def add_temperature(self, temperature: float) -> None:
+        self._add(llama_cpp.llama_sampler_init_temp(temperature))
+
+    def add_top_p(self, p: float) -> None:
+        self._add(llama_cpp.llama_sampler_init_top_p(p, 1))
+
+    def add_min_p(self, p: float) -> None:
+        self._add(llama_cpp.llama_sampler_init_min_p(p, 1))
+
+    def add_distribution(self, seed: int) -> None:
+        self._add(llama_cpp.llama_sampler_init_dist(seed))
+
+    def add_greedy(self) -> None:
+        self._add(llama_cpp.llama_sampler_init_greedy())
+
+    def _add(self, sampler: Any) -> None:
+        llama_cpp.llama_sampler_chain_add(self._handle, sampler)
+
+    def sample(self, context: Context, index: int) -> int:
+        """Choose and accept a token from the logits at batch index `index`."""
+        return int(llama_cpp.llama_sampler_sample(self._handle, context.handle, index))
+
+    def close(self) -> None:
+        if self._handle:
+            llama_cpp.llama_sampler_free(self._handle)
+            self._handle = None

@@ -1,0 +1,258 @@
+"""AsyncEngine: starts, watches and talks to the engine process."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+import logging
+import time
+from typing import NoReturn
+
+from edge_llama.config import EngineSettings
+from edge_llama.engine.generation import Generation
+from edge_llama.engine.messages import (
+    Abort,
+    Accepted,
+    Event,
+    GenerationRequest,
+    LoadFailed,
+    ModelInfo,
+    Ready,
+    Refused,
+    Step,
+    Submit,
+)
+from edge_llama.engine.process import EngineProcess
+from edge_llama.errors import EngineDied, EngineStartError, EngineUnavailable
+
+logger = logging.getLogger("edge_llama.engine")
+
+FIRST_BACKOFF = 0.5
+"""Seconds before the first restart; doubled with each further one."""
+MAX_BACKOFF = 30.0
+HEALTHY_AFTER = 60.0
+"""Seconds of uptime after which the back-off starts anew."""
+
+
+class EngineState(str, enum.Enum):
+    """
+    ```
+    STARTING → READY → RESTARTING → READY → …      any → STOPPED
+        └→ FAILED (the first load failed)
+    ```
+    """
+
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class AsyncEngine:
+    """One model in a supervised child process.
+
+    ```
+    async with AsyncEngine(EngineSettings(model="model.gguf")) as engine:
+        generation = await engine.submit(GenerationRequest(prompt=(Text("Hello"),)))
+        async for output in generation:
+            print(output.pieces)
+    ```
+
+    When the child dies, running requests raise `EngineDied` and it is started again with growing
+    pauses. Belongs to the event loop in which it was started.
+
+    Args:
+        settings: what to load and how to run it.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self._state = EngineState.STARTING
+        self._state_changed = asyncio.Event()
+        self._info: ModelInfo | None = None
+        self._failure = ""
+        self._retry_at = 0.0
+        self._process: EngineProcess | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._ids = itertools.count(1)
+        self._submitting: dict[int, asyncio.Future[int]] = {}
+        self._running: dict[int, Generation] = {}
+
+    @property
+    def state(self) -> EngineState:
+        return self._state
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model.
+
+        Raises:
+            EngineUnavailable: it was not loaded yet.
+        """
+        if self._info is None:
+            raise EngineUnavailable("The model is still loading.")
+        return self._info
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, if there is a child."""
+        if self._process is None or not self._process.alive:
+            return None
+        return self._process.pid
+
+    def launch(self) -> None:
+        """Start the child without waiting for the model to load."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise())
+            self._supervisor.add_done_callback(self._supervisor_ended)
+
+    async def ready(self) -> ModelInfo:
+        """Wait until the model is loaded.
+
+        Raises:
+            EngineStartError: it cannot be loaded.
+            EngineUnavailable: the engine was stopped.
+        """
+        while self._state in (EngineState.STARTING, EngineState.RESTARTING):
+            await self._state_changed.wait()
+        if self._state is not EngineState.READY:
+            self._raise_unavailable()
+        return self.info
+
+    async def start(self) -> ModelInfo:
+        """Start the child and wait until the model is loaded. Raises as `ready` does."""
+        self.launch()
+        return await self.ready()
+
+    async def stop(self) -> None:
+        """End the child; running requests raise `EngineDied`."""
+        self._set_state(EngineState.STOPPED)
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+        if self._process is not None:
+            await self._process.stop()
+        self._fail_all("The engine was stopped.")
+
+    async def __aenter__(self) -> AsyncEngine:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    async def submit(self, request: GenerationRequest) -> Generation:
+        """Queue a request. Waits while the model loads for the first time.
+
+        Returns:
+            Its outputs, once the engine has accepted it.
+
+        Raises:
+            RequestError: the engine refused it.
+            EngineUnavailable: the engine is not running.
+            EngineDied: the engine ended before it answered.
+        """
+        if self._state is EngineState.STARTING:
+            await self.ready()
+        if self._state is not EngineState.READY or self._process is None:
+            self._raise_unavailable()
+        process = self._process
+        id = next(self._ids)
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        generation = Generation(0, request.n, abort=lambda index: process.send(Abort(id, index)))
+        self._submitting[id] = accepted
+        self._running[id] = generation
+        process.send(Submit(id, request))
+        try:
+            generation.prompt_tokens = await accepted
+        except BaseException:
+            self._running.pop(id, None)
+            if not accepted.done() or accepted.cancelled():
+                process.send(Abort(id))
+            raise
+        finally:
+            self._submitting.pop(id, None)
+        return generation
+
+    async def _supervise(self) -> None:
+        backoff = FIRST_BACKOFF
+        while True:
+            started = time.monotonic()
+            self._process = await EngineProcess.spawn(self.settings, self._on_event)
+            code = await self._process.wait()
+            if self._state is EngineState.STARTING:
+                self._failure = self._failure or f"The engine process ended with code {code}."
+                self._set_state(EngineState.FAILED)
+                return
+            if time.monotonic() - started > HEALTHY_AFTER:
+                backoff = FIRST_BACKOFF
+            logger.error("The engine process ended with code %s; restart in %.1f s.", code, backoff)
+            self._retry_at = time.monotonic() + backoff
+            self._set_state(EngineState.RESTARTING)
+            self._fail_all("The engine process ended while the request was running.")
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, MAX_BACKOFF)
+
+    def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("The engine process cannot be started.", exc_info=error)
+            self._failure = f"The engine process cannot be started: {error}"
+            self._set_state(EngineState.FAILED)
+            self._fail_all(self._failure)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Step):
+            for output in event.outputs:
+                generation = self._running.get(output.id)
+                if generation is None:
+                    continue
+                generation.feed(output)
+                if generation.complete:
+                    del self._running[output.id]
+        elif isinstance(event, Accepted):
+            self._answer(event.id, event.prompt_tokens)
+        elif isinstance(event, Refused):
+            self._answer(event.id, event.error())
+        elif isinstance(event, Ready):
+            self._info = event.info
+            self._set_state(EngineState.READY)
+        elif isinstance(event, LoadFailed):
+            self._failure = event.message
+
+    def _answer(self, id: int, answer: int | Exception) -> None:
+        future = self._submitting.get(id)
+        if future is None or future.done():
+            return
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    def _fail_all(self, message: str) -> None:
+        error = EngineDied(message)
+        for id in list(self._submitting):
+            self._answer(id, error)
+        for generation in self._running.values():
+            generation.feed(error)
+        self._running.clear()
+
+    def _set_state(self, state: EngineState) -> None:
+        if self._state is not EngineState.STOPPED:
+            self._state = state
+        self._state_changed.set()
+        self._state_changed.clear()
+
+    def _raise_unavailable(self) -> NoReturn:
+        if self._state is EngineState.FAILED:
+            raise EngineStartError(self._failure)
+        if self._state is EngineState.STOPPED:
+            raise EngineUnavailable("The engine was stopped.")
+        wait = max(self._retry_at - time.monotonic(), 0.0) + 1.0
+        raise EngineUnavailable("The engine is restarting. Try again shortly.", retry_after=wait)

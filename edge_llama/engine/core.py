@@ -1,0 +1,86 @@
+"""EngineCore: schedule, run, postprocess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from edge_llama.engine.binding import DecodeError, DecodeStatus
+from edge_llama.engine.messages import FinishReason, Output
+from edge_llama.engine.scheduler import Progress, Scheduler, Span
+from edge_llama.engine.sequence import Sequence, SequenceStatus
+
+
+class Runner(Protocol):
+    """What the core needs of `ModelRunner`."""
+
+    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[list[int]]]: ...
+
+    def release(self, sequence: Sequence) -> None: ...
+
+
+class EngineCore:
+    """One model's step loop, free of threads and pipes.
+
+    Args:
+        scheduler: decides what a step computes.
+        runner: computes it.
+        piece: the bytes of a token.
+    """
+
+    def __init__(self, scheduler: Scheduler, runner: Runner, piece: Callable[[int], bytes]) -> None:
+        self.scheduler = scheduler
+        self.prefilling: frozenset[int] = frozenset()
+        """Requests whose prompts the current step computes: worth interrupting when aborted."""
+        self._runner = runner
+        self._piece = piece
+
+    @property
+    def has_work(self) -> bool:
+        return self.scheduler.has_work
+
+    def add(self, sequences: Collection[Sequence]) -> None:
+        for sequence in sequences:
+            self.scheduler.add(sequence)
+
+    def abort(self, id: int, index: int | None = None) -> list[Output]:
+        """End choices of a request; their last outputs."""
+        return [
+            self._output(Progress(sequence, [])) for sequence in self.scheduler.abort(id, index)
+        ]
+
+    def step(self) -> list[Output]:
+        """Compute one step and tell what it gave; nothing if it was interrupted.
+
+        Raises:
+            DecodeError: llama.cpp reports a fault.
+        """
+        spans = self.scheduler.schedule()
+        self.prefilling = frozenset(s.sequence.id for s in spans if len(s.tokens) > 1)
+        status, sampled = self._runner.run(spans)
+        if status is not DecodeStatus.OK:
+            self._recover(status, spans)
+            return []
+        return [self._output(p) for p in self.scheduler.postprocess(spans, sampled)]
+
+    def _recover(self, status: DecodeStatus, spans: list[Span]) -> None:
+        self.scheduler.rollback(spans)
+        if status is DecodeStatus.NO_SLOT and not self.scheduler.relieve():
+            raise DecodeError("llama.cpp finds no room in an empty KV cache")
+
+    def _output(self, progress: Progress) -> Output:
+        sequence = progress.sequence
+        ended = sequence.status is SequenceStatus.FINISHED
+        if ended:
+            self._runner.release(sequence)
+        reason = sequence.finish_reason
+        pieces = tuple(self._piece(token) for token in progress.tokens)
+        return Output(
+            id=sequence.id,
+            index=sequence.index,
+            tokens=tuple(progress.tokens),
+            pieces=pieces,
+            cached_tokens=sequence.num_cached or 0,
+            finish=reason,
+            timings=sequence.timings() if reason is not FinishReason.ABORT and ended else None,
+        )

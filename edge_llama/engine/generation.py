@@ -1,0 +1,70 @@
+"""Generation: the outputs of one request, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from edge_llama.engine.messages import FinishReason, Output
+from edge_llama.errors import EngineDied
+
+
+class Generation:
+    """An asynchronous iterator over the outputs of all choices of a request.
+
+    It ends when every choice has finished, or was aborted here.
+
+    Args:
+        prompt_tokens: tokens of the prompt.
+        n: how many choices.
+        abort: tells the engine to stop one choice (an index) or all of them (None).
+
+    Raises:
+        EngineDied: while iterating, if the engine process ends.
+    """
+
+    def __init__(self, prompt_tokens: int, n: int, abort: Callable[[int | None], None]) -> None:
+        self.prompt_tokens = prompt_tokens
+        self._abort = abort
+        self._open = set(range(n))
+        self._unfinished = set(range(n))
+        self._outputs: asyncio.Queue[Output | EngineDied | None] = asyncio.Queue()
+
+    def __aiter__(self) -> Generation:
+        return self
+
+    async def __anext__(self) -> Output:
+        while self._open:
+            output = await self._outputs.get()
+            if isinstance(output, EngineDied):
+                self._open.clear()
+                raise output
+            if output is None or output.index not in self._open:
+                continue
+            if output.finish is not None:
+                self._open.discard(output.index)
+            if output.finish is not FinishReason.ABORT:
+                return output
+        raise StopAsyncIteration
+
+    def abort(self, index: int | None = None) -> None:
+        """Stop one choice or all of them; they give no more outputs."""
+        stopping = self._open if index is None else self._open & {index}
+        if not stopping:
+            return
+        self._abort(index)
+        self._open = self._open - stopping
+        if not self._open:
+            # Wakes an iteration that waits for the next output.
+            self._outputs.put_nowait(None)
+
+    @property
+    def complete(self) -> bool:
+        """The engine has sent the last output of every choice."""
+        return not self._unfinished
+
+    def feed(self, output: Output | EngineDied) -> None:
+        """Called by the engine's client with each output, or with the engine's end."""
+        if isinstance(output, Output) and output.finish is not None:
+            self._unfinished.discard(output.index)
+        self._outputs.put_nowait(output)

@@ -1,0 +1,94 @@
+"""Intake: checks a request and makes its sequences, before any work is done."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge_llama.engine.messages import GenerationRequest
+from edge_llama.engine.prompt import Control, Prompt, Text
+from edge_llama.engine.sequence import Sequence
+from edge_llama.errors import ContextLengthExceeded, InvalidValue
+
+
+class Tokenizer(Protocol):
+    """What the intake needs of `binding.Vocab`."""
+
+    n_tokens: int
+    control_tokens: dict[str, int]
+
+    def tokenize(self, text: str) -> list[int]: ...
+
+
+class Intake:
+    """Turns requests into sequences; refuses what the engine cannot or must not run.
+
+    Args:
+        vocab: the model's vocabulary.
+        n_ctx: tokens of context.
+    """
+
+    def __init__(self, vocab: Tokenizer, n_ctx: int) -> None:
+        self._vocab = vocab
+        self._n_ctx = n_ctx
+
+    def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
+        """The sequences of a request, one per choice.
+
+        Raises:
+            InvalidValue: a field cannot be used with this model.
+            ContextLengthExceeded: the prompt leaves no room for a token of output.
+        """
+        if request.n < 1:
+            raise InvalidValue("n must be at least 1.", param="n")
+        if request.max_tokens is not None and request.max_tokens < 1:
+            raise InvalidValue("max_tokens must be at least 1.", param="max_tokens")
+        for token in request.sampling.logit_bias:
+            self._check_token(token, "logit_bias")
+        token_ids = self._tokenize(request.prompt)
+        if not token_ids:
+            raise InvalidValue("The prompt is empty.", param="prompt")
+        if len(token_ids) >= self._n_ctx:
+            raise ContextLengthExceeded(self._n_ctx, len(token_ids))
+        max_length = self._n_ctx
+        if request.max_tokens is not None:
+            max_length = min(max_length, len(token_ids) + request.max_tokens)
+        return [
+            Sequence(
+                id=id,
+                index=index,
+                token_ids=list(token_ids),
+                num_prompt=len(token_ids),
+                max_length=max_length,
+                sampling=request.sampling.for_choice(index),
+            )
+            for index in range(request.n)
+        ]
+
+    def _tokenize(self, prompt: Prompt) -> list[int]:
+        token_ids: list[int] = []
+        for segment in prompt:
+            if isinstance(segment, Text):
+                token_ids += self._vocab.tokenize(segment.text)
+            elif isinstance(segment, Control):
+                token_ids.append(self._control(segment.token))
+            else:
+                for token in segment.ids:
+                    self._check_token(token, "prompt")
+                token_ids += segment.ids
+        return token_ids
+
+    def _control(self, spelling: str) -> int:
+        try:
+            return self._vocab.control_tokens[spelling]
+        except KeyError:
+            raise InvalidValue(
+                f"This model has no control token {spelling}.", param="prompt"
+            ) from None
+
+    def _check_token(self, token: int, param: str) -> None:
+        if not 0 <= token < self._vocab.n_tokens:
+            raise InvalidValue(
+                f"{token} is not a token id of this model; they are 0 to "
+                f"{self._vocab.n_tokens - 1}.",
+                param=param,
+            )

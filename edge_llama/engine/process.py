@@ -1,0 +1,119 @@
+"""EngineProcess: one run of the engine's child process, seen from asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+import edge_llama
+from edge_llama.config import EngineSettings
+from edge_llama.engine.frames import FrameDecoder, encode_frame
+from edge_llama.engine.messages import Command, Event, Load
+
+STOP_TIMEOUT = 5.0
+"""Seconds that the child has to end after its stdin was closed."""
+
+
+class EngineProcess(asyncio.SubprocessProtocol):
+    """Talks to the child over its pipes.
+
+    Args:
+        on_event: called with every event of the child.
+    """
+
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
+        self._on_event = on_event
+        self._frames = FrameDecoder()
+        self._decoder = msgspec.msgpack.Decoder(Event)
+        self._encoder = msgspec.msgpack.Encoder()
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._stdin: asyncio.WriteTransport | None = None
+        self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def spawn(
+        cls, settings: EngineSettings, on_event: Callable[[Event], None]
+    ) -> EngineProcess:
+        """Start the child and tell it what to load."""
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"start_new_session": True}
+        if sys.platform == "win32":
+            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        _, protocol = await loop.subprocess_exec(
+            lambda: cls(on_event),
+            sys.executable,
+            "-m",
+            "edge_llama.engine.worker",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if sys.stderr else subprocess.DEVNULL,
+            env=_environment(),
+            **options,
+        )
+        protocol._write(Load(settings))
+        return protocol
+
+    @property
+    def pid(self) -> int:
+        assert self._transport is not None
+        return self._transport.get_pid()
+
+    @property
+    def alive(self) -> bool:
+        return not self._exit.done()
+
+    async def wait(self) -> int:
+        """Wait for the child's end; its exit code."""
+        return await asyncio.shield(self._exit)
+
+    def send(self, command: Command) -> None:
+        """Send a command; dropped if the child is gone."""
+        self._write(command)
+
+    async def stop(self) -> None:
+        """End the child: close its stdin, and kill it if that does not help."""
+        if self._stdin is not None:
+            self._stdin.close()
+        try:
+            await asyncio.wait_for(self.wait(), STOP_TIMEOUT)
+        except asyncio.TimeoutError:
+            self.kill()
+            await self.wait()
+
+    def kill(self) -> None:
+        if self._transport is not None and self.alive:
+            self._transport.kill()
+
+    def _write(self, message: Load | Command) -> None:
+        if self._stdin is not None and not self._stdin.is_closing():
+            self._stdin.write(encode_frame(self._encoder.encode(message)))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        for payload in self._frames.feed(data):
+            self._on_event(self._decoder.decode(payload))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio calls this when the child has ended and its pipes are drained."""
+        assert self._transport is not None
+        code = self._transport.get_returncode()
+        self._transport.close()
+        if self.alive:
+            self._exit.set_result(-1 if code is None else code)
+
+
+def _environment() -> dict[str, str]:
+    """The child finds this very package, and nothing that lies in the current folder."""
+    root = str(Path(edge_llama.__file__).resolve().parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}

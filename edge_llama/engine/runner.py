@@ -1,0 +1,71 @@
+"""ModelRunner: computes a step and samples from it."""
+
+from __future__ import annotations
+
+from edge_llama.engine.binding import Batch, Context, DecodeStatus, Model
+from edge_llama.engine.sampler import Sampler
+from edge_llama.engine.scheduler import Span
+from edge_llama.engine.sequence import Sequence
+
+
+class ModelRunner:
+    """Runs spans through llama.cpp.
+
+    Args:
+        model: the weights.
+        context: their KV cache.
+        batch_size: most tokens of a step.
+    """
+
+    def __init__(self, model: Model, context: Context, batch_size: int) -> None:
+        self._vocab = model.vocab
+        self._context = context
+        self._batch = Batch(batch_size)
+        self._samplers: dict[Sequence, Sampler] = {}
+
+    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[list[int]]]:
+        """Compute the spans and sample their outputs.
+
+        Returns:
+            The status, and if it is OK for each span its sampled tokens: one per output, ending
+            after the first that differs from the draft fed at the next position.
+
+        Raises:
+            DecodeError: llama.cpp reports a fault.
+        """
+        self._batch.clear()
+        outputs = [
+            self._batch.add(span.tokens, span.start, span.sequence.seq_id, span.n_outputs)
+            for span in spans
+        ]
+        status = self._context.decode(self._batch)
+        if status is not DecodeStatus.OK:
+            return status, []
+        sampled = [self._sample(span, index) for span, index in zip(spans, outputs, strict=True)]
+        return status, sampled
+
+    def release(self, sequence: Sequence) -> None:
+        """Free what sampling holds for a sequence that ended."""
+        sampler = self._samplers.pop(sequence, None)
+        if sampler is not None:
+            sampler.close()
+
+    def _sample(self, span: Span, index: int) -> list[int]:
+        if not span.n_outputs:
+            return []
+        sampler = self._sampler(span.sequence)
+        drafts = span.tokens[len(span.tokens) - span.n_outputs + 1 :]
+        sampled = []
+        for offset in range(span.n_outputs):
+            sampled.append(sampler.sample(self._context, index + offset))
+            if offset < len(drafts) and sampled[-1] != drafts[offset]:
+                break
+        return sampled
+
+    def _sampler(self, sequence: Sequence) -> Sampler:
+        sampler = self._samplers.get(sequence)
+        if sampler is None:
+            prompt = sequence.token_ids[: sequence.num_prompt]
+            sampler = Sampler(sequence.sampling, self._vocab, prompt, sequence.max_length)
+            self._samplers[sequence] = sampler
+        return sampler

@@ -1,0 +1,284 @@
+"""Scheduler: what the next step computes, and for whom."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from edge_llama.engine.kv_cache import KVCache
+from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.prefix_cache import Match, PrefixCache, common_prefix
+from edge_llama.engine.sequence import Sequence, SequenceStatus
+
+SHARED_PREFILL = 32
+"""A newcomer waits for a running prefill that will give it at least this many tokens."""
+
+HEADROOM = 64
+"""Free cells kept per running sequence when another is admitted, against preempting it at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The tokens of one sequence in one step.
+
+    Attributes:
+        sequence: whose tokens.
+        start: position of the first.
+        tokens: one or more; a prompt's chunk, or the last output and drafts after it.
+        n_outputs: how many of the last ones give logits: 0 inside a prompt, 1 at its end and when
+            decoding, 1 + drafts when speculating.
+    """
+
+    sequence: Sequence
+    start: int
+    tokens: list[int]
+    n_outputs: int
+
+
+Plan: TypeAlias = dict[Sequence, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a step gave a sequence: new output tokens, and that it ended if it did."""
+
+    sequence: Sequence
+    tokens: list[int]
+
+
+class Scheduler:
+    """Continuous batching: decode first, prefill with the rest of the step's tokens.
+
+    Args:
+        kv: the KV cache; its cells bound what runs at the same time.
+        prefix_cache: where finished sequences stay.
+        eog_tokens: ids that end a sequence.
+        parallel: most sequences that run at the same time.
+        batch_size: most tokens of a step.
+        busy_prefill: most prompt tokens of a step in which a sequence decodes.
+    """
+
+    def __init__(
+        self,
+        kv: KVCache,
+        prefix_cache: PrefixCache,
+        *,
+        eog_tokens: Collection[int],
+        parallel: int,
+        batch_size: int,
+        busy_prefill: int,
+    ) -> None:
+        self._kv = kv
+        self._prefix_cache = prefix_cache
+        self._eog_tokens = frozenset(eog_tokens)
+        self._parallel = parallel
+        self._batch_size = batch_size
+        self._busy_prefill = busy_prefill
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.waiting or self.running)
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence; first come, first served."""
+        self.waiting.append(sequence)
+
+    def abort(self, id: int, index: int | None = None) -> list[Sequence]:
+        """End the choices of a request that are not finished; what is computed stays cached."""
+        ended = [
+            sequence
+            for sequence in (*self.running, *self.waiting)
+            if sequence.id == id and index in (None, sequence.index)
+        ]
+        for sequence in ended:
+            self._finish(sequence, FinishReason.ABORT)
+        return ended
+
+    def schedule(self) -> list[Span]:
+        """Choose the next step's tokens and account for their cells."""
+        plan: Plan = {}
+        for sequence in list(self.running):
+            if sequence.decoding:
+                self._plan(sequence, 1, plan)
+        budget = self._batch_size - len(plan)
+        if plan:
+            budget = min(budget, self._busy_prefill)
+        for sequence in list(self.running):
+            if sequence not in plan:
+                budget -= self._plan(sequence, budget, plan)
+        while budget > 0 and self._admit():
+            budget -= self._plan(self.running[-1], budget, plan)
+        return list(plan.values())
+
+    def postprocess(self, spans: list[Span], sampled: list[list[int]]) -> list[Progress]:
+        """Append what was sampled and end what is complete.
+
+        Args:
+            spans: what `schedule` gave.
+            sampled: for each span as many tokens as it had outputs, or fewer where a draft was
+                not accepted; the first wrong draft and all after it are dropped here.
+        """
+        progress = []
+        for span, tokens in zip(spans, sampled, strict=True):
+            sequence = span.sequence
+            rejected = span.n_outputs - len(tokens)
+            sequence.num_computed += len(span.tokens) - rejected
+            self._kv.trim(sequence.seq_id, sequence.num_computed)
+            if span.n_outputs:
+                progress.append(Progress(sequence, self._append(sequence, tokens)))
+        return progress
+
+    def rollback(self, spans: list[Span]) -> None:
+        """Undo `schedule` after a step that was not computed."""
+        for span in spans:
+            self._kv.trim(span.sequence.seq_id, span.sequence.num_computed)
+
+    def relieve(self) -> bool:
+        """Make room after llama.cpp found none: drop the prefix cache, else preempt one."""
+        if self._prefix_cache.evict():
+            while self._prefix_cache.evict():
+                pass
+            return True
+        if len(self.running) > 1:
+            self._preempt(self.running[-1])
+            return True
+        return False
+
+    def check_integrity(self) -> None:
+        """Raises AssertionError when scheduler, prefix cache and KV cache disagree."""
+        self._kv.check_integrity()
+        self._prefix_cache.check_integrity()
+        for sequence in self.running:
+            assert self._kv.length(sequence.seq_id) == sequence.num_computed
+        assert all(sequence.seq_id < 0 for sequence in self.waiting)
+
+    def _plan(self, sequence: Sequence, budget: int, plan: Plan) -> int:
+        """Plan up to `budget` pending tokens of a sequence; returns how many."""
+        n = min(sequence.num_pending, budget)
+        if n == 0 or not self._make_room(sequence, n, plan):
+            return 0
+        start = sequence.num_computed
+        self._kv.extend(sequence.seq_id, n)
+        n_outputs = int(start + n == len(sequence.token_ids))
+        tokens = sequence.token_ids[start : start + n]
+        plan[sequence] = Span(sequence, start, tokens, n_outputs)
+        return n
+
+    def _make_room(self, sequence: Sequence, n: int, plan: Plan) -> bool:
+        """Free `n` cells: cached prefixes go first, then the youngest running sequence.
+
+        Returns:
+            False if `sequence` itself had to give way.
+        """
+        if sequence.status is not SequenceStatus.RUNNING:
+            return False
+        while self._kv.n_free < n:
+            if self._prefix_cache.evict():
+                continue
+            youngest = self.running[-1]
+            plan.pop(youngest, None)
+            self._preempt(youngest)
+            if youngest is sequence:
+                return False
+        return True
+
+    def _admit(self) -> bool:
+        """Let the first in the queue run, with the longest prefix that is already computed."""
+        if not self.waiting or len(self.running) >= self._parallel:
+            return False
+        sequence = self.waiting[0]
+        tokens = np.asarray(sequence.token_ids, np.int32)
+        match = self._prefix_cache.match(tokens[:-1])
+        source, length = (match.seq_id, match.length) if match else (-1, 0)
+        for other in self.running:
+            shared = common_prefix(np.asarray(other.token_ids, np.int32), tokens[:-1])
+            coming = not other.decoding and other.num_computed < shared
+            if coming and shared - length >= SHARED_PREFILL:
+                return False
+            if min(shared, other.num_computed) > length:
+                match, source, length = None, other.seq_id, min(shared, other.num_computed)
+        if not self._fits(len(tokens) - length, source, length):
+            return False
+        self._start(sequence, self._take_prefix(match, source, length, len(tokens)), length)
+        return True
+
+    def _fits(self, needed: int, source: int, length: int) -> bool:
+        """Whether `needed` cells are free, or would be without the prefix cache."""
+        if self.running:
+            needed += HEADROOM * (len(self.running) + 1)
+        if needed <= self._kv.n_free or not self.running:
+            return True
+        running = [sequence.seq_id for sequence in self.running]
+        return needed <= self._kv.n_free_keeping(running, source, length)
+
+    def _take_prefix(self, match: Match | None, source: int, length: int, total: int) -> int:
+        """A sequence id that holds the first `length` tokens of `source`.
+
+        A cached sequence is continued in place when nothing of it is lost by that, or when its
+        cells are needed; otherwise its cells are shared.
+        """
+        while self._kv.n_free < total - length and self._prefix_cache.evict(keep=source):
+            pass
+        if match and (match.whole or self._kv.n_free < total - length):
+            self._prefix_cache.take(source)
+            self._kv.trim(source, length)
+            return source
+        if match:
+            self._prefix_cache.touch(source)
+        seq_id = self._kv.allocate()
+        self._kv.copy(source, seq_id, length)
+        return seq_id
+
+    def _start(self, sequence: Sequence, seq_id: int, length: int) -> None:
+        self.waiting.popleft()
+        self.running.append(sequence)
+        sequence.status = SequenceStatus.RUNNING
+        sequence.seq_id = seq_id
+        sequence.num_computed = length
+        if sequence.num_cached is None:
+            sequence.num_cached = length
+            sequence.admitted = time.perf_counter()
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Send a running sequence back to the head of the queue; its KV becomes evictable."""
+        self._release(sequence)
+        sequence.status = SequenceStatus.WAITING
+        self.waiting.appendleft(sequence)
+
+    def _append(self, sequence: Sequence, tokens: list[int]) -> list[int]:
+        """Append output tokens up to the one that ends the sequence."""
+        if not sequence.first_token:
+            sequence.first_token = time.perf_counter()
+        for count, token in enumerate(tokens, 1):
+            sequence.token_ids.append(token)
+            if token in self._eog_tokens:
+                self._finish(sequence, FinishReason.STOP)
+                return tokens[:count]
+            if len(sequence.token_ids) >= sequence.max_length:
+                self._finish(sequence, FinishReason.LENGTH)
+                return tokens[:count]
+        return tokens
+
+    def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
+        if sequence.status is SequenceStatus.RUNNING:
+            self._release(sequence)
+        else:
+            self.waiting.remove(sequence)
+        sequence.status = SequenceStatus.FINISHED
+        sequence.finish_reason = reason
+
+    def _release(self, sequence: Sequence) -> None:
+        """Leave the running set; what is computed stays in the prefix cache."""
+        self.running.remove(sequence)
+        self._kv.trim(sequence.seq_id, sequence.num_computed)
+        computed = sequence.token_ids[: sequence.num_computed]
+        self._prefix_cache.insert(computed, sequence.seq_id)
+        sequence.seq_id = -1
+        sequence.num_computed = 0

@@ -1,0 +1,82 @@
+"""Sequence: one prompt and its growing continuation."""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import dataclass, field
+
+from edge_llama.engine.messages import FinishReason, Timings
+from edge_llama.engine.sampling import SamplingParams
+
+
+class SequenceStatus(enum.Enum):
+    """
+    ```
+    WAITING → RUNNING → FINISHED
+       ↑_________| preempted
+    ```
+    """
+
+    WAITING = enum.auto()
+    RUNNING = enum.auto()
+    FINISHED = enum.auto()
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One choice of one request.
+
+    ```
+    token_ids     p p p p p p o o o        p prompt, o output
+    num_computed  ──────────────┘          these are in the KV cache
+    ```
+
+    Attributes:
+        id: the request.
+        index: the choice.
+        token_ids: prompt and output.
+        num_prompt: tokens of the prompt.
+        max_length: tokens of prompt and output at which it ends.
+        sampling: how its tokens are chosen.
+        seq_id: its id in the KV cache while it runs.
+        num_computed: tokens whose KV is in the cache.
+        num_cached: prompt tokens that were taken from the prefix cache at its first admission.
+        finish_reason: set when FINISHED.
+    """
+
+    id: int
+    index: int
+    token_ids: list[int]
+    num_prompt: int
+    max_length: int
+    sampling: SamplingParams
+    status: SequenceStatus = SequenceStatus.WAITING
+    seq_id: int = -1
+    num_computed: int = 0
+    num_cached: int | None = None
+    finish_reason: FinishReason | None = None
+    arrived: float = field(default_factory=time.perf_counter)
+    admitted: float = 0.0
+    first_token: float = 0.0
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens that are known but not yet in the KV cache: 1 while decoding."""
+        return len(self.token_ids) - self.num_computed
+
+    @property
+    def decoding(self) -> bool:
+        """The whole prompt is computed and at least one token is out."""
+        return self.num_pending == 1 and len(self.token_ids) > self.num_prompt
+
+    def timings(self) -> Timings:
+        """Where the time went so far."""
+        now = time.perf_counter()
+        admitted = self.admitted or now
+        first = self.first_token or now
+        return Timings(
+            queue_ms=(admitted - self.arrived) * 1e3,
+            prompt_ms=(first - admitted) * 1e3,
+            predicted_ms=(now - first) * 1e3,
+        )

@@ -1,0 +1,177 @@
+"""The engine process: a command thread that reads stdin, and the step loop.
+
+```
+ stdin ──→ command thread ── sequences, aborts ──→ queue ──→ step loop ──→ stdout
+                │  tokenizes and checks; answers Accepted or Refused itself ──↗
+                └─ end of stdin: the parent is gone, so this process ends at once
+```
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Sequence as Items
+from typing import BinaryIO
+
+import msgspec
+
+from edge_llama.config import EngineSettings
+from edge_llama.engine.frames import encode_frame, read_frame
+from edge_llama.engine.loading import LoadedEngine
+from edge_llama.engine.messages import (
+    Abort,
+    Accepted,
+    Command,
+    Event,
+    Load,
+    LoadFailed,
+    Output,
+    Ready,
+    Refused,
+    Step,
+    Submit,
+)
+from edge_llama.engine.sequence import Sequence
+from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValue
+
+logger = logging.getLogger("edge_llama.engine")
+
+
+class Pipe:
+    """Sends events; safe to use from both threads."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._encoder = msgspec.msgpack.Encoder()
+        self._lock = threading.Lock()
+
+    def send(self, event: Event) -> None:
+        frame = encode_frame(self._encoder.encode(event))
+        try:
+            with self._lock:
+                self._stream.write(frame)
+                self._stream.flush()
+        except BrokenPipeError:
+            os._exit(0)  # the parent is gone
+
+
+class Worker:
+    """Serves one loaded model over a pair of pipes until the parent goes."""
+
+    def __init__(self, engine: LoadedEngine, pipe: Pipe) -> None:
+        self._engine = engine
+        self._core = engine.core
+        self._pipe = pipe
+        self._inbox: queue.SimpleQueue[list[Sequence] | Abort] = queue.SimpleQueue()
+
+    def handle(self, command: Command) -> None:
+        """Take a command in; called by the command thread."""
+        if isinstance(command, Submit):
+            self._submit(command)
+            return
+        self._inbox.put(command)
+        if command.id in self._core.prefilling:
+            self._engine.abort_flag.set()
+
+    def run(self) -> None:
+        """The step loop. Sleeps while there is nothing to do."""
+        while True:
+            # Cleared before the inbox is read: an abort that comes later sets it again.
+            self._engine.abort_flag.clear()
+            outputs = self._take_commands()
+            if self._core.has_work:
+                outputs += self._core.step()
+            if outputs:
+                self._pipe.send(Step(tuple(outputs)))
+
+    def _submit(self, command: Submit) -> None:
+        try:
+            sequences = self._engine.intake.accept(command.id, command.request)
+        except (InvalidValue, ContextLengthExceeded) as error:
+            self._pipe.send(Refused.of(command.id, error))
+            return
+        self._pipe.send(Accepted(command.id, sequences[0].num_prompt))
+        self._inbox.put(sequences)
+
+    def _take_commands(self) -> list[Output]:
+        outputs: list[Output] = []
+        if not self._core.has_work:
+            outputs += self._take(self._inbox.get())
+        while not self._inbox.empty():
+            outputs += self._take(self._inbox.get())
+        return outputs
+
+    def _take(self, item: Items[Sequence] | Abort) -> list[Output]:
+        if isinstance(item, Abort):
+            return self._core.abort(item.id, item.index)
+        self._core.add(item)
+        return []
+
+
+def main() -> None:
+    """Entry of the engine process. Exit code 1: the model could not be loaded."""
+    for name in ("SIGINT", "SIGTERM"):
+        # The parent decides when this process ends, by closing its stdin.
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=os.environ.get("EDGE_LLAMA_LOG_LEVEL", "WARNING").upper(),
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    stdin, stdout = _take_over_stdio()
+    pipe = Pipe(stdout)
+    load = read_frame(stdin)
+    if load is None:
+        return
+    settings = msgspec.msgpack.decode(load, type=Load).settings
+    loaded: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    threading.Thread(target=_read_commands, args=(stdin, loaded), daemon=True).start()
+    worker = _load(settings, pipe)
+    if worker is None:
+        sys.exit(1)
+    loaded.put(worker)
+    worker.run()
+
+
+def _load(settings: EngineSettings, pipe: Pipe) -> Worker | None:
+    try:
+        engine = LoadedEngine(settings)
+    except EdgeLlamaError as error:
+        pipe.send(LoadFailed(str(error)))
+        return None
+    pipe.send(Ready(engine.info))
+    return Worker(engine, pipe)
+
+
+def _read_commands(stdin: BinaryIO, loaded: queue.SimpleQueue[Worker]) -> None:
+    """The command thread; runs while the model loads, so that a dead parent is seen then too."""
+    decoder = msgspec.msgpack.Decoder(Command)
+    worker: Worker | None = None
+    try:
+        while (frame := read_frame(stdin)) is not None:
+            worker = worker or loaded.get()
+            worker.handle(decoder.decode(frame))
+    except Exception:
+        logger.exception("The command thread failed; the engine ends.")
+        os._exit(3)
+    os._exit(0)
+
+
+def _take_over_stdio() -> tuple[BinaryIO, BinaryIO]:
+    """The two pipes; stray prints of native code go to stderr from here on."""
+    stdin = os.fdopen(os.dup(0), "rb")
+    stdout = os.fdopen(os.dup(1), "wb")
+    devnull = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(devnull, 0)
+    os.close(devnull)
+    os.dup2(2, 1)
+    return stdin, stdout
+
+
+if __name__ == "__main__":
+    main()

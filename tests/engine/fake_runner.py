@@ -1,0 +1,64 @@
+"""Stand-ins for llama.cpp: a memory that checks its use, and a runner with a rule for tokens."""
+
+from __future__ import annotations
+
+from edge_llama.engine.binding import DecodeStatus
+from edge_llama.engine.scheduler import Span
+from edge_llama.engine.sequence import Sequence
+
+N_VOCAB = 50
+EOG = 0
+
+
+def next_token(tokens: list[int]) -> int:
+    """What the fake model says after these tokens: depends on all of them, never ends."""
+    return 1 + hash(tuple(tokens)) % (N_VOCAB - 1)
+
+
+class FakeMemory:
+    """Holds the tokens of each sequence, as llama.cpp's KV cache holds their keys and values."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[int, list[int]] = {}
+
+    def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None:
+        assert end == -1
+        del self.tokens.setdefault(seq_id, [])[start:]
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        assert start == 0
+        assert not self.tokens.get(target)
+        assert len(self.tokens[source]) >= end
+        self.tokens[target] = self.tokens[source][:end]
+
+
+class FakeRunner:
+    """Computes spans over a FakeMemory; what it samples shows whether the KV was right.
+
+    Args:
+        memory: shared with the KV cache under test.
+        statuses: of the next steps; OK when they run out.
+    """
+
+    def __init__(self, memory: FakeMemory, statuses: list[DecodeStatus] | None = None) -> None:
+        self._memory = memory
+        self.statuses = statuses or []
+        self.steps: list[list[Span]] = []
+        self.released: list[Sequence] = []
+
+    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[list[int]]]:
+        self.steps.append(spans)
+        status = self.statuses.pop(0) if self.statuses else DecodeStatus.OK
+        if status is not DecodeStatus.OK:
+            return status, []
+        return status, [self._run(span) for span in spans]
+
+    def release(self, sequence: Sequence) -> None:
+        self.released.append(sequence)
+
+    def _run(self, span: Span) -> list[int]:
+        held = self._memory.tokens.setdefault(span.sequence.seq_id, [])
+        assert len(held) == span.start, "a span does not continue its sequence"
+        held += span.tokens
+        assert held == span.sequence.token_ids[: len(held)], "another sequence's KV"
+        return [next_token(held)] if span.n_outputs else []

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import itertools
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from edge_llama.engine.binding import DecodeStatus
+from edge_llama.engine.core import EngineCore
+from edge_llama.engine.kv_cache import KVCache
+from edge_llama.engine.messages import FinishReason, Output
+from edge_llama.engine.prefix_cache import PrefixCache
+from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.scheduler import Scheduler, Span
+from edge_llama.engine.sequence import Sequence, SequenceStatus
+from tests.engine.fake_runner import EOG, FakeMemory, FakeRunner, next_token
+
+
+class Engine:
+    """An EngineCore over fakes."""
+
+    def __init__(
+        self,
+        *,
+        n_cells: int = 200,
+        parallel: int = 2,
+        batch_size: int = 16,
+        busy_prefill: int = 4,
+        cached: int = 3,
+    ) -> None:
+        self.memory = FakeMemory()
+        self.kv = KVCache(self.memory, n_cells, parallel + cached)
+        self.scheduler = Scheduler(
+            self.kv,
+            PrefixCache(self.kv, cached),
+            eog_tokens={EOG},
+            parallel=parallel,
+            batch_size=batch_size,
+            busy_prefill=busy_prefill,
+        )
+        self.runner = FakeRunner(self.memory)
+        self.core = EngineCore(self.scheduler, self.runner, lambda token: bytes([token]))
+        self.ids = itertools.count()
+
+    def add(self, prompt: list[int], max_tokens: int = 5, n: int = 1) -> list[Sequence]:
+        id = next(self.ids)
+        sequences = [
+            Sequence(id, i, list(prompt), len(prompt), len(prompt) + max_tokens, SamplingParams())
+            for i in range(n)
+        ]
+        self.core.add(sequences)
+        return sequences
+
+    def step(self) -> list[Output]:
+        outputs = self.core.step()
+        self.scheduler.check_integrity()
+        return outputs
+
+    def finish(self, limit: int = 1000) -> list[Output]:
+        outputs: list[Output] = []
+        while self.core.has_work:
+            outputs += self.step()
+            limit -= 1
+            assert limit, "the scheduler makes no progress"
+        return outputs
+
+
+def expected(prompt: list[int], max_tokens: int) -> list[int]:
+    tokens = list(prompt)
+    for _ in range(max_tokens):
+        tokens.append(next_token(tokens))
+    return tokens
+
+
+def test_a_prompt_is_prefilled_in_chunks_and_then_decoded() -> None:
+    engine = Engine(batch_size=4)
+    [sequence] = engine.add(list(range(1, 11)), max_tokens=3)
+    outputs = engine.finish()
+    sizes = [[len(span.tokens) for span in step] for step in engine.runner.steps]
+    assert sizes == [[4], [4], [2], [1], [1]]
+    assert [span.n_outputs for step in engine.runner.steps for span in step] == [0, 0, 1, 1, 1]
+    assert sequence.token_ids == expected(list(range(1, 11)), 3)
+    assert [output.finish for output in outputs] == [None, None, FinishReason.LENGTH]
+    assert outputs[-1].timings is not None
+    assert engine.runner.released == [sequence]
+
+
+def test_decode_goes_first_and_prefill_gets_the_rest() -> None:
+    engine = Engine(batch_size=16, busy_prefill=4)
+    engine.add([1, 2, 3], max_tokens=10)
+    engine.step()
+    engine.add(list(range(1, 12)), max_tokens=1)
+    engine.step()
+    assert [len(span.tokens) for span in engine.runner.steps[-1]] == [1, 4]
+
+
+def test_first_come_first_served_up_to_parallel() -> None:
+    engine = Engine(parallel=2)
+    first, second, third = (engine.add([i, i, i], max_tokens=4)[0] for i in (1, 2, 3))
+    engine.step()
+    assert engine.scheduler.running == [first, second]
+    assert list(engine.scheduler.waiting) == [third]
+    engine.finish()
+    assert third.status is SequenceStatus.FINISHED
+
+
+def test_an_end_of_generation_token_ends_with_stop() -> None:
+    engine = Engine()
+    [sequence] = engine.add([1, 2])
+    spans = engine.scheduler.schedule()
+    engine.memory.tokens[sequence.seq_id] = [1, 2]
+    [progress] = engine.scheduler.postprocess(spans, [[EOG]])
+    assert progress.tokens == [EOG]
+    assert sequence.finish_reason is FinishReason.STOP
+    engine.scheduler.check_integrity()
+
+
+def test_several_outputs_keep_accepted_drafts_and_drop_the_rest() -> None:
+    engine = Engine()
+    [sequence] = engine.add([1, 2], max_tokens=9)
+    engine.step()
+    last = sequence.token_ids[-1]
+    engine.kv.extend(sequence.seq_id, 4)
+    engine.memory.tokens[sequence.seq_id] += [last, 7, 8, 9]
+    span = Span(sequence, 2, [last, 7, 8, 9], n_outputs=4)
+    engine.scheduler.postprocess([span], [[7, 8, 5]])
+    assert sequence.token_ids == [1, 2, last, 7, 8, 5]
+    assert sequence.num_computed == 5
+    assert engine.memory.tokens[sequence.seq_id] == [1, 2, last, 7, 8]
+    engine.scheduler.check_integrity()
+
+
+def test_an_end_within_several_outputs_drops_what_follows() -> None:
+    engine = Engine()
+    [sequence] = engine.add([1, 2], max_tokens=9)
+    engine.step()
+    last = sequence.token_ids[-1]
+    engine.kv.extend(sequence.seq_id, 3)
+    span = Span(sequence, 2, [last, EOG, 8], n_outputs=3)
+    [progress] = engine.scheduler.postprocess([span], [[EOG, 8, 5]])
+    assert progress.tokens == [EOG]
+    assert sequence.finish_reason is FinishReason.STOP
+
+
+def test_the_next_turn_prefills_only_what_is_new() -> None:
+    engine = Engine()
+    [first] = engine.add([1, 2, 3, 4], max_tokens=3)
+    engine.finish()
+    prompt = [*first.token_ids, 9, 9]
+    [second] = engine.add(prompt, max_tokens=2)
+    engine.finish()
+    # The last output was sampled but never computed.
+    assert second.num_cached == len(first.token_ids) - 1
+    assert second.token_ids == expected(prompt, 2)
+
+
+def test_another_branch_shares_cells_and_keeps_the_first() -> None:
+    engine = Engine()
+    system = list(range(1, 9))
+    engine.add([*system, 20], max_tokens=2)
+    engine.finish()
+    [other] = engine.add([*system, 30], max_tokens=2)
+    engine.finish()
+    [again] = engine.add([*system, 20], max_tokens=2)
+    engine.finish()
+    assert other.num_cached == 8
+    assert again.num_cached == 8
+    assert engine.kv.n_cells - engine.kv.n_free < 3 * 9
+
+
+def test_choices_share_one_prefill() -> None:
+    engine = Engine(parallel=3, batch_size=64, busy_prefill=64)
+    prompt = list(range(1, 41))
+    sequences = engine.add(prompt, max_tokens=3, n=3)
+    engine.finish()
+    computed = sum(len(span.tokens) for step in engine.runner.steps for span in step)
+    assert computed == 40 + 2 * 1 + 3 * 2
+    assert {tuple(s.token_ids) for s in sequences} == {tuple(expected(prompt, 3))}
+    assert [s.num_cached for s in sequences] == [0, 39, 39]
+
+
+def test_pressure_evicts_then_preempts_the_youngest_which_resumes() -> None:
+    engine = Engine(n_cells=160, parallel=2)
+    old, young = engine.add([1] * 10, 100)[0], engine.add([2] * 10, 100)[0]
+    states = set()
+    while engine.core.has_work:
+        engine.step()
+        states.add((old.status, young.status))
+    assert (SequenceStatus.RUNNING, SequenceStatus.WAITING) in states
+    assert (SequenceStatus.WAITING, SequenceStatus.RUNNING) not in states
+    assert old.token_ids == expected([1] * 10, 100)
+    assert young.token_ids == expected([2] * 10, 100)
+    assert young.num_cached == 0
+
+
+def test_a_prompt_that_needs_the_whole_cache_cuts_what_it_matched() -> None:
+    engine = Engine(n_cells=100)
+    engine.add([5] * 60, max_tokens=30)
+    engine.finish()
+    prompt = [5] * 40 + [6] * 50
+    [sequence] = engine.add(prompt, max_tokens=5)
+    engine.finish()
+    assert sequence.num_cached == 40
+    assert sequence.token_ids == expected(prompt, 5)
+
+
+def test_abort_frees_running_and_waiting_and_keeps_the_prefix() -> None:
+    engine = Engine(parallel=1)
+    [running], [waiting] = engine.add([1] * 10, 50), engine.add([2] * 10, 50)
+    engine.step()
+    assert [o.finish for o in engine.core.abort(running.id)] == [FinishReason.ABORT]
+    assert [o.finish for o in engine.core.abort(waiting.id)] == [FinishReason.ABORT]
+    assert engine.core.abort(waiting.id) == []
+    assert not engine.core.has_work
+    [retry] = engine.add([1] * 10, 1)
+    engine.finish()
+    assert retry.num_cached == 9
+    assert set(engine.runner.released) == {running, waiting, retry}
+
+
+def test_abort_of_one_choice_leaves_the_others() -> None:
+    engine = Engine()
+    first, second = engine.add([1] * 5, 5, n=2)
+    engine.step()
+    engine.core.abort(first.id, 0)
+    engine.finish()
+    assert first.finish_reason is FinishReason.ABORT
+    assert second.finish_reason is FinishReason.LENGTH
+
+
+def test_an_interrupted_step_is_undone_and_done_again() -> None:
+    engine = Engine()
+    [sequence] = engine.add([1, 2, 3], max_tokens=2)
+    engine.runner.statuses = [DecodeStatus.ABORTED]
+    assert engine.step() == []
+    assert sequence.num_computed == 0
+    engine.finish()
+    assert sequence.token_ids == expected([1, 2, 3], 2)
+
+
+def test_no_slot_drops_the_prefix_cache_and_then_preempts() -> None:
+    engine = Engine()
+    engine.add([9] * 5, 2)
+    engine.finish()
+    first, second = engine.add([1] * 5, 5)[0], engine.add([2] * 5, 5)[0]
+    engine.runner.statuses = [DecodeStatus.NO_SLOT, DecodeStatus.NO_SLOT]
+    engine.step()
+    assert second.status is SequenceStatus.RUNNING
+    engine.step()
+    assert second.status is SequenceStatus.WAITING
+    engine.finish()
+    assert first.token_ids == expected([1] * 5, 5)
+    assert second.token_ids == expected([2] * 5, 5)
+
+
+def test_the_requests_whose_prompts_are_computed_are_known() -> None:
+    engine = Engine()
+    [sequence] = engine.add([1] * 8, max_tokens=3)
+    engine.step()
+    assert engine.core.prefilling == {sequence.id}
+    engine.step()
+    assert engine.core.prefilling == frozenset()
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """Random requests, aborts and interruptions; every output must be what the model says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine = Engine(n_cells=64, parallel=3, batch_size=12, busy_prefill=5, cached=2)
+        self.live: list[Sequence] = []
+
+    @rule(
+        prompt=st.lists(st.integers(1, 2), min_size=1, max_size=40),
+        max_tokens=st.integers(1, 20),
+        n=st.integers(1, 2),
+    )
+    def add(self, prompt: list[int], max_tokens: int, n: int) -> None:
+        self.live += self.engine.add(prompt, max_tokens, n)
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def abort(self, data: st.DataObject) -> None:
+        sequence = data.draw(st.sampled_from(self.live))
+        self.engine.core.abort(sequence.id, data.draw(st.sampled_from([None, sequence.index])))
+
+    @precondition(lambda self: self.engine.core.has_work)
+    @rule(steps=st.integers(1, 8), interrupted=st.booleans())
+    def step(self, steps: int, interrupted: bool) -> None:
+        if interrupted:
+            self.engine.runner.statuses = [DecodeStatus.ABORTED]
+        for _ in range(steps):
+            if self.engine.core.has_work:
+                self.engine.step()
+
+    @invariant()
+    def outputs_are_right(self) -> None:
+        self.engine.scheduler.check_integrity()
+        for sequence in self.live:
+            output = len(sequence.token_ids) - sequence.num_prompt
+            assert sequence.token_ids == expected(sequence.token_ids[: sequence.num_prompt], output)
+
+    def teardown(self) -> None:
+        self.engine.finish()
+        assert all(sequence.status is SequenceStatus.FINISHED for sequence in self.live)
+        assert len(self.engine.runner.released) == len(self.live)
+
+
+TestSchedulerMachine = SchedulerMachine.TestCase
+TestSchedulerMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
