@@ -246,9 +246,9 @@ def test_no_slot_drops_the_prefix_cache_and_then_preempts() -> None:
     first, second = engine.add([1] * 5, 5)[0], engine.add([2] * 5, 5)[0]
     engine.runner.statuses = [DecodeStatus.NO_SLOT, DecodeStatus.NO_SLOT]
     engine.step()
-    assert second.status is SequenceStatus.RUNNING
+    assert engine.scheduler.running == [first, second]
     engine.step()
-    assert second.status is SequenceStatus.WAITING
+    assert engine.scheduler.running == [first]
     engine.finish()
     assert first.token_ids == expected([1] * 5, 5)
     assert second.token_ids == expected([2] * 5, 5)

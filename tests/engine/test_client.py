@@ -1,0 +1,182 @@
+"""The real engine process, on a tiny model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_llama.config import EngineSettings
+from edge_llama.engine.client import AsyncEngine, EngineState
+from edge_llama.engine.messages import FinishReason, GenerationRequest, Output
+from edge_llama.engine.prompt import Control, Text
+from edge_llama.engine.sampling import SamplingParams
+from edge_llama.errors import (
+    ContextLengthExceeded,
+    EngineDied,
+    EngineStartError,
+    EngineUnavailable,
+    InvalidValue,
+)
+
+GREEDY = SamplingParams(temperature=0, ignore_eos=True)
+
+
+def request(
+    text: str, max_tokens: int | None = 8, n: int = 1, sampling: SamplingParams = GREEDY
+) -> GenerationRequest:
+    prompt = (Control("<|begin_of_text|>"), Text(text))
+    return GenerationRequest(prompt=prompt, max_tokens=max_tokens, n=n, sampling=sampling)
+
+
+async def outputs_of(engine: AsyncEngine, request: GenerationRequest) -> list[Output]:
+    return [output async for output in await engine.submit(request)]
+
+
+def tokens_of(outputs: list[Output], index: int = 0) -> list[int]:
+    return [token for output in outputs if output.index == index for token in output.tokens]
+
+
+async def test_greedy_is_repeatable_and_the_second_time_cached(engine: AsyncEngine) -> None:
+    prompt = request("a fine day to be out and about")
+    first = await outputs_of(engine, prompt)
+    generation = await engine.submit(prompt)
+    second = [output async for output in generation]
+    assert tokens_of(first) == tokens_of(second)
+    assert len(tokens_of(first)) == 8
+    assert [first[0].cached_tokens, second[0].cached_tokens] == [0, generation.prompt_tokens - 1]
+    assert [output.finish for output in first[-2:]] == [None, FinishReason.LENGTH]
+    assert first[-1].timings is not None
+    assert first[-1].timings.predicted_ms > 0
+
+
+async def test_eight_at_once_say_what_one_alone_says(engine: AsyncEngine) -> None:
+    prompts = [f"number {i} is a number that is " * (1 + i % 3) for i in range(8)]
+    alone = [tokens_of(await outputs_of(engine, request(prompt))) for prompt in prompts]
+    together = await asyncio.gather(*(outputs_of(engine, request(prompt)) for prompt in prompts))
+    assert [tokens_of(outputs) for outputs in together] == alone
+
+
+async def test_the_same_seed_gives_the_same_choices(engine: AsyncEngine) -> None:
+    sampling = SamplingParams(temperature=1, seed=11, ignore_eos=True)
+    first, second = [
+        await outputs_of(engine, request("once upon a time", n=3, sampling=sampling))
+        for _ in range(2)
+    ]
+    choices = [tokens_of(first, index) for index in range(3)]
+    assert choices == [tokens_of(second, index) for index in range(3)]
+    assert choices[0] != choices[1]
+
+
+async def test_it_stops_when_the_context_is_full(engine: AsyncEngine) -> None:
+    generation = await engine.submit(request("x y z", max_tokens=None))
+    tokens = tokens_of([output async for output in generation])
+    assert generation.prompt_tokens + len(tokens) == 512
+
+
+async def test_refusals_come_before_any_output(engine: AsyncEngine) -> None:
+    with pytest.raises(ContextLengthExceeded):
+        await engine.submit(request("a b c " * 400))
+    with pytest.raises(InvalidValue) as error:
+        await engine.submit(request("a", sampling=SamplingParams(logit_bias={10**6: 1.0})))
+    assert error.value.param == "logit_bias"
+    assert len(await outputs_of(engine, request("still alive"))) == 8
+
+
+async def test_an_abort_frees_the_slot_at_once(engine: AsyncEngine) -> None:
+    endless = [await engine.submit(request(f"go {i}", max_tokens=None)) for i in range(3)]
+    await anext(endless[0])
+    queued = asyncio.create_task(outputs_of(engine, request("my turn")))
+    await asyncio.sleep(0.05)
+    assert not queued.done()
+    endless[1].abort()
+    assert len(tokens_of(await asyncio.wait_for(queued, 20))) == 8
+    assert [output async for output in endless[1]] == []
+    endless[0].abort()
+    endless[2].abort()
+
+
+async def test_a_killed_engine_fails_its_requests_and_comes_back(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = tokens_of(await outputs_of(engine, request("the same as before")))
+    generation = await engine.submit(request("doomed", max_tokens=None))
+    await anext(generation)
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+    with pytest.raises(EngineDied):
+        async for _ in generation:
+            pass
+    assert engine.state is EngineState.RESTARTING
+    with pytest.raises(EngineUnavailable) as error:
+        await engine.submit(request("too early"))
+    assert 0 < error.value.retry_after < 5
+    await asyncio.wait_for(engine.ready(), 30)
+    assert engine.pid != pid
+    assert tokens_of(await outputs_of(engine, request("the same as before"))) == before
+    assert "restart in 0.5 s" in caplog.text
+
+
+async def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF" + b"\0" * 100)
+    engine = AsyncEngine(EngineSettings(model=str(path)))
+    with pytest.raises(EngineStartError, match=r"broken\.gguf"):
+        await engine.start()
+    assert engine.state is EngineState.FAILED
+    with pytest.raises(EngineStartError):
+        await engine.submit(request("x"))
+    await engine.stop()
+
+
+async def test_requests_wait_for_the_first_load(tiny_gguf: Path) -> None:
+    engine = AsyncEngine(EngineSettings(model=str(tiny_gguf), ctx_size=256, threads=1))
+    engine.launch()
+    assert engine.state is EngineState.STARTING
+    with pytest.raises(EngineUnavailable):
+        _ = engine.info
+    assert len(await outputs_of(engine, request("patience"))) == 8
+    await engine.stop()
+    assert engine.pid is None
+    with pytest.raises(EngineUnavailable):
+        await engine.submit(request("too late"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and /proc-like process checks")
+def test_the_engine_goes_when_its_parent_is_killed(tiny_gguf: Path) -> None:
+    script = (
+        "import asyncio, sys\n"
+        "from edge_llama.config import EngineSettings\n"
+        "from edge_llama.engine.client import AsyncEngine\n"
+        "async def main():\n"
+        "    async with AsyncEngine(EngineSettings(model=sys.argv[1], ctx_size=256)) as engine:\n"
+        "        print(engine.pid, flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", script, str(tiny_gguf)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        os.kill(child, 0)
+        parent.kill()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and _exists(child):
+            time.sleep(0.05)
+        assert not _exists(child)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
