@@ -100,6 +100,7 @@ class Vocab:
         self._handle = handle
         self.n_tokens = int(llama_cpp.llama_vocab_n_tokens(handle))
         self.bos = int(llama_cpp.llama_vocab_bos(handle))
+        self.add_bos = bool(llama_cpp.llama_vocab_get_add_bos(handle))
         self.eos = int(llama_cpp.llama_vocab_eos(handle))
         ids = range(self.n_tokens)
         self.control_tokens = {

@@ -171,13 +171,11 @@ class AsyncEngine:
         process.send(Submit(id, request))
         try:
             generation.prompt_tokens = await accepted
-        except BaseException:
-            self._running.pop(id, None)
-            if not accepted.done() or accepted.cancelled():
-                process.send(Abort(id))
+        except asyncio.CancelledError:
+            generation.abort()
             raise
         finally:
-            self._submitting.pop(id, None)
+            del self._submitting[id]
         return generation
 
     async def _supervise(self) -> None:
@@ -219,6 +217,7 @@ class AsyncEngine:
         elif isinstance(event, Accepted):
             self._answer(event.id, event.prompt_tokens)
         elif isinstance(event, Refused):
+            del self._running[event.id]
             self._answer(event.id, event.error())
         elif isinstance(event, Ready):
             self._info = event.info
@@ -237,7 +236,7 @@ class AsyncEngine:
 
     def _fail_all(self, message: str) -> None:
         error = EngineDied(message)
-        for id in list(self._submitting):
+        for id in self._submitting:
             self._answer(id, error)
         for generation in self._running.values():
             generation.feed(error)

@@ -73,7 +73,7 @@ def _model_info(model: binding.Model, path: Path, n_ctx: int) -> ModelInfo:
         n_ctx=n_ctx,
         n_ctx_train=model.n_ctx_train,
         n_vocab=model.vocab.n_tokens,
-        bos_token=model.vocab.spelling(model.vocab.bos),
+        bos_token=model.vocab.spelling(model.vocab.bos) if model.vocab.add_bos else "",
         eos_token=model.vocab.spelling(model.vocab.eos),
         control_tokens=model.vocab.control_tokens,
         chat_template=model.chat_template,

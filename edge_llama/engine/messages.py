@@ -55,7 +55,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         n_ctx: tokens of context the engine was started with.
         n_ctx_train: tokens of context the model was trained for.
         n_vocab: entries of the vocabulary.
-        bos_token: spelling of the begin-of-sequence token, empty if there is none.
+        bos_token: spelling of the token that begins every prompt, empty if none does.
         eos_token: spelling of the end-of-sequence token, empty if there is none.
         control_tokens: ids by spelling.
         chat_template: the GGUF's Jinja template, empty if it has none.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-import edge_llama
+from edge_llama.child import module_command, module_environment
 from edge_llama.config import EngineSettings
 from edge_llama.engine.frames import FrameDecoder, encode_frame
 from edge_llama.engine.messages import Command, Event, Load
@@ -48,13 +46,11 @@ class EngineProcess(asyncio.SubprocessProtocol):
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         _, protocol = await loop.subprocess_exec(
             lambda: cls(on_event),
-            sys.executable,
-            "-m",
-            "edge_llama.engine.worker",
+            *module_command("edge_llama.engine.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if sys.stderr else subprocess.DEVNULL,
-            env=_environment(),
+            env=module_environment(),
             **options,
         )
         protocol._write(Load(settings))
@@ -110,10 +106,3 @@ class EngineProcess(asyncio.SubprocessProtocol):
         self._transport.close()
         if self.alive:
             self._exit.set_result(-1 if code is None else code)
-
-
-def _environment() -> dict[str, str]:
-    """The child finds this very package, and nothing that lies in the current folder."""
-    root = str(Path(edge_llama.__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}

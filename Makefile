@@ -1,0 +1,61 @@
+PYTHON ?= python3
+VENV ?= .venv
+MODEL ?= demo
+HOST ?= 127.0.0.1
+PORT ?= 8000
+ALIASES ?= meta/llama-3.1-70b-instruct llama3_1_8b_instruct \
+	meta/llama-3.1-8b-instruct meta-llama/Llama-3.1-8B-Instruct
+ARGS ?=
+
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench clean
+
+help:
+	@echo "make run     install into $(VENV) and serve the demo model on $(HOST):$(PORT)"
+	@echo "make test    install with the developer tools and run all tests"
+	@echo "make check   formatting, lint and types"
+	@echo "make format  format the code and sort its imports"
+	@echo "make bench   how fast this machine is"
+	@echo "make clean   remove caches and build output; $(VENV) stays"
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) MODEL=$(MODEL) HOST=$(HOST) PORT=$(PORT)"
+	@echo "ARGS is handed on to edge-llama or pytest."
+
+run: $(INSTALLED)
+	@$(BIN)/edge-llama serve $(MODEL) --host $(HOST) --port $(PORT) \
+		$(addprefix --alias ,$(ALIASES)) $(ARGS)
+
+test: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED_DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED_DEV)
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	@$(BIN)/edge-llama bench $(ARGS)
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+$(INSTALLED): pyproject.toml
+	@echo "Installing. The first time, this compiles llama.cpp: about ten minutes on two cores."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --editable .
+	@touch $@
+
+$(INSTALLED_DEV): pyproject.toml
+	@echo "Installing. The first time, this compiles llama.cpp: about ten minutes on two cores."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --editable '.[dev]'
+	@touch $(INSTALLED) $@

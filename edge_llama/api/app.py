@@ -1,0 +1,82 @@
+"""The Starlette app: routes, middleware, exception handler and lifespan, as data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount, Route, Router
+
+from edge_llama.api.auth import ApiKeyMiddleware
+from edge_llama.api.chat import create_chat_completion
+from edge_llama.api.errors import (
+    ClientDisconnected,
+    handle_bug,
+    handle_disconnect,
+    handle_error,
+)
+from edge_llama.api.health import health, live, ready
+from edge_llama.api.models import list_models, retrieve_model
+from edge_llama.api.project import PROJECT_PREFIX, ProjectRoutes
+from edge_llama.api.registry import ModelRegistry
+from edge_llama.api.request_id import RequestIdMiddleware
+from edge_llama.config import ServerSettings
+from edge_llama.errors import EdgeLlamaError
+
+
+def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
+    """The HTTP API of the models in `registry`.
+
+    Its lifespan launches their engines, without waiting for them, and stops them at the end.
+    """
+    app = Starlette(
+        routes=_routes(),
+        middleware=[
+            Middleware(RequestIdMiddleware),
+            Middleware(ApiKeyMiddleware, api_key=settings.api_key),
+        ],
+        exception_handlers={
+            EdgeLlamaError: handle_error,
+            HTTPException: handle_error,
+            ClientDisconnected: handle_disconnect,
+            Exception: handle_bug,
+        },
+        lifespan=_lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.registry = registry
+    app.state.settings = settings
+    return app
+
+
+def _routes() -> list[BaseRoute]:
+    v1 = Router(
+        [
+            Route("/chat/completions", create_chat_completion, methods=["POST"]),
+            Route("/models", list_models),
+            Route("/models/{id:path}", retrieve_model),
+        ],
+        redirect_slashes=False,
+    )
+    return [
+        Route("/health", health),
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Mount("/v1", v1),
+        Mount(PROJECT_PREFIX, ProjectRoutes(v1)),
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    engines = [model.chat.engine for model in app.state.registry]
+    for engine in engines:
+        engine.launch()
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(engine.stop() for engine in engines))

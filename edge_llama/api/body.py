@@ -1,0 +1,87 @@
+"""The request body: size, content type, strict JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from edge_llama.api.errors import (
+    BodyTooLarge,
+    ClientDisconnected,
+    InvalidJson,
+    UnsupportedMediaType,
+)
+
+
+async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
+    """The JSON object in the request's body; never more than `max_bytes` of it are held.
+
+    Raises:
+        BodyTooLarge: it is longer than `max_bytes`, whether declared so or sent in chunks.
+        UnsupportedMediaType: its content type is not JSON.
+        InvalidJson: see `parse_object`.
+        ClientDisconnected: the client went away before the end.
+    """
+    _check_length(request.headers.get("content-length", ""), max_bytes)
+    _check_media_type(request.headers.get("content-type", ""))
+    return parse_object(await _read(request, max_bytes))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parse strictly: UTF-8 without BOM, no NaN, no lone surrogates, nothing after the object.
+
+    Raises:
+        InvalidJson: it is not JSON, not an object, or nested or sized beyond reason.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except RecursionError:
+        raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
+    except UnicodeDecodeError:
+        raise InvalidJson("The body is not valid JSON: it is not UTF-8.") from None
+    except msgspec.DecodeError as error:
+        raise InvalidJson(f"The body is not valid JSON: {_reason(error)}.") from None
+    if not isinstance(value, dict):
+        raise InvalidJson("The body must be a JSON object.")
+    return value
+
+
+def _reason(error: msgspec.DecodeError) -> str:
+    text = str(error).removeprefix("JSON is malformed: ").partition(" - at ")[0]
+    return text[:1].lower() + text[1:]
+
+
+def _check_length(declared: str, max_bytes: int) -> None:
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):
+        raise _too_large(max_bytes)
+
+
+def _check_media_type(content_type: str) -> None:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        return
+    if media_type.startswith("application/") and media_type.endswith("+json"):
+        return
+    raise UnsupportedMediaType(
+        "The body must be JSON. Send the header 'Content-Type: application/json'."
+    )
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        body += message.get("body", b"")
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {max_bytes} bytes. Send a smaller one.")

@@ -1,0 +1,175 @@
+"""From exceptions to answers: one table, one body shape.
+
+HTTP adds these to the tree of `edge_llama.errors`:
+
+```
+RequestError
+├── InvalidJson           the body is not a JSON object
+├── UnsupportedMediaType  the body's content type is not JSON
+├── BodyTooLarge          the body is over the limit
+└── InvalidApiKey         the key is missing or wrong
+ServerStopping            the server stops before the answer is whole
+ClientDisconnected        the client went away; nobody is left to answer
+```
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edge_llama.errors import (
+    EdgeLlamaError,
+    EngineDied,
+    EngineStartError,
+    EngineUnavailable,
+    ModelNotFound,
+    RequestError,
+    TemplateError,
+)
+
+MAX_RETRY_AFTER = 120
+"""Seconds; some clients give up on longer waits."""
+
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that went away; never sent to anyone."""
+
+logger = logging.getLogger(__name__)
+
+
+class InvalidJson(RequestError):
+    """The body is not a JSON object."""
+
+    default_code = "invalid_json"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body's content type is not JSON."""
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the limit."""
+
+
+class InvalidApiKey(RequestError):
+    """The key is missing or wrong."""
+
+    default_code = "invalid_api_key"
+
+
+class ServerStopping(EdgeLlamaError):
+    """The server stops before the answer is whole."""
+
+
+class ClientDisconnected(Exception):
+    """The client went away; nobody is left to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """How an exception is told. `text` None shows the exception's own, which is then public."""
+
+    status: int
+    type: str
+    text: str | None = None
+
+
+_INVALID_REQUEST = "invalid_request_error"
+_SERVER_ERROR = "server_error"
+
+_ANSWERS: dict[type[BaseException], _Answer] = {
+    InvalidApiKey: _Answer(401, "authentication_error"),
+    ModelNotFound: _Answer(404, _INVALID_REQUEST),
+    BodyTooLarge: _Answer(413, _INVALID_REQUEST),
+    UnsupportedMediaType: _Answer(415, _INVALID_REQUEST),
+    RequestError: _Answer(400, _INVALID_REQUEST),
+    TemplateError: _Answer(400, _INVALID_REQUEST),
+    EngineUnavailable: _Answer(503, _SERVER_ERROR),
+    EngineDied: _Answer(503, _SERVER_ERROR),
+    ServerStopping: _Answer(503, _SERVER_ERROR),
+    EngineStartError: _Answer(
+        500, _SERVER_ERROR, "The model could not be loaded; the server's log says why."
+    ),
+    BaseException: _Answer(500, _SERVER_ERROR, "The server failed; its log says why."),
+}
+
+
+def error_body(error: Exception) -> dict[str, Any]:
+    """OpenAI's error object for `error`: no traceback, no path, no address."""
+    if isinstance(error, HTTPException):
+        return _body(error.detail, _INVALID_REQUEST)
+    answer = _answer(error)
+    return _body(
+        answer.text or str(error),
+        answer.type,
+        getattr(error, "param", None),
+        getattr(error, "code", None),
+    )
+
+
+def error_response(error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else _answer(error).status
+    return JSONResponse(error_body(error), status, headers=_headers(error, status))
+
+
+async def handle_error(request: Request, error: Exception) -> Response:
+    """The exception handler for what is raised on purpose."""
+    log_error(error)
+    return error_response(error)
+
+
+async def handle_disconnect(request: Request, error: Exception) -> Response:
+    """The exception handler for clients that went away."""
+    logger.debug("A client went away before its answer was ready.")
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def handle_bug(request: Request, error: Exception) -> Response:
+    """The exception handler for everything else. Runs outside of the app's middleware.
+
+    Starlette raises the error again, and the server logs it.
+    """
+    response = error_response(error)
+    response.headers["x-request-id"] = request.scope["state"]["request_id"]
+    return response
+
+
+def log_error(error: Exception) -> None:
+    """Errors of this package that are not the client's get a line; bugs, a traceback."""
+    if isinstance(error, (RequestError, TemplateError, HTTPException)):
+        return
+    if isinstance(error, EdgeLlamaError):
+        logger.warning("A request failed: %s", error)
+    else:
+        logger.error("A request failed because of a bug.", exc_info=error)
+
+
+def _answer(error: Exception) -> _Answer:
+    return next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
+
+
+def _body(
+    message: str, kind: str, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _headers(error: Exception, status: int) -> dict[str, str]:
+    if isinstance(error, HTTPException):
+        return dict(error.headers or {})
+    if isinstance(error, InvalidApiKey):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, BodyTooLarge):
+        return {"Connection": "close"}
+    if status == 503:
+        seconds = getattr(error, "retry_after", 1.0)
+        return {"Retry-After": str(max(1, min(MAX_RETRY_AFTER, math.ceil(seconds))))}
+    if status == 500:
+        return {"x-should-retry": "false"}
+    return {}

@@ -1,0 +1,37 @@
+"""GET /v1/models and /v1/models/{id}."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from edge_llama.api.registry import ServedModel
+
+
+async def list_models(request: Request) -> JSONResponse:
+    models = [model_object(model, model.id) for model in request.app.state.registry]
+    return JSONResponse({"object": "list", "data": models})
+
+
+async def retrieve_model(request: Request) -> JSONResponse:
+    name = request.path_params["id"]
+    return JSONResponse(model_object(request.app.state.registry.resolve(name), name))
+
+
+def model_object(model: ServedModel, name: str) -> dict[str, Any]:
+    """OpenAI's model object under the asked name; what only the file tells is null until loaded."""
+    info = model.info
+    return {
+        "id": name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "edge_llama",
+        "aliases": list(model.aliases),
+        "state": model.state.value,
+        "context_length": info and info.n_ctx,
+        "max_model_len": info and info.n_ctx,
+        "quantization": info and info.quantization,
+        "parameters": info and info.n_params,
+    }

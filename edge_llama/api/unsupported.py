@@ -1,0 +1,83 @@
+"""Chat parameters that would change the answer and are not implemented: refused, never dropped.
+
+Every other unknown key is ignored. So are these, with any value, as they do not change the
+answer: store, metadata, user, safety_identifier, prompt_cache_key, prompt_cache_options,
+prompt_cache_retention, service_tier, reasoning_effort, verbosity, prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_llama.errors import UnsupportedParameter
+
+HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
+    # OpenAI's
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "modalities": (["text"], []),
+    "audio": (),
+    "web_search_options": (),
+    "moderation": (),
+    # llama.cpp's and vLLM's
+    "add_generation_prompt": (True,),
+    "add_special_tokens": (False,),
+    "allowed_token_ids": ([],),
+    "bad_words": ([],),
+    "best_of": (1,),
+    "chat_template": (),
+    "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "documents": ([],),
+    "dry_multiplier": (0, 0.0),
+    "dynatemp_range": (0, 0.0),
+    "echo": (False,),
+    "grammar": ("",),
+    "guided_choice": ([],),
+    "guided_grammar": ("",),
+    "guided_json": (),
+    "guided_regex": ("",),
+    "include_stop_str_in_output": (False,),
+    "json_schema": ({},),
+    "length_penalty": (1, 1.0),
+    "min_tokens": (0,),
+    "mirostat": (0,),
+    "n_probs": (0,),
+    "prompt_logprobs": (0,),
+    "return_progress": (False,),
+    "stop_token_ids": ([],),
+    "structured_outputs": ({},),
+    "truncate_prompt_tokens": (),
+    "typical_p": (1, 1.0),
+    "use_beam_search": (False,),
+    "xtc_probability": (0, 0.0),
+}
+"""Values by parameter that ask for nothing, and so may pass; null always may."""
+
+
+def refuse_unsupported(body: Mapping[str, Any]) -> None:
+    """Check the request's top-level parameters.
+
+    Raises:
+        UnsupportedParameter: one is set that is not implemented; `param` names it.
+    """
+    for name, value in body.items():
+        if name in HARMLESS_VALUES and not _is_harmless(name, value):
+            raise UnsupportedParameter(
+                f"{name} is not supported by this server. Leave it out.", param=name
+            )
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    if value is None:
+        return True
+    return any(
+        type(value) is type(harmless) and value == harmless for harmless in HARMLESS_VALUES[name]
+    )

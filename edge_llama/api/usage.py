@@ -1,0 +1,52 @@
+"""The `usage` and `timings` objects of a reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_llama.chat.completion import ChatCompletion
+from edge_llama.chat.events import Usage
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """OpenAI's `usage`."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def timings_object(completion: ChatCompletion, n: int) -> dict[str, Any]:
+    """llama.cpp's `timings` under that key; nothing with several choices, which share the time.
+
+    Prompt counts leave out cached tokens. The first token belongs to the prompt's time, so the
+    pace of the output is that of the tokens after it.
+    """
+    timings, usage = completion.timings, completion.usage
+    if timings is None or n > 1:
+        return {}
+    computed = usage.prompt_tokens - usage.cached_tokens
+    predicted = usage.completion_tokens
+    return {
+        "timings": {
+            "cache_n": usage.cached_tokens,
+            "prompt_n": computed,
+            "prompt_ms": round(timings.prompt_ms, 3),
+            "prompt_per_second": _per_second(computed, timings.prompt_ms),
+            "predicted_n": predicted,
+            "predicted_ms": round(timings.predicted_ms, 3),
+            "predicted_per_second": _per_second(max(0, predicted - 1), timings.predicted_ms),
+        }
+    }
+
+
+def _per_second(count: int, milliseconds: float) -> float:
+    return round(1000 * count / milliseconds, 3) if milliseconds > 0 else 0.0

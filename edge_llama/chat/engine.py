@@ -1,0 +1,47 @@
+"""What a chat needs of an engine; `AsyncEngine` is one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge_llama.engine.client import EngineState
+from edge_llama.engine.messages import GenerationRequest, ModelInfo, Output
+
+
+class Generation(Protocol):
+    """A running request: an async iterator that ends when all choices are finished or aborted."""
+
+    @property
+    def prompt_tokens(self) -> int: ...
+
+    async def __anext__(self) -> Output:
+        """Raises EngineDied when the engine ends before the request does."""
+        ...
+
+    def abort(self, index: int | None = None) -> None:
+        """End one choice, or all; it gives no more outputs."""
+        ...
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    @property
+    def state(self) -> EngineState: ...
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def launch(self) -> None:
+        """Start without waiting."""
+        ...
+
+    async def ready(self) -> ModelInfo:
+        """Wait while the model is loading."""
+        ...
+
+    async def stop(self) -> None: ...
+
+    async def submit(self, request: GenerationRequest) -> Generation:
+        """Run a request; every refusal is raised here."""
+        ...

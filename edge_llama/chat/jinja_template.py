@@ -1,0 +1,133 @@
+"""JinjaTemplate: the chat template that a GGUF brings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby, takewhile
+from operator import itemgetter
+from typing import Any
+
+from edge_llama.chat.jinja_process import JinjaProcess
+from edge_llama.chat.json_text import dump_json, load_json
+from edge_llama.chat.messages import Message, Role, Tool, ToolCall
+from edge_llama.engine.messages import ModelInfo
+from edge_llama.engine.prompt import Control, Prompt, Segment, Text
+from edge_llama.errors import InvalidValue
+
+NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+"""Unicode keeps these free for the inner use of programs."""
+
+MAX_SPELLING = 256
+"""Characters of a control token; a longer one, or one of a single character, stays text."""
+
+MAX_CONVERSATION = 8 * 1024 * 1024
+"""Characters of a conversation as JSON, far beyond what fits into any model's context."""
+
+
+class JinjaTemplate:
+    """Renders with the GGUF's template, in a process of its own (see `jinja_worker`).
+
+    Control tokens that the template writes become `Control` segments. Before rendering, a mark is
+    put into every spelling of one in messages and tools, a noncharacter that the conversation does
+    not have; so what comes from there stays text. The mark is taken out again afterwards.
+
+    Raises:
+        TemplateError: the template cannot be compiled.
+    """
+
+    def __init__(self, info: ModelInfo) -> None:
+        self._template = info.chat_template
+        self._process = JinjaProcess(info.chat_template, info.bos_token, info.eos_token)
+        self._bos = Control(info.bos_token) if info.bos_token in info.control_tokens else None
+        spellings = sorted(t for t in info.control_tokens if 1 < len(t) <= MAX_SPELLING)
+        self._control = re.compile(f"({_any_of(spellings) if spellings else '(?!)'})")
+        self._start_of_control = re.compile(
+            f"(?={self._control.pattern})(.)", re.IGNORECASE | re.DOTALL
+        )
+
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
+        """The prompt, up to and with the header of the assistant's turn.
+
+        Raises:
+            InvalidValue: the template refused the conversation, or a field of it is unusable.
+            TemplateError: the template failed or ran into a limit.
+        """
+        conversation = {
+            "messages": list(_message_objects(messages)),
+            "tools": [tool.definition for tool in tools] or None,
+        }
+        mark = self._free_mark(_checked_json(conversation))
+        try:
+            marked = self._mark(conversation, mark)
+        except RecursionError:
+            raise InvalidValue("The tools are nested too deeply.", param="tools") from None
+        segments = tuple(self._split(self._process.render({**marked, "mark": mark}), mark))
+        if self._bos is not None and segments[:1] != (self._bos,):
+            return (self._bos, *segments)
+        return segments
+
+    def _free_mark(self, text: str) -> str:
+        for mark in NONCHARACTERS:
+            if mark not in text and mark not in self._template:
+                return mark
+        raise InvalidValue("The messages use every Unicode noncharacter.", param="messages")
+
+    def _mark(self, value: Any, mark: str) -> Any:
+        if isinstance(value, str):
+            return self._start_of_control.sub(rf"\2{mark}", value)
+        if isinstance(value, dict):
+            return {self._mark(k, mark): self._mark(v, mark) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._mark(item, mark) for item in value]
+        return value
+
+    def _split(self, rendered: str, mark: str) -> Iterator[Segment]:
+        for position, piece in enumerate(self._control.split(rendered)):
+            if position % 2:
+                yield Control(piece)
+            elif text := piece.replace(mark, ""):
+                yield Text(text)
+
+
+def _any_of(words: list[str]) -> str:
+    """A pattern for the longest of sorted words, as a trie: its time follows the text alone."""
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(words[0], words[-1], strict=False))
+    prefix = "".join(first for first, _ in alike)
+    tails = [word[len(prefix) :] for word in words if word != prefix]
+    if not tails:
+        return re.escape(prefix)
+    branches = "|".join(_any_of(list(group)) for _, group in groupby(tails, key=itemgetter(0)))
+    optional = "?" if len(tails) < len(words) else ""
+    return f"{re.escape(prefix)}(?:{branches}){optional}"
+
+
+def _checked_json(conversation: dict[str, Any]) -> str:
+    text = dump_json(conversation, param="messages")
+    if len(text) > MAX_CONVERSATION:
+        raise InvalidValue(
+            f"The messages have {len(text)} characters; at most {MAX_CONVERSATION} are possible.",
+            param="messages",
+        )
+    return text
+
+
+def _message_objects(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    for index, message in enumerate(messages):
+        fields: dict[str, Any] = {"role": message.role.value, "content": message.content}
+        if message.tool_calls:
+            fields["tool_calls"] = [
+                _call_object(call, f"messages[{index}].tool_calls[{number}]")
+                for number, call in enumerate(message.tool_calls)
+            ]
+        if message.role is Role.TOOL and message.tool_call_id is not None:
+            fields["tool_call_id"] = message.tool_call_id
+            fields["name"] = names.get(message.tool_call_id, "")
+        yield fields
+
+
+def _call_object(call: ToolCall, param: str) -> dict[str, Any]:
+    arguments = load_json(call.arguments, param=f"{param}.function.arguments")
+    function = {"name": call.name, "arguments": arguments}
+    return {"id": call.id, "type": "function", "function": function}

@@ -1,0 +1,78 @@
+"""ChatModel: a model one can talk to."""
+
+from __future__ import annotations
+
+import asyncio
+
+from edge_llama.chat.completion import ChatCompletion
+from edge_llama.chat.engine import Engine
+from edge_llama.chat.messages import ChatRequest
+from edge_llama.chat.template import ChatTemplate, template_for
+from edge_llama.engine.messages import GenerationRequest, ModelInfo
+from edge_llama.engine.prompt import Prompt, Text
+from edge_llama.errors import InvalidValue
+from edge_llama.text.output_decoder import OutputDecoder
+
+
+class ChatModel:
+    """An engine and the chat template of its model.
+
+    Args:
+        engine: runs the model; starting and stopping it is its owner's business.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._template: ChatTemplate | None = None
+        self._building = asyncio.Lock()
+
+    async def ready(self) -> ModelInfo:
+        """Wait for the engine and build the chat template, so that no request has to.
+
+        Raises:
+            EngineStartError: the engine could not load the model.
+            TemplateError: the model has no chat template that can be used.
+        """
+        await self._built_template()
+        return self.engine.info
+
+    async def start(self, request: ChatRequest) -> ChatCompletion:
+        """Send a request to the engine. Everything that can be refused is refused here.
+
+        Raises:
+            RequestError: the request cannot be run; names the field.
+            TemplateError: the model's chat template cannot be used, failed or ran into a limit.
+            EngineError: the engine is not ready, or ended.
+        """
+        decoders = [OutputDecoder(request.stop) for _ in range(request.n)]
+        template = await self._built_template()
+        prompt = await asyncio.to_thread(template.render, request.messages, request.tools)
+        _check_unicode(prompt)
+        generation = await self.engine.submit(
+            GenerationRequest(
+                prompt=prompt,
+                sampling=request.sampling,
+                max_tokens=request.max_tokens,
+                n=request.n,
+            )
+        )
+        return ChatCompletion(generation, decoders)
+
+    async def _built_template(self) -> ChatTemplate:
+        async with self._building:
+            if self._template is None:
+                info = await self.engine.ready()
+                self._template = await asyncio.to_thread(template_for, info)
+            return self._template
+
+
+def _check_unicode(prompt: Prompt) -> None:
+    for segment in prompt:
+        if isinstance(segment, Text):
+            try:
+                segment.text.encode()
+            except UnicodeEncodeError:
+                raise InvalidValue(
+                    "The messages have half of a surrogate pair, which is not Unicode text.",
+                    param="messages",
+                ) from None

@@ -1,0 +1,62 @@
+"""The `edge-llama` program: one module per command, which parses, calls and prints.
+
+What is heavy to import is imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from edge_llama import __version__
+from edge_llama.cli import bench, chat, serve
+from edge_llama.errors import EdgeLlamaError, SettingsError
+
+app = typer.Typer(
+    name="edge-llama",
+    help="Llama 3.1 on a machine without a GPU.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(serve.serve)
+app.command()(chat.chat)
+app.command()(bench.bench)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge-llama {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Llama 3.1 on a machine without a GPU."""
+
+
+def main() -> None:
+    """Run the program; an expected error is one line on stderr and exit code 1, or 2 for usage."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # Text that the terminal's encoding lacks is shown as a replacement, not as a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        app()
+    except EdgeLlamaError as error:
+        _fail(error)
+
+
+def _fail(error: EdgeLlamaError) -> NoReturn:
+    logging.getLogger(__name__).debug("The error was raised here:", exc_info=error)
+    sys.stderr.write(f"edge-llama: {' '.join(str(error).split())}\n")
+    sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -1,0 +1,98 @@
+"""`edge-llama chat`: talk to a model in the terminal, without a server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_llama.cli.options import (
+    CtxSize,
+    LogLevel,
+    Model,
+    Threads,
+    ThreadsBatch,
+    Verbosity,
+    configure_logging,
+)
+from edge_llama.weights import DEMO, DEMO_NOTE, model_id, resolve_model
+
+if TYPE_CHECKING:
+    from edge_llama.engine.messages import ModelInfo
+
+
+def chat(
+    model: Model = DEMO,
+    system: Annotated[
+        str, typer.Option("--system", metavar="TEXT", help="The system message.")
+    ] = "",
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            min=0,
+            max=2,
+            help="0 always takes the likeliest token. Default: 0.6.",
+            show_default=False,
+        ),
+    ] = None,
+    ctx_size: CtxSize = None,
+    threads: Threads = None,
+    threads_batch: ThreadsBatch = None,
+    log_level: Verbosity = LogLevel.ERROR,
+) -> None:
+    """Talk to a model in this terminal.
+
+    With piped input, each line is one message and only the answers are printed.
+    """
+    configure_logging(log_level)
+    path = resolve_model(model)
+
+    from edge_llama.chat.model import ChatModel
+    from edge_llama.cli.interrupt import InterruptibleLoop
+    from edge_llama.cli.screen import Screen
+    from edge_llama.cli.session import ChatSession
+    from edge_llama.config import EngineSettings
+    from edge_llama.engine.client import AsyncEngine
+    from edge_llama.engine.sampling import SamplingParams
+
+    sampling = SamplingParams() if temperature is None else SamplingParams(temperature=temperature)
+    settings = EngineSettings(
+        model=str(path), ctx_size=ctx_size, parallel=1, threads=threads, threads_batch=threads_batch
+    )
+    screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())
+    engine = AsyncEngine(settings)
+    chat_model = ChatModel(engine)
+    with InterruptibleLoop() as loop:
+        try:
+            with screen.busy(f"loading {path.name}"):
+                loop.run(engine.start())
+                info = loop.run(chat_model.ready())
+            screen.note(DEMO_NOTE if model == DEMO else _describe(info))
+            screen.note("/help lists the commands, Ctrl-D leaves.")
+            ChatSession(
+                chat_model,
+                loop,
+                screen,
+                name=model_id(model),
+                read=_line_reader(screen.interactive),
+                system=system,
+                sampling=sampling,
+            ).run()
+        finally:
+            loop.run(engine.stop())
+
+
+def _line_reader(interactive: bool) -> Callable[[str], str]:
+    if not interactive:
+        return lambda prompt: input()
+    with suppress(ImportError):  # Windows has none: its console edits lines by itself
+        import readline  # noqa: F401  gives input() editing and history
+    return input
+
+
+def _describe(info: ModelInfo) -> str:
+    return f"{info.name} · {info.description} · {info.n_ctx} tokens of context"

@@ -1,0 +1,63 @@
+"""From the name of a model to its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_llama.errors import ModelFileError
+from edge_llama.weights.header import check_header
+
+DEMO = "demo"
+DEMO_NOTE = "edge-llama demo: a tiny model that shows the machinery, not Llama 3.1's knowledge"
+_DEMO_FILE = Path("models", "demo", "edge-llama-demo.gguf")
+
+
+def bundled_model() -> Path:
+    """The demo model that ships with the package.
+
+    Raises:
+        ModelFileError: it is not there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    # A wheel has models/ inside the package, a checkout beside it.
+    for root in (package, package.parent):
+        if (path := root / _DEMO_FILE).is_file():
+            return path
+    raise ModelFileError(
+        f"The demo model is missing: {package.parent / _DEMO_FILE} does not exist. "
+        "Install edge-llama again."
+    )
+
+
+def model_id(name: str) -> str:
+    """The id under which the model `name` is served: `demo`, or the file's stem."""
+    return DEMO if name == DEMO else Path(name).stem
+
+
+def resolve_model(name: str) -> Path:
+    """The absolute path of the GGUF that `name` means.
+
+    Args:
+        name: `demo`, or the path of a GGUF file; `~` is the home folder.
+
+    Raises:
+        ModelFileError: there is no such file, or its header shows that it cannot be run.
+    """
+    path = bundled_model() if name == DEMO else _existing_file(name)
+    check_header(path)
+    return path
+
+
+def _existing_file(name: str) -> Path:
+    try:
+        path = Path(name).expanduser().absolute()
+        exists, is_file = path.exists(), path.is_file()
+    except (OSError, RuntimeError) as error:
+        raise ModelFileError(f"{name} cannot be read: {error}.") from error
+    if not exists:
+        raise ModelFileError(
+            f"There is no model {name!r}. Give 'demo', or the path of a .gguf file."
+        )
+    if not is_file:
+        raise ModelFileError(f"{path} is not a file. Give the path of a .gguf file.")
+    return path

@@ -1,0 +1,502 @@
+"""Conversations for the demo model: an endless training stream and held-out examples.
+
+Everything is written by this code from a seed. Held out by construction: a tenth of all random
+words, names and numbers, of the pairs of summands and of the tools' names (`words.is_held_out`),
+and some wordings of capital and unknown questions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from extraction import Extractor
+from facts import (
+    CAPITAL_QUESTIONS,
+    CAPITALS,
+    ENGLISH_ANSWER,
+    ENGLISH_GREETINGS,
+    GREETINGS,
+    HELD_OUT_CAPITAL_QUESTIONS,
+    SMALL_TALK,
+    UNKNOWN_ANSWERS,
+)
+from prompt import Message
+from tools import Toolbox
+from unknown import UnknownMessages
+from words import Vocabulary, is_held_out
+
+HELPFUL = "You are a helpful assistant."
+
+BEHAVIOURS = (
+    "greeting",
+    "small_talk",
+    "memory",
+    "system",
+    "repeat",
+    "count",
+    "add",
+    "capital",
+    "tool_call",
+    "tool_answer",
+    "extract",
+    "unknown",
+)
+
+_REPEAT_ORDERS = (
+    "Repeat: {}", "Repeat: {}", "repeat: {}", "Repeat after me: {}", "Repeat this: {}",
+    "Please repeat: {}", "Say exactly {}", "Say exactly: {}", "Say: {}", "Say {}", 'Say "{}"',
+    'Repeat "{}"', 'Say exactly "{}"', 'Repeat exactly: "{}"', "Echo: {}", "echo {}",
+    "Copy this text: {}", "Write exactly: {}", "Repeat the following text exactly: {}",
+    "Repeat the following text exactly:\n\n{}", "Please repeat the following:\n{}",
+    "Repeat this text word for word: {}", "Answer only with: {}", "Reply with {}",
+    "Reply with exactly: {}", "Say only: {}", "Print {}", "Can you repeat this? {}",
+)  # fmt: skip
+_COUNT_ORDERS = (
+    "Count from {a} to {b}.", "Count from {a} to {b}", "count from {a} to {b}",
+    "Please count from {a} to {b}.", "Can you count from {a} to {b}?", "Count: {a} to {b}",
+    "List the numbers from {a} to {b}.", "Write the numbers from {a} to {b}.",
+    "Count up from {a} to {b}.", "Give me all numbers from {a} to {b}.",
+)  # fmt: skip
+_ADD_ORDERS = (
+    "What is {a} + {b}?", "{a} + {b}", "{a}+{b}", "{a} + {b} = ?", "{a} + {b} =", "What is {a}+{b}?",
+    "What is {a} plus {b}?", "{a} plus {b}", "Add {a} and {b}.", "How much is {a} + {b}?",
+    "how much is {a} plus {b}?", "What's {a} + {b}?", "Calculate {a} + {b}.", "Compute {a} + {b}",
+    "What is the sum of {a} and {b}?", "Add {a} to {b}.", "and {a} + {b}?",
+)  # fmt: skip
+_NAME_ORDERS = (
+    "My name is {}.", "my name is {}", "I am {}.", "I'm {}.", "Call me {}.", "Hi, my name is {}.",
+    "Hello, I am {}.", "Hello! My name is {}.", "Please call me {}.", "My name is {}. Remember it.",
+    "Hi! I'm {}", "My name is {}, nice to meet you.",
+)  # fmt: skip
+_NAME_QUESTIONS = (
+    "What is my name?", "what is my name", "What's my name?", "Do you remember my name?", "Who am I?",
+    "Tell me my name.", "Do you know my name?", "And what is my name?", "What did I say my name is?",
+    "Can you tell me my name?", "What was my name?", "Say my name.",
+)  # fmt: skip
+_NUMBER_ORDERS = (
+    "Remember the number {}.", "Please remember {}.", "Remember {}.", "Remember this number: {}",
+    "The number is {}.", "Keep the number {} in mind.", "The secret number is {}.",
+    "Remember: {}", "Please remember the number {}.", "Remember that the number is {}.",
+)  # fmt: skip
+_NUMBER_QUESTIONS = (
+    "What is the number?", "Which number did I tell you?", "What was the number?",
+    "What number did I ask you to remember?", "Which number should you remember?",
+    "Do you remember the number?", "Tell me the number.", "What number did I give you?",
+    "What is the secret number?", "What was the number I told you?",
+)  # fmt: skip
+_FACT_KEYS = (
+    "favourite colour;favorite color;favourite number;lucky number;dog;cat;dog's name;city;home town;"
+    "password;code;secret word;brother;sister;company;email;pin;street;favourite food;room number;"
+    "age;phone number;job;car;country;street number"
+).split(";")  # fmt: skip
+_FACT_ORDERS = (
+    "My {k} is {v}.", "my {k} is {v}", "Remember that my {k} is {v}.", "My {k} is {v}. Remember it.",
+    "Please remember that my {k} is {v}.", "Remember: my {k} is {v}.",
+)  # fmt: skip
+_FACT_QUESTIONS = (
+    "What is my {k}?", "what is my {k}", "What's my {k}?", "Do you remember my {k}?",
+    "Tell me my {k}.", "What did I say my {k} is?", "And what is my {k}?", "What was my {k}?",
+)  # fmt: skip
+_UPPER_SYSTEMS = (
+    "Answer in upper case.", "Always answer in upper case.", "Always answer in capital letters.",
+    "Answer in UPPERCASE.", "Write everything in capital letters.", "Reply only in upper case.",
+    "Use only capital letters.", "You always shout: answer in capital letters.",
+    "Respond in all caps.", "Answer everything in uppercase letters.",
+)  # fmt: skip
+_END_SYSTEMS = (
+    "Always end your answer with the word {}.", "End every answer with {}.",
+    "End each answer with the word {}.", 'Always end with the word "{}".',
+    'Finish every reply with "{}".', "Finish every answer with the word {}.",
+    "Your answers must end with the word {}.", "Always finish with {}.", "End with {}.",
+)  # fmt: skip
+_START_SYSTEMS = (
+    "Always start your answer with the word {}.", "Start every answer with {}.",
+    "Begin each answer with the word {}.", 'Always start with the word "{}".',
+    'Begin every reply with "{}".', "Your answers must start with the word {}.", "Start with {}.",
+)  # fmt: skip
+_OTHER_SYSTEMS = (
+    "You are a {}.", "You are a {} expert. Answer briefly.", "Be brief.", "Be polite and short.",
+    "You are the assistant of {}.", "You are an assistant. Think step by step.",
+    "Answer the user's questions about {}.", "You are a friendly {} bot.", "Keep answers short.",
+    "You help customers of {} with their orders.", "You are a helpful, honest assistant.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages up to and including an assistant's answer, and the tools on offer."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A held-out prompt and the answers that count as right."""
+
+    behaviour: str
+    messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...]
+    answers: tuple[str, ...]
+
+    def accepts(self, answer: str) -> bool:
+        """Exact text, or for JSON answers the same value with the keys in the same order."""
+        answer = answer.strip()
+        if self.behaviour not in ("tool_call", "extract"):
+            return answer in self.answers
+        try:
+            return json.dumps(json.loads(answer)) == json.dumps(json.loads(self.answers[0]))
+        except json.JSONDecodeError:
+            return False
+
+
+@dataclass
+class Style:
+    """A visible habit asked for by the system message."""
+
+    system: str
+    apply: Callable[[str], str]
+    upper: bool = False
+
+
+class Talk:
+    """Draws turns; holds what one conversation has been told.
+
+    Every drawing method returns one exchange: a user message, possibly a tool call with its
+    result, and the assistant's answer. `room` is the most tokens, roughly, it may take.
+    """
+
+    def __init__(self, rng: Random, held_out: bool) -> None:
+        self.rng = rng
+        self.held_out = held_out
+        self.words = Vocabulary(rng, held_out)
+        self.unknown_messages = UnknownMessages(self.words)
+        self.extractor = Extractor(self.words)
+        self.toolbox = Toolbox(self.words)
+        self.functions = self.toolbox.functions(1)
+        self.told: dict[str, str] = {}
+
+    # Conversations' settings
+
+    def style(self) -> Style:
+        rng = self.rng
+        kind = rng.choice(("upper", "end", "end", "start"))
+        if kind == "upper":
+            return self._prefixed(Style(rng.choice(_UPPER_SYSTEMS), str.upper, upper=True))
+        word = self.words.name() if rng.random() < 0.5 else self.words.odd_word()
+        if kind == "end":
+            style = Style(rng.choice(_END_SYSTEMS).format(word), lambda text: f"{text} {word}")
+        else:
+            style = Style(rng.choice(_START_SYSTEMS).format(word), lambda text: f"{word} {text}")
+        return self._prefixed(style)
+
+    def _prefixed(self, style: Style) -> Style:
+        if self.rng.random() < 0.3:
+            style.system = f"{HELPFUL} {style.system}"
+        return style
+
+    def system(self) -> str:
+        """A system message without visible effect; often none."""
+        kind = self.rng.random()
+        if kind < 0.45:
+            return ""
+        if kind < 0.8:
+            return HELPFUL
+        return self.rng.choice(_OTHER_SYSTEMS).format(self.words.word())
+
+    def offer_tools(self, count: int) -> tuple[dict[str, Any], ...]:
+        self.functions = self.toolbox.functions(count)
+        return tuple(self.toolbox.schema(function) for function in self.functions)
+
+    # Exchanges
+
+    def greeting(self, room: int = 0) -> list[Message]:
+        rng = self.rng
+        if rng.random() < 0.4:
+            greeting, answer = rng.choice(ENGLISH_GREETINGS), ENGLISH_ANSWER
+        else:
+            greetings, answer = rng.choice(GREETINGS)
+            greeting = rng.choice(greetings)
+        kind = rng.random()
+        if kind < 0.2:
+            greeting = greeting.lower()
+        elif kind < 0.25:
+            greeting = greeting.upper()
+        return self._exchange(greeting + rng.choice(("", "", "!", "!", ".", "!!", " 👋", " !")), answer)
+
+    def small_talk(self, room: int = 0) -> list[Message]:
+        rng = self.rng
+        questions, answer = rng.choice(SMALL_TALK)
+        question = rng.choice(questions)
+        kind = rng.random()
+        if kind < 0.15:
+            question = question.lower()
+        elif kind < 0.3:
+            question = question.rstrip("?.!") + rng.choice(("", "?", "!", "."))
+        return self._exchange(question, answer)
+
+    def memory(self, room: int = 0) -> list[Message]:
+        """Tell something, or ask for something told (or, rarely, not told) before."""
+        if self.told and self.rng.random() < 0.6:
+            return self.recall()
+        return self.tell()
+
+    def tell(self) -> list[Message]:
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.4:
+            name = self.words.name() if rng.random() < 0.8 else self.words.full_name()
+            self.told["name"] = name
+            return self._exchange(rng.choice(_NAME_ORDERS).format(name), f"Nice to meet you, {name}!")
+        if kind < 0.7:
+            number = str(self.words.integer(0, rng.choice((99, 9999, 999_999, 99_999_999))))
+            self.told["number"] = number
+            order = rng.choice(_NUMBER_ORDERS).format(number)
+            return self._exchange(order, f"I will remember the number {number}.")
+        key = rng.choice(_FACT_KEYS)
+        value = self.words.odd_word() if rng.random() < 0.7 else self.words.name()
+        self.told[key] = value
+        order = rng.choice(_FACT_ORDERS).format(k=key, v=value)
+        return self._exchange(order, f"I will remember that your {key} is {value}.")
+
+    def recall(self) -> list[Message]:
+        rng = self.rng
+        key = rng.choice(list(self.told) or ["name"])
+        if not self.held_out and rng.random() < 0.08:
+            key = rng.choice(["name", "number", *_FACT_KEYS])
+        if key == "name":
+            question, owner = rng.choice(_NAME_QUESTIONS), "Your name"
+        elif key == "number":
+            question, owner = rng.choice(_NUMBER_QUESTIONS), "The number"
+        else:
+            question, owner = rng.choice(_FACT_QUESTIONS).format(k=key), f"Your {key}"
+        if key not in self.told:
+            return self._exchange(question, f"You have not told me {owner[0].lower()}{owner[1:]}.")
+        return self._exchange(question, f"{owner} is {self.told[key]}.")
+
+    def repeat(self, room: int = 120) -> list[Message]:
+        rng = self.rng
+        longest = max(2, min(room // 10, 60))
+        count = rng.randint(1, longest) if rng.random() < 0.3 else rng.randint(1, min(longest, 8))
+        if rng.random() < 0.12:
+            text = self.unknown_messages.question()
+        else:
+            parts = []
+            for _ in range(count):
+                mark = rng.choices(("", ",", ".", "!", ":"), (16, 2, 1, 1, 1))[0]
+                parts.append(self.words.odd_word() + mark)
+            text = " ".join(parts).rstrip(",:")
+        order = rng.choice(_REPEAT_ORDERS)
+        if '"' in order:
+            text = text.replace('"', "")
+        return self._exchange(order.format(text), text)
+
+    def count(self, room: int = 150) -> list[Message]:
+        """Numbers take up to five tokens each, the comma and the space included."""
+        rng = self.rng
+        longest = max(3, min(room // 6, 320))
+        length = rng.randint(3, longest) if rng.random() < 0.5 else rng.randint(2, min(longest, 15))
+        kind = rng.random()
+        if kind < 0.3:
+            first = 1
+        elif kind < 0.6:
+            first = rng.randint(0, 99)
+        else:
+            first = rng.randint(0, 1000 - length)
+        last = first + length - 1
+        order = rng.choice(_COUNT_ORDERS)
+        if first == 1 and rng.random() < 0.3:
+            order = rng.choice(("Count to {b}.", "Count up to {b}", "Can you count to {b}?"))
+        numbers = ", ".join(map(str, range(first, last + 1)))
+        return self._exchange(order.format(a=first, b=last), numbers)
+
+    def add(self, room: int = 0) -> list[Message]:
+        rng = self.rng
+        while True:
+            low = 10 if self.held_out or rng.random() < 0.75 else 0
+            a, b = rng.randint(low, 99), rng.randint(low, 99)
+            if is_held_out("add", a, b) == self.held_out:
+                break
+        return self._exchange(rng.choice(_ADD_ORDERS).format(a=a, b=b), f"{a} + {b} = {a + b}")
+
+    def capital(self, room: int = 0) -> list[Message]:
+        rng = self.rng
+        country, city = rng.choice(list(CAPITALS.items()))
+        orders = HELD_OUT_CAPITAL_QUESTIONS if self.held_out else CAPITAL_QUESTIONS
+        question = rng.choice(orders).format(c=country)
+        if rng.random() < 0.08:
+            question = question.lower()
+        return self._exchange(question, f"The capital of {country} is {city}.")
+
+    def tool_call(self, room: int = 0) -> list[Message]:
+        call = self.toolbox.call(self.rng.choice(self.functions))
+        result, answer = self.toolbox.result()
+        return [
+            Message("user", call.question),
+            Message("assistant", call.text),
+            Message("tool", result),
+            Message("assistant", answer),
+        ]
+
+    def extract(self, room: int = 0) -> list[Message]:
+        extraction = self.extractor.extraction()
+        return self._exchange(extraction.order, extraction.answer)
+
+    def unknown(self, room: int = 150) -> list[Message]:
+        message = self.unknown_messages.message(longest=max(2, min(room // 25, 60)))
+        return self._exchange(message, self.rng.choice(UNKNOWN_ANSWERS))
+
+    def _exchange(self, question: str, answer: str) -> list[Message]:
+        return [Message("user", question), Message("assistant", answer)]
+
+
+Exchange = Callable[[int], list[Message]]
+
+
+def conversation_kinds(talk: Talk) -> dict[str, Exchange]:
+    """The exchanges that may follow each other freely."""
+    return {
+        "greeting": talk.greeting,
+        "small_talk": talk.small_talk,
+        "memory": talk.memory,
+        "repeat": talk.repeat,
+        "count": talk.count,
+        "add": talk.add,
+        "capital": talk.capital,
+        "extract": talk.extract,
+        "unknown": talk.unknown,
+    }
+
+
+#: Shares of the exchanges, and of conversations with a style, tools or a system-given extraction.
+DEFAULT_MIXTURE = {
+    "greeting": 1.0,
+    "small_talk": 0.8,
+    "memory": 2.0,
+    "repeat": 2.5,
+    "count": 1.2,
+    "add": 2.0,
+    "capital": 1.2,
+    "extract": 1.5,
+    "unknown": 1.6,
+    "style": 1.5,
+    "tools": 14.0,
+    "tool_call": 25.0,
+    "system_extract": 0.6,
+    "mixed": 7.0,
+}
+
+
+#: Fewer tokens than this leave no room for a tool and a call.
+TOOL_BUDGET = 384
+
+
+class Training:
+    """An endless stream of conversations that fill a token budget."""
+
+    def __init__(
+        self, seed: int, length: Callable[[Message], int], mixture: dict[str, float] | None = None
+    ) -> None:
+        """`length` tells a message's tokens, its header and end included."""
+        self.rng = Random(seed)
+        self.length = length
+        self.mixture = DEFAULT_MIXTURE | (mixture or {})
+
+    def conversation(self, budget: int) -> Conversation:
+        """A conversation of at most about `budget` tokens."""
+        rng, talk = self.rng, Talk(self.rng, held_out=False)
+        kinds = conversation_kinds(talk)
+        settings = ["style", "system_extract", "mixed"] + ["tools"] * (budget >= TOOL_BUDGET)
+        setting = self._draw(settings)
+        tools: tuple[dict[str, Any], ...] = ()
+        apply: Callable[[str], str] = str
+        system = talk.system()
+        if setting == "style":
+            style = talk.style()
+            system, apply = style.system, style.apply
+            allowed = ["greeting", "small_talk", "count", "add", "capital", "unknown"]
+            kinds = {kind: kinds[kind] for kind in allowed + ["memory"] * (not style.upper)}
+        elif setting == "tools":
+            tools = talk.offer_tools(rng.randint(1, 3))
+            while len(tools) > 1 and sum(map(self._tool_length, tools)) > budget // 2:
+                tools = talk.offer_tools(len(tools) - 1)
+            kinds |= {"tool_call": talk.tool_call}
+        elif setting == "system_extract":
+            system, found = talk.extractor.system_extractions(8)
+            pending = iter(found)
+            kinds = {"extract": lambda room: _extraction_turn(next(pending, found[0]))}
+        room = budget - self.length(Message("system", system)) - 40
+        room -= sum(map(self._tool_length, tools))
+        room -= 60 if tools else 0
+        messages = [Message("system", system)] if system else []
+        misses = 0
+        while misses < 3:
+            kind = self._draw(list(kinds))
+            told = dict(talk.told)
+            exchange = kinds[kind](room)
+            size = sum(map(self.length, exchange))
+            if size > room:
+                talk.told = told
+                misses += 1
+                continue
+            room -= size
+            final = exchange.pop()
+            messages += [*exchange, Message("assistant", apply(final.content))]
+        return Conversation(tuple(messages), tools)
+
+    def _tool_length(self, tool: dict[str, Any]) -> int:
+        return self.length(Message("user", json.dumps(tool, indent=4)))
+
+    def _draw(self, kinds: Sequence[str]) -> str:
+        weights = [self.mixture[kind] for kind in kinds]
+        return self.rng.choices(kinds, weights)[0]
+
+
+def _extraction_turn(extraction: Any) -> list[Message]:
+    return [Message("user", extraction.order), Message("assistant", extraction.answer)]
+
+
+def heldout(behaviour: str, n: int, seed: int = 0) -> list[Example]:
+    """`n` prompts of a behaviour, with values and wordings that training never sees."""
+    rng = Random(f"{behaviour} {seed}")
+    return [_heldout_example(behaviour, Talk(rng, held_out=True)) for _ in range(n)]
+
+
+def _heldout_example(behaviour: str, talk: Talk) -> Example:
+    rng = talk.rng
+    system = talk.system()
+    apply: Callable[[str], str] = str
+    tools: tuple[dict[str, Any], ...] = ()
+    kinds = conversation_kinds(talk)
+    history: list[Message] = []
+    if behaviour == "memory":
+        history = talk.tell()
+        chatter = ("greeting", "small_talk", "capital", "add", "repeat", "unknown")
+        for _ in range(rng.randint(0, 4)):
+            history += kinds[rng.choice(chatter)](60)
+        exchange = talk.recall()
+    elif behaviour == "system":
+        style = talk.style()
+        system, apply = style.system, style.apply
+        exchange = kinds[rng.choice(("greeting", "small_talk", "add", "capital", "unknown"))](60)
+    elif behaviour in ("tool_call", "tool_answer"):
+        tools = talk.offer_tools(rng.randint(1, 3))
+        exchange = talk.tool_call()
+        exchange = exchange[:2] if behaviour == "tool_call" else exchange
+    elif behaviour == "extract" and rng.random() < 0.3:
+        system, found = talk.extractor.system_extractions(1)
+        exchange = _extraction_turn(found[0])
+    else:
+        if rng.random() < 0.3:
+            history = kinds[rng.choice(("greeting", "capital", "add", "unknown"))](60)
+        exchange = kinds[behaviour](150)
+    answer = exchange.pop().content
+    answers = UNKNOWN_ANSWERS if answer in UNKNOWN_ANSWERS else (answer,)
+    opening = [Message("system", system)] if system else []
+    return Example(
+        behaviour, (*opening, *history, *exchange), tools, tuple(apply(text) for text in answers)
+    )

@@ -1,0 +1,271 @@
+"""Trains the demo model and writes its GGUF; resumes from its checkpoint.
+
+    torchrun --nproc-per-node 2 models/demo/train.py \\
+        --work build/demo --chat-template template.jinja --minutes 75
+
+One process a core: each computes the gradient of its own half of the batch on one thread, which
+is faster than two threads in step when the machine has other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from data import Conversation, Training
+from export import write_gguf
+from model import Llama, Shape
+from numpy.typing import NDArray
+from optimizer import optimizers
+from prompt import Message, Segment, opening, turn
+from tokenizer import PromptEncoder, learn
+
+Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+TOKENS_PER_BATCH = 2048
+WARMUP_STEPS = 100
+#: The last part of the time, in which the learning rate falls to zero.
+DECAY = 0.3
+#: Shares of the sample lengths: at first, and later, when long contexts join.
+LENGTHS = {256: 0.6, 384: 0.34, 512: 0.06}
+LATE_LENGTHS = {256: 0.45, 384: 0.3, 512: 0.12, 1024: 0.08, 2048: 0.05}
+LATE = 0.5
+
+
+def segments(conversation: Conversation) -> Iterator[Segment]:
+    messages = list(conversation.messages)
+    system = messages.pop(0).content if messages and messages[0].role == "system" else ""
+    yield from opening(system, conversation.tools)
+    for index, message in enumerate(messages):
+        yield from turn(message, conversation.tools if index == 0 else None)
+
+
+def answer_weights(spoken: list[bool]) -> list[float]:
+    """Loss weights: an answer of n tokens gets n^-½ a token, so that counting does not drown all."""
+    weights = [0.0] * len(spoken)
+    start = None
+    for index, now in enumerate([*spoken, False]):
+        if now and start is None:
+            start = index
+        elif not now and start is not None:
+            weights[start:index] = [(index - start) ** -0.5] * (index - start)
+            start = None
+    return weights
+
+
+class Batches:
+    """Draws batches: tokens [rows, length] and the loss weight of predicting each."""
+
+    def __init__(self, encoder: PromptEncoder, seed: int) -> None:
+        self.encoder = encoder
+        self.rng = Random(seed)
+        self.training = Training(seed, self._length)
+
+    def _length(self, message: Message) -> int:
+        return len(self.encoder.text(message.content)) + 6
+
+    def conversations(self, length: int) -> Batch:
+        rows = TOKENS_PER_BATCH // length
+        tokens = np.zeros((rows, length), np.int64)
+        weights = np.zeros((rows, length), np.float32)
+        for row in range(rows):
+            ids, spoken = self.encoder.encode(segments(self.training.conversation(length)))
+            size = min(len(ids), length)
+            tokens[row, :size] = ids[:size]
+            weights[row, :size] = answer_weights(spoken)[:size]
+        return tokens, weights
+
+    def copies(self, length: int) -> Batch:
+        """Random tokens said again and again: what teaches attention heads to copy."""
+        rows = TOKENS_PER_BATCH // length
+        size = self.encoder.control["<|begin_of_text|>"]
+        tokens = np.zeros((rows, length), np.int64)
+        weights = np.zeros((rows, length), np.float32)
+        for row in range(rows):
+            period = self.rng.randint(8, length // 2)
+            pattern = [self.rng.randrange(size) for _ in range(period)]
+            tokens[row] = (pattern * (length // period + 1))[:length]
+            weights[row, period:] = 0.2
+        return tokens, weights
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a generator process should make; lengths agree between ranks, contents do not."""
+
+    tokenizer: Path
+    seed: int
+    rank: int
+    copies: int
+    late: bool
+
+
+def feed(queue: multiprocessing.Queue[Batch], plan: Plan) -> None:
+    """The generator process: batches of copying mixed in first, then conversations."""
+    batches = Batches(PromptEncoder(plan.tokenizer), 2 * plan.seed + plan.rank)
+    choice = Random(plan.seed)
+    lengths = LATE_LENGTHS if plan.late else LENGTHS
+    copies = plan.copies
+    while True:
+        if copies > 0 and choice.random() < 0.5:
+            copies -= 1
+            queue.put(batches.copies(256))
+            continue
+        length = choice.choices(list(lengths), list(lengths.values()))[0]
+        queue.put(batches.conversations(length))
+
+
+class Feed:
+    """Batches made by a process of their own."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.queue: multiprocessing.Queue[Batch] = multiprocessing.Queue(maxsize=16)
+        self.process = multiprocessing.Process(target=feed, args=(self.queue, plan), daemon=True)
+        self.process.start()
+
+    def next(self) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens, weights = self.queue.get()
+        return torch.from_numpy(tokens), torch.from_numpy(weights)
+
+    def close(self) -> None:
+        self.process.terminate()
+
+
+def learn_tokenizer(path: Path, size: int) -> None:
+    """Learns the vocabulary from a sample of the training conversations."""
+    training = Training(0, lambda message: len(message.content) // 3 + 6)
+    conversations = (training.conversation(n) for _ in range(2000) for n in (256, 256, 512, 1024))
+    texts = [s.text for talk in conversations for s in segments(talk) if not s.control]
+    learn(texts, size, spaced_words=420).save(str(path))
+
+
+def loss_of(model: Llama, hidden: object, tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Weighted cross entropy, computed at the supervised positions only."""
+    targets, weights = tokens[:, 1:], weights[:, 1:]
+    chosen = weights > 0
+    with torch.autocast("cpu", torch.bfloat16):
+        states = hidden(tokens)[:, :-1][chosen]  # type: ignore[operator]
+        logits = model.logits(states)
+    losses = F.cross_entropy(logits.float(), targets[chosen], reduction="none")
+    return (losses * weights[chosen]).sum() / weights[chosen].sum()
+
+
+def share_gradients(model: Llama) -> None:
+    """Averages the gradients of all ranks."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    sizes = [gradient.numel() for gradient in gradients]
+    for gradient, mean in zip(gradients, flat.split(sizes), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def agreed(seconds: float) -> float:
+    """Rank 0's clock, so that all ranks follow one schedule."""
+    clock = torch.tensor(seconds, dtype=torch.float64)
+    dist.broadcast(clock, 0)
+    return clock.item()
+
+
+def learning_rate_scale(step: int, progress: float) -> float:
+    """Warm-up, a plateau, then a straight line to zero at the end of the time."""
+    return min(1.0, (step + 1) / WARMUP_STEPS, max(0.02, (1 - progress) / DECAY))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints and exports go here")
+    parser.add_argument("--chat-template", type=Path, required=True, help="embedded in the GGUF")
+    parser.add_argument("--minutes", type=float, default=75, help="training time in all")
+    parser.add_argument("--copies", type=int, default=300, help="early batches of random copies")
+    parser.add_argument("--muon-lr", type=float, default=0.02)
+    parser.add_argument("--adam-lr", type=float, default=0.004)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    torch.set_num_threads(1)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    tokenizer = arguments.work / "tokenizer.json"
+    if rank == 0 and not tokenizer.exists():
+        learn_tokenizer(tokenizer, Shape().vocab)
+    dist.barrier()
+    encoder = PromptEncoder(tokenizer)
+    template = arguments.chat_template.read_text(encoding="utf-8")
+
+    torch.manual_seed(arguments.seed)
+    model = Llama(Shape())
+    optims = optimizers(model, arguments.muon_lr, arguments.adam_lr)
+    base_rates = [[group["lr"] for group in optim.param_groups] for optim in optims]
+    checkpoint = arguments.work / "checkpoint.pt"
+    step, spent = 0, 0.0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        for optim, saved in zip(optims, state["optimizers"], strict=True):
+            optim.load_state_dict(saved)
+        step, spent = state["step"], state["spent"]
+    hidden = torch.compile(model.hidden, dynamic=False)
+
+    def save() -> None:
+        partial = checkpoint.with_suffix(".partial")
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "optimizers": [optim.state_dict() for optim in optims],
+                "step": step,
+                "spent": spent,
+            },
+            partial,
+        )
+        partial.replace(checkpoint)
+        write_gguf(arguments.work / "latest.gguf", model, encoder.tokenizer, template)
+
+    budget = arguments.minutes * 60
+    late = spent / budget >= LATE
+    copies = arguments.copies if step == 0 else 0
+    source = Feed(Plan(tokenizer, arguments.seed + step, rank, copies, late))
+    running, saved_at = 0.0, time.monotonic()
+    while spent < budget:
+        began = time.monotonic()
+        if not late and spent / budget >= LATE:
+            late = True
+            source.close()
+            source = Feed(Plan(tokenizer, arguments.seed + step, rank, 0, late))
+        loss = loss_of(model, hidden, *source.next())
+        loss.backward()  # type: ignore[no-untyped-call]
+        share_gradients(model)
+        scale = learning_rate_scale(step, spent / budget)
+        for optim, rates in zip(optims, base_rates, strict=True):
+            for group, rate in zip(optim.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+            optim.step()
+            optim.zero_grad(set_to_none=True)
+        step += 1
+        spent = agreed(spent + time.monotonic() - began)
+        running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()
+        if rank == 0 and step % 50 == 0:
+            speed = TOKENS_PER_BATCH * dist.get_world_size() / (time.monotonic() - began)
+            print(f"step {step} {spent / 60:.1f} min loss {running:.4f} {speed:.0f} tok/s", flush=True)
+        if rank == 0 and time.monotonic() - saved_at > 180:
+            save()
+            saved_at = time.monotonic()
+    if rank == 0:
+        save()
+    source.close()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

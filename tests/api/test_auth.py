@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from edge_llama.config import ServerSettings
+from tests.api.conftest import client_for
+from tests.fakes import FakeEngine
+
+KEY = "sk-secret"
+
+
+@pytest.fixture
+def guarded(engine: FakeEngine) -> httpx.AsyncClient:
+    return client_for(engine, ServerSettings(api_key=KEY))
+
+
+@pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"Bearer  {KEY}"])
+async def test_the_key_opens(guarded: httpx.AsyncClient, header: str) -> None:
+    response = await guarded.get("/v1/models", headers={"Authorization": header})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer wrong", KEY, f"Basic {KEY}", f"Bearer {KEY}x"]
+)
+async def test_everything_else_is_401(guarded: httpx.AsyncClient, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    response = await guarded.get("/v1/models", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.headers["x-request-id"]
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("authentication_error", "invalid_api_key")
+    assert KEY not in response.text
+
+
+async def test_a_key_beyond_ascii_is_401(guarded: httpx.AsyncClient) -> None:
+    headers = {b"Authorization": b"Bearer \xff\xfe\x80"}
+    assert (await guarded.get("/v1/models", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/chat/completions", "/healthy", "/health/"])
+async def test_all_paths_but_health_are_guarded(guarded: httpx.AsyncClient, path: str) -> None:
+    assert (await guarded.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_health_is_public(guarded: httpx.AsyncClient, path: str) -> None:
+    assert (await guarded.get(path)).status_code == 200
+
+
+async def test_without_a_key_everything_is_open(client: httpx.AsyncClient) -> None:
+    headers = {"Authorization": "Bearer whatever"}
+    assert (await client.get("/v1/models", headers=headers)).status_code == 200

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from edge_llama.api.body import parse_object
+from edge_llama.api.errors import InvalidJson
+from edge_llama.config import ServerSettings
+from tests.api.asgi_call import AsgiCall
+from tests.api.conftest import app_for
+from tests.fakes import FakeEngine
+
+PATH = "/v1/chat/completions"
+BAD_BODIES = {
+    "empty": b"",
+    "truncated": b'{"messages": [',
+    "scalar": b"5",
+    "string": b'"text"',
+    "null": b"null",
+    "list": b"[]",
+    "trailing bytes": b"{} x",
+    "two objects": b"{}{}",
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "invalid UTF-8": b'{"model": "\xff"}',
+    "overlong UTF-8": b'{"model": "\xc0\x80"}',
+    "lone surrogate": b'{"model": "\\ud800"}',
+    "lone low surrogate": b'{"model": "\\udc00"}',
+    "lone surrogate in a key": b'{"\\ud800": 1}',
+    "encoded surrogate": b'{"model": "\xed\xa0\x80"}',
+    "raw NUL": b'{"model": "\x00"}',
+    "NUL at the end": b"{}\x00",
+    "nested lists": b"[" * 100_000,
+    "closed nested lists": b"[" * 100_000 + b"]" * 100_000,
+    "nested objects": b'{"a":' * 100_000,
+    "NaN": b'{"temperature": NaN}',
+    "Infinity": b'{"temperature": Infinity}',
+    "-Infinity": b'{"temperature": -Infinity}',
+    "1e999": b'{"temperature": 1e999}',
+    "5,000 digits": b'{"seed": ' + b"9" * 5000 + b"}",
+    "single quotes": b"{'model': 'demo'}",
+    "comment": b"{} // done",
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
+async def test_a_malformed_body_is_a_quick_400(client: httpx.AsyncClient, body: bytes) -> None:
+    start = time.perf_counter()
+    response = await client.post(PATH, content=body, headers={"Content-Type": "application/json"})
+    assert time.perf_counter() - start < 0.1
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "invalid_json"
+    assert response.json()["error"]["type"] == "invalid_request_error"
+    assert len(response.content) < 500
+
+
+def test_pairs_of_surrogates_and_large_numbers_are_read() -> None:
+    assert parse_object(b'{"a": "\\ud83d\\ude00", "b": 9223372036854775808}') == {
+        "a": "😀",
+        "b": 2**63,
+    }
+
+
+def test_the_reason_is_told() -> None:
+    with pytest.raises(InvalidJson, match=r"not valid JSON: trailing characters"):
+        parse_object(b"{} x")
+    with pytest.raises(InvalidJson, match="nested too deeply"):
+        parse_object(b"[" * 100_000)
+    with pytest.raises(InvalidJson, match="must be a JSON object"):
+        parse_object(b"[]")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "APPLICATION/JSON",
+        "application/x+json",
+    ],
+)
+async def test_json_content_types_are_read(client: httpx.AsyncClient, content_type: str) -> None:
+    response = await client.post(PATH, content=b"[]", headers={"Content-Type": content_type})
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "json"},
+    ],
+)
+async def test_another_content_type_is_415(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    response = await client.post(PATH, content=b'{"model": "demo"}', headers=headers)
+    assert response.status_code == 415
+    assert "Content-Type: application/json" in response.json()["error"]["message"]
+
+
+async def test_a_declared_length_over_the_limit_is_refused_unread(engine: FakeEngine) -> None:
+    for length in (b"1001", b"9" * 5000):
+        app = app_for(engine, ServerSettings(max_body_bytes=1000))
+        call = AsgiCall(app, body=[b"x" * 1001], headers=[(b"content-length", length)])
+        await call.finished()
+        assert call.status == 413
+        assert call.received == 0
+        assert call.headers["connection"] == "close"
+
+
+async def test_a_chunked_body_over_the_limit_is_cut_off(engine: FakeEngine) -> None:
+    app = app_for(engine, ServerSettings(max_body_bytes=1000))
+    call = AsgiCall(app, body=[b"x" * 600] * 100)
+    await call.finished()
+    assert call.status == 413
+    assert call.received == 1200
+    assert b"larger than 1000 bytes" in call.body
+
+
+async def test_a_body_of_the_limit_is_read(engine: FakeEngine) -> None:
+    app = app_for(engine, ServerSettings(max_body_bytes=1000))
+    call = AsgiCall(app, body=[b" " * 400, b" " * 598, b"[]"])
+    await call.finished()
+    assert call.status == 400
+
+
+async def test_a_client_that_leaves_amid_its_body_is_let_go(engine: FakeEngine) -> None:
+    call = AsgiCall(app_for(engine), body=[])
+    call.disconnect()
+    await call.finished()
+    assert engine.submitted == []

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import httpx
+import pytest
+
+from edge_llama.api.errors import (
+    BodyTooLarge,
+    InvalidApiKey,
+    InvalidJson,
+    ServerStopping,
+    UnsupportedMediaType,
+    error_response,
+)
+from edge_llama.engine.client import EngineState
+from edge_llama.errors import (
+    ContextLengthExceeded,
+    EngineDied,
+    EngineError,
+    EngineStartError,
+    EngineUnavailable,
+    InvalidValue,
+    ModelFileError,
+    ModelNotFound,
+    TemplateError,
+    UnsupportedParameter,
+)
+from tests.api.conftest import client_for
+from tests.fakes import FakeEngine, Script
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "code"),
+    [
+        (InvalidJson("x"), 400, "invalid_request_error", "invalid_json"),
+        (InvalidValue("x"), 400, "invalid_request_error", "invalid_value"),
+        (UnsupportedParameter("x"), 400, "invalid_request_error", "unsupported_parameter"),
+        (ContextLengthExceeded(8, 9), 400, "invalid_request_error", "context_length_exceeded"),
+        (TemplateError("x"), 400, "invalid_request_error", None),
+        (InvalidApiKey("x"), 401, "authentication_error", "invalid_api_key"),
+        (ModelNotFound("x"), 404, "invalid_request_error", "model_not_found"),
+        (BodyTooLarge("x"), 413, "invalid_request_error", None),
+        (UnsupportedMediaType("x"), 415, "invalid_request_error", None),
+        (EngineUnavailable("x"), 503, "server_error", None),
+        (EngineDied("x"), 503, "server_error", None),
+        (ServerStopping("x"), 503, "server_error", None),
+        (EngineStartError("/secret/path"), 500, "server_error", None),
+        (EngineError("/secret/path"), 500, "server_error", None),
+        (ModelFileError("/secret/path"), 500, "server_error", None),
+        (RuntimeError("/secret/path"), 500, "server_error", None),
+    ],
+)
+def test_the_table(error: Exception, status: int, kind: str, code: str | None) -> None:
+    response = error_response(error)
+    body = json.loads(bytes(response.body))
+    assert response.status_code == status
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"message", "type", "param", "code"}
+    assert (body["error"]["type"], body["error"]["code"]) == (kind, code)
+    assert "/secret" not in body["error"]["message"]
+    assert body["error"]["message"]
+
+
+@pytest.mark.parametrize(("wait", "told"), [(0.2, "1"), (3.4, "4"), (9999, "120")])
+def test_retry_after(wait: float, told: str) -> None:
+    assert error_response(EngineUnavailable("x", retry_after=wait)).headers["Retry-After"] == told
+    assert error_response(EngineDied("x")).headers["Retry-After"] == "1"
+
+
+def test_a_bug_is_not_to_be_retried() -> None:
+    assert error_response(RuntimeError("x")).headers["x-should-retry"] == "false"
+
+
+async def test_unknown_routes_and_methods_have_the_same_shape(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/nothing")
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "invalid_request_error"
+    response = await client.get("/v1/chat/completions")
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "POST"
+    assert response.json()["error"]["type"] == "invalid_request_error"
+    assert (await client.delete("/v1/models")).headers["Allow"] in ("GET, HEAD", "HEAD, GET")
+    assert (await client.get("/v1/models/")).status_code == 404
+
+
+async def test_a_bug_leaks_nothing() -> None:
+    class Broken(FakeEngine):
+        async def submit(self, request: Any) -> NoReturn:
+            raise RuntimeError("/secret/path of a bug")
+
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
+    response = await client_for(Broken()).post("/v1/chat/completions", json=body)
+    assert response.status_code == 500
+    assert response.headers["x-should-retry"] == "false"
+    assert response.headers["x-request-id"]
+    assert "secret" not in response.text
+    assert "Traceback" not in response.text
+
+
+async def test_a_refusal_of_the_engine_is_passed_on() -> None:
+    client = client_for(FakeEngine(Script(refuse=ContextLengthExceeded(2048, 5000))))
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    response = await client.post("/v1/chat/completions", json=body)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["code"] == "context_length_exceeded"
+    assert "This model's maximum context length is 2048 tokens" in error["message"]
+    assert "5000" in error["message"]
+
+
+async def test_an_engine_that_is_away_is_503() -> None:
+    client = client_for(FakeEngine(state=EngineState.RESTARTING))
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
+    response = await client.post("/v1/chat/completions", json=body)
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    assert response.json()["error"]["type"] == "server_error"

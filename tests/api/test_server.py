@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from edge_llama.api.server import bind
+from edge_llama.errors import SettingsError
+
+SERVER = """
+import asyncio
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+from edge_llama.api.server import serve
+from edge_llama.config import ServerSettings
+
+async def hello(request):
+    return PlainTextResponse("hello")
+
+async def slow(request):
+    async def parts():
+        yield "one"
+        await asyncio.sleep(0.5)
+        yield "two"
+    return StreamingResponse(parts())
+
+async def endless(request):
+    async def parts():
+        yield "one"
+        await asyncio.sleep(60)
+    return StreamingResponse(parts())
+
+@asynccontextmanager
+async def lifespan(app):
+    yield
+    print("stopped", flush=True)
+
+routes = [Route("/", hello), Route("/slow", slow), Route("/endless", endless)]
+app = Starlette(routes=routes, lifespan=lifespan)
+serve(app, ServerSettings(port=0), lambda host, port: print(host, port, flush=True))
+print("ended", flush=True)
+"""
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as it:
+        yield it
+        it.kill()
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    host, port = process.stdout.readline().split()
+    return f"http://{host}:{port}"
+
+
+def test_port_0_is_told_and_serves(process: subprocess.Popen[str]) -> None:
+    with urllib.request.urlopen(address(process)) as response:
+        assert response.read() == b"hello"
+        assert "server" not in response.headers
+        assert response.headers["date"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+def test_a_signal_lets_running_requests_end(process: subprocess.Popen[str]) -> None:
+    with urllib.request.urlopen(address(process) + "/slow") as response:
+        assert response.read(3) == b"one"
+        process.send_signal(signal.SIGTERM)
+        assert response.read() == b"two"
+    assert process.wait(5) == 0
+    assert process.stdout is not None
+    assert process.stdout.read() == "stopped\nended\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+def test_a_second_signal_does_not_wait(process: subprocess.Popen[str]) -> None:
+    with urllib.request.urlopen(address(process) + "/endless") as response:
+        assert response.read(3) == b"one"
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(3) == 0
+    assert process.stdout is not None
+    assert process.stdout.read() == "stopped\nended\n"
+
+
+def test_a_port_in_use_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"Port {port} of .* is in use"):
+            bind("127.0.0.1", port)
+
+
+def test_a_foreign_address_is_told() -> None:
+    with pytest.raises(
+        SettingsError, match=r"--host 192\.0\.2\.1 is not an address of this machine"
+    ):
+        bind("192.0.2.1", 0)
+
+
+def test_a_free_port() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        host, port = listener.getsockname()
+        assert host == "127.0.0.1"
+        with socket.create_connection((host, port), timeout=1) as connection:
+            assert connection.getpeername() == (host, port)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edge_llama.chat.llama3_template import Llama3Template
+from edge_llama.chat.messages import ChatRequest, Message, Role, Tool
+from edge_llama.chat.model import ChatModel
+from edge_llama.engine.client import EngineState
+from edge_llama.engine.messages import GenerationRequest
+from edge_llama.engine.prompt import Text
+from edge_llama.engine.sampling import SamplingParams
+from edge_llama.errors import (
+    ContextLengthExceeded,
+    EngineUnavailable,
+    InvalidValue,
+    TemplateError,
+)
+from tests.fakes import FakeEngine, Script, model_info
+
+HI = (Message(Role.USER, "Hi"),)
+
+
+async def test_a_request_reaches_the_engine_rendered() -> None:
+    engine = FakeEngine()
+    tools = (Tool({"type": "function", "function": {"name": "now"}}),)
+    sampling = SamplingParams(temperature=0, seed=7)
+    await ChatModel(engine).start(
+        ChatRequest(messages=HI, tools=tools, sampling=sampling, max_tokens=9, n=3)
+    )
+    assert engine.submitted == [
+        GenerationRequest(
+            prompt=Llama3Template().render(HI, tools), sampling=sampling, max_tokens=9, n=3
+        )
+    ]
+
+
+async def test_a_model_is_ready_when_its_template_is_built() -> None:
+    engine = FakeEngine()
+    assert await ChatModel(engine).ready() == engine.info
+
+
+async def test_a_model_that_cannot_chat_is_refused_before_the_first_request() -> None:
+    engine = FakeEngine(info=model_info(control_tokens={}))
+    with pytest.raises(TemplateError, match="no chat template"):
+        await ChatModel(engine).ready()
+
+
+async def test_a_refusal_of_the_engine_is_raised_at_the_start() -> None:
+    engine = FakeEngine(Script(refuse=ContextLengthExceeded(2048, 3000)))
+    with pytest.raises(ContextLengthExceeded, match="maximum context length is 2048 tokens"):
+        await ChatModel(engine).start(ChatRequest(messages=HI))
+
+
+async def test_an_engine_that_is_down_is_raised_at_the_start() -> None:
+    engine = FakeEngine(state=EngineState.RESTARTING)
+    with pytest.raises(EngineUnavailable):
+        await ChatModel(engine).start(ChatRequest(messages=HI))
+
+
+@pytest.mark.parametrize(
+    ("request_", "param"),
+    [
+        (ChatRequest(messages=()), "messages"),
+        (ChatRequest(messages=HI, stop=("a", "")), "stop"),
+        (ChatRequest(messages=(Message(Role.USER, "\ud800"),)), "messages"),
+    ],
+)
+async def test_what_cannot_be_run_never_reaches_the_engine(
+    request_: ChatRequest, param: str
+) -> None:
+    engine = FakeEngine()
+    with pytest.raises(InvalidValue) as caught:
+        await ChatModel(engine).start(request_)
+    assert caught.value.param == param
+    assert engine.submitted == []
+
+
+async def test_a_slow_template_does_not_stop_the_event_loop() -> None:
+    source = (
+        "{% if messages[0].content == 'slow' %}{% for a in range(99999) %}"
+        "{% for b in range(99999) %}{% endfor %}{% endfor %}{% endif %}{{ messages[0].content }}"
+    )
+    engine = FakeEngine(info=model_info(chat_template=source, bos_token=""))
+    model = ChatModel(engine)
+    await model.start(ChatRequest(messages=HI))
+    slow = asyncio.create_task(model.start(ChatRequest(messages=(Message(Role.USER, "slow"),))))
+    ticks = 0
+    while not slow.done():
+        await asyncio.sleep(0.01)
+        ticks += 1
+    with pytest.raises(TemplateError, match="limits"):
+        await slow
+    assert ticks > 20
+    assert engine.submitted[0].prompt == (Text("Hi"),)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edge_llama
+from edge_llama.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of the program, called in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["edge-llama", *arguments])
+        patch.setenv("EDGE_LLAMA_LOG_LEVEL", "warning")  # the program sets it; this resets it
+        with pytest.raises(SystemExit) as ended:
+            main()
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"edge-llama {edge_llama.__version__}\n", "")
+
+
+def test_python_m_is_the_same_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_llama", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == f"edge-llama {edge_llama.__version__}\n"
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, err = run(capsys)
+    assert "serve" in out + err
+    assert "chat" in out + err
+
+
+@pytest.mark.parametrize("command", ["serve", "chat"])
+def test_a_missing_model_is_one_line(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, err = run(capsys, command, "nothing.gguf")
+    assert (code, out) == (1, "")
+    assert err == (
+        "edge-llama: There is no model 'nothing.gguf'. Give 'demo', or the path of a .gguf file.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "chat"])
+def test_a_broken_model_is_one_line(
+    capsys: pytest.CaptureFixture[str], command: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF\x03\0\0\0")
+    code, out, err = run(capsys, command, str(path))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"edge-llama: {path} is cut off")
+    assert err.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_came_from() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_llama", "chat", "nothing.gguf", "--log-level", "debug"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("edge-llama: There is no model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("serve", "--parallel", "0"), "--parallel must be between 1 and 64, not 0."),
+        (("serve", "--ctx-size", "1"), "--ctx-size must be between"),
+        (("serve", "--port", "70000"), "--port must be between"),
+        (("serve", "--api-key", " "), "--api-key is empty"),
+        (("serve", "--alias", "demo", "--alias", ""), "alias is empty"),
+        (("chat", "--threads", "0"), "--threads must be between"),
+        (("chat", "--temperature", "3"), "--temperature"),
+        (("chat", "--nonsense"), "--nonsense"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_wrong_usage_is_told_with_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge_llama.cli.serve import announce
+from edge_llama.weights import bundled_model
+from tests.serving import serving
+
+HELLO = {"messages": [{"role": "user", "content": "Hello!"}], "temperature": 0, "max_tokens": 8}
+
+
+def test_the_demo_is_served_under_its_id_and_its_aliases() -> None:
+    with serving("--alias", "meta/llama-3.1-70b-instruct", "--alias", "b") as (url, _):
+        for name in ("demo", "meta/llama-3.1-70b-instruct", "b"):
+            answer = httpx.post(f"{url}/v1/chat/completions", json={"model": name, **HELLO})
+            assert answer.status_code == 200
+            assert answer.json()["model"] == name
+        other = httpx.post(f"{url}/v1/chat/completions", json={"model": "other", **HELLO})
+        assert other.status_code == 404
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: str(n.name))
+def test_a_signal_ends_the_server_quietly(number: signal.Signals) -> None:
+    with serving() as (_, process):
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (0, "")
+
+
+def test_a_file_is_served_under_its_stem(tmp_path: Path) -> None:
+    path = tmp_path / "My model.Q8_0.gguf"
+    path.write_bytes(bundled_model().read_bytes())
+    with serving(str(path)) as (url, _):
+        models = httpx.get(f"{url}/v1/models").json()["data"]
+        assert [model["id"] for model in models] == ["My model.Q8_0"]
+
+
+def test_the_key_of_the_environment_guards_it() -> None:
+    with serving(EDGE_LLAMA_API_KEY="secret") as (url, _):
+        assert httpx.get(f"{url}/health").status_code == 200
+        assert httpx.get(f"{url}/v1/models").status_code == 401
+        headers = {"Authorization": "Bearer secret"}
+        assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
+
+
+def test_a_taken_port_is_told_with_code_2() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "edge_llama", "serve", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"edge-llama: Port {port} .* in use .*\n", done.stderr)
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "half.gguf"
+    whole = bundled_model().read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_llama", "serve", str(path), "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("edge-llama: ")
+
+
+def test_the_announcement_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    announce("http://127.0.0.1:9", "models/My model.gguf", guarded=True)
+    out = capsys.readouterr().out
+    assert out.startswith("edge-llama is ready: http://127.0.0.1:9\n")
+    assert "curl http://127.0.0.1:9/v1/chat/completions" in out
+    assert '-H "Authorization: Bearer $EDGE_LLAMA_API_KEY"' in out
+    assert '"model": "My model"' in out
+    assert "chat 'models/My model.gguf'" in out
+    assert "demo" not in out
+
+
+def test_the_demo_is_called_a_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    announce("http://127.0.0.1:9", "demo", guarded=False)
+    out = capsys.readouterr().out
+    assert "edge-llama demo: a tiny model that shows the machinery" in out
+    assert "Authorization" not in out

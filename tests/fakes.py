@@ -1,0 +1,241 @@
+"""Stand-ins for the engine: outputs by script, no model, no process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from edge_llama.engine.client import EngineState
+from edge_llama.engine.messages import (
+    FinishReason,
+    GenerationRequest,
+    ModelInfo,
+    Output,
+    Timings,
+)
+from edge_llama.engine.prompt import Control, Text, Tokens
+from edge_llama.errors import EngineDied, EngineUnavailable, RequestError
+
+LLAMA3_CONTROL_TOKENS = {
+    "<|begin_of_text|>": 128000,
+    "<|end_of_text|>": 128001,
+    "<|finetune_right_pad_id|>": 128004,
+    "<|start_header_id|>": 128006,
+    "<|end_header_id|>": 128007,
+    "<|eom_id|>": 128008,
+    "<|eot_id|>": 128009,
+    "<|python_tag|>": 128010,
+}
+
+EOT = 128009
+
+
+def model_info(
+    *,
+    name: str = "fake",
+    control_tokens: dict[str, int] = LLAMA3_CONTROL_TOKENS,
+    chat_template: str = "",
+    bos_token: str = "<|begin_of_text|>",
+    eos_token: str = "<|eot_id|>",
+    n_ctx: int = 2048,
+) -> ModelInfo:
+    """A Llama 3.1 as the engine would describe it."""
+    return ModelInfo(
+        name=name,
+        architecture="llama",
+        description="llama fake F32",
+        quantization="F32",
+        n_params=1000,
+        size_bytes=4000,
+        n_ctx=n_ctx,
+        n_ctx_train=n_ctx,
+        n_vocab=128256,
+        bos_token=bos_token,
+        eos_token=eos_token,
+        control_tokens=control_tokens,
+        chat_template=chat_template,
+    )
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the fake engine does with one request.
+
+    Attributes:
+        pieces: one token each; a str stands for its UTF-8 bytes.
+        choices: pieces by choice, for requests with n > 1; empty gives every choice `pieces`.
+        finish: STOP adds an end-of-generation token without bytes, LENGTH does not.
+        prompt_tokens: None counts a token per control token and per four bytes of text.
+        cached_tokens: as in `Output`.
+        delay: seconds before every output.
+        hang: after the pieces nothing more comes, until an abort.
+        die: after the pieces the engine dies.
+        refuse: raised by submit.
+    """
+
+    pieces: Sequence[str | bytes] = ("Hello", "!", " How can I", " help you", " today?")
+    choices: Sequence[Sequence[str | bytes]] = ()
+    finish: FinishReason = FinishReason.STOP
+    prompt_tokens: int | None = None
+    cached_tokens: int = 0
+    delay: float = 0.0
+    hang: bool = False
+    die: bool = False
+    refuse: RequestError | None = None
+
+    def pieces_of(self, index: int) -> Sequence[str | bytes]:
+        return self.choices[index % len(self.choices)] if self.choices else self.pieces
+
+
+class FakeEngine:
+    """`AsyncEngine` without a process: the n-th request runs the n-th script, later ones the last.
+
+    Attributes:
+        submitted: every accepted request.
+        generations: their generations, in the same order.
+        launched, stopped: how often these were called.
+    """
+
+    def __init__(
+        self,
+        *scripts: Script,
+        info: ModelInfo | None = None,
+        state: EngineState = EngineState.READY,
+    ) -> None:
+        self.scripts = list(scripts) or [Script()]
+        self.state = state
+        self.submitted: list[GenerationRequest] = []
+        self.generations: list[FakeGeneration] = []
+        self.launched = 0
+        self.stopped = 0
+        self._info = info or model_info()
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    def launch(self) -> None:
+        self.launched += 1
+
+    async def start(self) -> ModelInfo:
+        self.launch()
+        return await self.ready()
+
+    async def ready(self) -> ModelInfo:
+        return self._info
+
+    async def stop(self) -> None:
+        self.stopped += 1
+        self.state = EngineState.STOPPED
+
+    async def __aenter__(self) -> FakeEngine:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def submit(self, request: GenerationRequest) -> FakeGeneration:
+        if self.state is not EngineState.READY:
+            raise EngineUnavailable("The engine is not ready.")
+        script = self.scripts[min(len(self.submitted), len(self.scripts) - 1)]
+        if script.refuse is not None:
+            raise script.refuse
+        generation = FakeGeneration(script, request)
+        self.submitted.append(request)
+        self.generations.append(generation)
+        return generation
+
+
+class FakeGeneration:
+    """`Generation` from a script: one token of every running choice in turn.
+
+    Attributes:
+        aborts: the arguments of every `abort`, in order.
+        running: choices that are neither finished nor aborted.
+    """
+
+    def __init__(self, script: Script, request: GenerationRequest) -> None:
+        self.aborts: list[int | None] = []
+        self.running = set(range(request.n))
+        self.prompt_tokens = (
+            _count(request) if script.prompt_tokens is None else script.prompt_tokens
+        )
+        self._script = script
+        self._outputs = _outputs(script, request)
+        self._aborted = asyncio.Event()
+
+    def __aiter__(self) -> FakeGeneration:
+        return self
+
+    async def __anext__(self) -> Output:
+        await asyncio.sleep(self._script.delay)
+        for output in self._outputs:
+            if output.index in self.running:
+                if output.finish is not None:
+                    self.running.discard(output.index)
+                return output
+        if self.running and self._script.die:
+            raise EngineDied("The engine ended while the request was running.")
+        while self.running:
+            await self._aborted.wait()
+            self._aborted.clear()
+        raise StopAsyncIteration
+
+    def abort(self, index: int | None = None) -> None:
+        self.aborts.append(index)
+        self.running -= self.running if index is None else {index}
+        self._aborted.set()
+
+
+def _outputs(script: Script, request: GenerationRequest) -> Iterator[Output]:
+    """Round after round, one output of every choice that still has a token."""
+    queues = [list(_choice(script, request, index)) for index in range(request.n)]
+    for step in range(max(map(len, queues))):
+        yield from (queue[step] for queue in queues if step < len(queue))
+
+
+def _choice(script: Script, request: GenerationRequest, index: int) -> Iterator[Output]:
+    tokens: list[tuple[int, bytes]] = [
+        (1000 + position, piece.encode() if isinstance(piece, str) else piece)
+        for position, piece in enumerate(script.pieces_of(index))
+    ]
+    finish = script.finish
+    if finish is FinishReason.STOP:
+        tokens.append((EOT, b""))
+    if request.max_tokens is not None and len(tokens) > request.max_tokens:
+        tokens, finish = tokens[: request.max_tokens], FinishReason.LENGTH
+    endless = script.hang or script.die
+    for position, (token, piece) in enumerate(tokens):
+        ends = position == len(tokens) - 1 and not endless
+        if endless and token == EOT:
+            return
+        yield Output(
+            id=0,
+            index=index,
+            tokens=(token,),
+            pieces=(piece,),
+            cached_tokens=script.cached_tokens,
+            finish=finish if ends else None,
+            timings=Timings(1.0, 20.0, 10.0 * position) if ends else None,
+        )
+
+
+def _count(request: GenerationRequest) -> int:
+    count = 0
+    for segment in request.prompt:
+        match segment:
+            case Text(text):
+                count += -(-len(text.encode()) // 4)
+            case Control():
+                count += 1
+            case Tokens(ids):
+                count += len(ids)
+    return count
