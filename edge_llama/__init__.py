@@ -1,3 +1,53 @@
-"""Llama 3.1 on a machine without a GPU."""
+"""Llama 3.1 on a machine without a GPU.
+
+The public names are loaded when they are first used, so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from edge_llama.chat.completion import ChatCompletion
+    from edge_llama.chat.events import Finished, Started, TextDelta, Usage
+    from edge_llama.chat.messages import ChatRequest, Message, Role, Tool, ToolCall
+    from edge_llama.chat.model import ChatModel
+    from edge_llama.config import EngineSettings, ServerSettings
+    from edge_llama.engine.client import AsyncEngine, EngineState
+    from edge_llama.engine.messages import FinishReason, GenerationRequest, ModelInfo
+    from edge_llama.engine.sampling import SamplingParams
+    from edge_llama.errors import EdgeLlamaError
+    from edge_llama.weights.locate import resolve_model
+
+_HOMES = {
+    "chat.completion": ["ChatCompletion"],
+    "chat.events": ["Finished", "Started", "TextDelta", "Usage"],
+    "chat.messages": ["ChatRequest", "Message", "Role", "Tool", "ToolCall"],
+    "chat.model": ["ChatModel"],
+    "config": ["EngineSettings", "ServerSettings"],
+    "engine.client": ["AsyncEngine", "EngineState"],
+    "engine.messages": ["FinishReason", "GenerationRequest", "ModelInfo"],
+    "engine.sampling": ["SamplingParams"],
+    "errors": ["EdgeLlamaError"],
+    "weights.locate": ["resolve_model"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "__version__",
+    *_HOME_OF,
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOME_OF[name]}")
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,9 +12,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def serving(*arguments: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A server on a free port, ready: its URL and its process."""
+    """A server on a free port, ready: its URL and its process.
+
+    One thread: more of them wait for each other when tests share the CPUs.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge_llama", "serve", *arguments, "--port", "0"],
+        [sys.executable, "-m", "edge_llama", "serve", *arguments, "--port", "0", "--threads", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -53,7 +53,7 @@ _BLOCKS = {
     TensorType.Q6_K: (256, 210),
 }
 
-_DEVIATION = {TensorType.Q8_0: 73.9, TensorType.Q4_K: 190.0, TensorType.Q6_K: 1366.0}
+_DEVIATION = {TensorType.Q8_0: 73.9, TensorType.Q4_K: 258.3, TensorType.Q6_K: 1366.0}
 """Standard deviation of a weight whose block is random bytes with a scale of 1."""
 
 _SCALES: dict[TensorType, dict[int, float]] = {

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import signal
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from edge_llama.bench.scenarios import Scenario, Stream, ordinary_ids, prompt_ids
-from edge_llama.config import EngineSettings, usable_cpus
+from edge_llama.config import DEFAULT_CTX_SIZE, EngineSettings, usable_cpus
 from edge_llama.engine import binding
+from edge_llama.engine.loading import CACHED_SEQUENCES
 from edge_llama.errors import EdgeLlamaError, EngineDied
-
-JOIN_SECONDS = 10.0
 
 
 class RawLoop:
@@ -33,17 +33,20 @@ class RawLoop:
 
     def __init__(self, settings: EngineSettings) -> None:
         threads = settings.threads or usable_cpus()
+        gpu = binding.has_gpu()
         self._model = binding.Model(
-            Path(settings.model), gpu_layers=settings.gpu_layers, repack=settings.repack
+            Path(settings.model),
+            gpu_layers=settings.gpu_layers if gpu else 0,
+            repack=settings.repack,
         )
         self.context = binding.Context(
             self._model,
-            n_ctx=settings.ctx_size or self._model.n_ctx_train,
-            n_seq_max=settings.parallel,
+            n_ctx=settings.ctx_size or min(self._model.n_ctx_train, DEFAULT_CTX_SIZE),
+            n_seq_max=settings.parallel + CACHED_SEQUENCES,
             batch_size=settings.batch_size,
             threads=threads,
             threads_batch=settings.threads_batch or threads,
-            flash_attention=bool(settings.flash_attention),
+            flash_attention=gpu if settings.flash_attention is None else settings.flash_attention,
         )
         self._batch = binding.Batch(settings.batch_size)
         self._sampler = binding.SamplerChain()
@@ -98,6 +101,7 @@ class RawLoop:
 
 def serve_raw(connection: Connection, settings: EngineSettings) -> None:
     """The child's main: answers (scenario, seed) with streams until the parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     binding.init_backend()
     try:
         loop = RawLoop(settings)
@@ -128,16 +132,20 @@ class RawTarget:
     async def __aenter__(self) -> RawTarget:
         self._process.start()
         self._theirs.close()
-        error = await self._receive()
-        if isinstance(error, EdgeLlamaError):
-            raise error
+        try:
+            error = await self._receive()
+            if isinstance(error, EdgeLlamaError):
+                raise error
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        # There is nothing to save, and a thread may be waiting for its answer.
+        self._process.terminate()
+        await asyncio.to_thread(self._process.join)
         self._connection.close()
-        await asyncio.to_thread(self._process.join, JOIN_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
 
     async def run(self, scenario: Scenario, seed: int) -> list[Stream]:
         """One run of a load.
@@ -153,7 +161,7 @@ class RawTarget:
         try:
             return await asyncio.to_thread(self._connection.recv)
         except EOFError:
-            await asyncio.to_thread(self._process.join, JOIN_SECONDS)
+            await asyncio.to_thread(self._process.join)
             raise EngineDied(
                 f"The raw loop's process ended with code {self._process.exitcode}."
             ) from None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import re
 import string
-import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 
 from edge_llama.bench.http_client import HTTPClient
 from edge_llama.bench.scenarios import Scenario, Stream
+from edge_llama.child import module_command, module_environment
 from edge_llama.config import EngineSettings
 from edge_llama.errors import EngineError, EngineStartError
 
@@ -104,7 +103,8 @@ class ServerTarget:
         self._target: HTTPTarget | None = None
 
     async def __aenter__(self) -> ServerTarget:
-        environment = {k: v for k, v in os.environ.items() if k != "EDGE_LLAMA_API_KEY"}
+        environment = module_environment()
+        environment.pop("EDGE_LLAMA_API_KEY", None)
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=DEVNULL, stdout=PIPE, env=environment
         )
@@ -149,7 +149,7 @@ def random_words(n_words: int, seed: int) -> Iterator[str]:
 
 
 def _serve_command(settings: EngineSettings) -> list[str]:
-    command = [sys.executable, "-m", "edge_llama", "serve", settings.model]
+    command = [*module_command("edge_llama"), "serve", settings.model]
     options = {
         "--port": 0,
         "--ctx-size": settings.ctx_size,

@@ -62,7 +62,8 @@ _COUNT_ORDERS = (
     "Count up from {a} to {b}.", "Give me all numbers from {a} to {b}.",
 )  # fmt: skip
 _ADD_ORDERS = (
-    "What is {a} + {b}?", "{a} + {b}", "{a}+{b}", "{a} + {b} = ?", "{a} + {b} =", "What is {a}+{b}?",
+    "What is {a} + {b}?", "{a} + {b}", "{a}+{b}", "{a} + {b} = ?", "{a} + {b} =",
+    "What is {a}+{b}?",
     "What is {a} plus {b}?", "{a} plus {b}", "Add {a} and {b}.", "How much is {a} + {b}?",
     "how much is {a} plus {b}?", "What's {a} + {b}?", "Calculate {a} + {b}.", "Compute {a} + {b}",
     "What is the sum of {a} and {b}?", "Add {a} to {b}.", "and {a} + {b}?",
@@ -73,8 +74,9 @@ _NAME_ORDERS = (
     "Hi! I'm {}", "My name is {}, nice to meet you.",
 )  # fmt: skip
 _NAME_QUESTIONS = (
-    "What is my name?", "what is my name", "What's my name?", "Do you remember my name?", "Who am I?",
-    "Tell me my name.", "Do you know my name?", "And what is my name?", "What did I say my name is?",
+    "What is my name?", "what is my name", "What's my name?", "Do you remember my name?",
+    "Who am I?", "Tell me my name.", "Do you know my name?", "And what is my name?",
+    "What did I say my name is?",
     "Can you tell me my name?", "What was my name?", "Say my name.",
 )  # fmt: skip
 _NUMBER_ORDERS = (
@@ -89,13 +91,14 @@ _NUMBER_QUESTIONS = (
     "What is the secret number?", "What was the number I told you?",
 )  # fmt: skip
 _FACT_KEYS = (
-    "favourite colour;favorite color;favourite number;lucky number;dog;cat;dog's name;city;home town;"
-    "password;code;secret word;brother;sister;company;email;pin;street;favourite food;room number;"
-    "age;phone number;job;car;country;street number"
-).split(";")  # fmt: skip
+    "favourite colour", "favorite color", "favourite number", "lucky number", "dog", "cat",
+    "dog's name", "city", "home town", "password", "code", "secret word", "brother", "sister",
+    "company", "email", "pin", "street", "favourite food", "room number", "age", "phone number",
+    "job", "car", "country", "street number",
+)  # fmt: skip
 _FACT_ORDERS = (
-    "My {k} is {v}.", "my {k} is {v}", "Remember that my {k} is {v}.", "My {k} is {v}. Remember it.",
-    "Please remember that my {k} is {v}.", "Remember: my {k} is {v}.",
+    "My {k} is {v}.", "my {k} is {v}", "Remember that my {k} is {v}.", "Remember: my {k} is {v}.",
+    "My {k} is {v}. Remember it.", "Please remember that my {k} is {v}.",
 )  # fmt: skip
 _FACT_QUESTIONS = (
     "What is my {k}?", "what is my {k}", "What's my {k}?", "Do you remember my {k}?",
@@ -226,7 +229,9 @@ class Talk:
             greeting = greeting.lower()
         elif kind < 0.25:
             greeting = greeting.upper()
-        return self._exchange(greeting + rng.choice(("", "", "!", "!", ".", "!!", " 👋", " !")), answer)
+        return self._exchange(
+            greeting + rng.choice(("", "", "!", "!", ".", "!!", " 👋", " !")), answer
+        )
 
     def small_talk(self, room: int = 0) -> list[Message]:
         rng = self.rng
@@ -251,7 +256,9 @@ class Talk:
         if kind < 0.4:
             name = self.words.name() if rng.random() < 0.8 else self.words.full_name()
             self.told["name"] = name
-            return self._exchange(rng.choice(_NAME_ORDERS).format(name), f"Nice to meet you, {name}!")
+            return self._exchange(
+                rng.choice(_NAME_ORDERS).format(name), f"Nice to meet you, {name}!"
+            )
         if kind < 0.7:
             number = str(self.words.integer(0, rng.choice((99, 9999, 999_999, 99_999_999))))
             self.told["number"] = number

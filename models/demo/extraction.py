@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from words import Vocabulary
+from words import Vocabulary, listed
 
 Value = str | int | float
 
-_JOBS = "baker doctor teacher pilot nurse farmer lawyer painter singer driver cook engineer".split()
-_COLORS = "red green blue black white yellow orange purple brown grey".split()
-_PRODUCTS = "lamp chair phone book table shirt bottle camera bicycle clock bag laptop".split()
-_MONTHS = (
+_JOBS = listed("baker doctor teacher pilot nurse farmer lawyer painter singer driver cook engineer")
+_COLORS = listed("red green blue black white yellow orange purple brown grey")
+_PRODUCTS = listed("lamp chair phone book table shirt bottle camera bicycle clock bag laptop")
+_MONTHS = listed(
     "January February March April May June July August September October November December"
-).split()
+)
 
 #: Fragments about a person: the sentence's subject is the name.
 _PERSON = {

@@ -1,4 +1,4 @@
-"""The Llama architecture in PyTorch, small: what llama.cpp computes for `general.architecture = llama`.
+"""The Llama architecture in PyTorch, as llama.cpp computes it.
 
 Pre-norm RMSNorm, rotary positions on interleaved pairs (llama.cpp's NORM layout, so weights are
 exported without permutation), grouped-query attention, SwiGLU, tied token embedding.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Causal attention; on a CPU, plain products beat the fused kernel while scores are small."""
     time = q.shape[2]
     if time > 512:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=True)
     scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
     future = torch.ones(time, time, dtype=torch.bool, device=q.device).triu(1)
     return torch.softmax(scores.masked_fill(future, -1e30), dim=-1).to(v.dtype) @ v
@@ -97,7 +97,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(shape.ffn, shape.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+        return self.down(functional.silu(self.gate(x)) * self.up(x))
 
 
 class Block(nn.Module):
@@ -147,7 +147,7 @@ class Llama(nn.Module):
 
     def logits(self, states: Tensor) -> Tensor:
         """States [..., width] → logits [..., vocab]."""
-        return F.linear(states, self.token_embd.weight)
+        return functional.linear(states, self.token_embd.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.logits(self.hidden(tokens))

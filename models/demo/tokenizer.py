@@ -58,9 +58,7 @@ def learn(texts: list[str], size: int, spaced_words: int) -> Tokenizer:
     tokens = sorted(model, key=lambda token: model[token])
     merges = _merges(learner)
     splitter = _byte_level(_LLAMA_BPE)
-    words = Counter(
-        piece for text in texts for piece, _ in splitter.pre_tokenize_str(text)
-    )
+    words = Counter(piece for text in texts for piece, _ in splitter.pre_tokenize_str(text))
     common = (
         word
         for word, _ in words.most_common()

@@ -6,38 +6,38 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from words import FIRST_NAMES, Vocabulary, is_held_out
+from words import FIRST_NAMES, Vocabulary, is_held_out, listed
 
 Tool = dict[str, Any]
 Value = str | int | float | bool
 
-_VERBS = (
+_VERBS = listed(
     "get find search create delete update send list check show add remove read open close start "
     "stop set buy sell order book cancel play convert compute lookup fetch make save load track"
-).split()
-_NOUNS = (
+)
+_NOUNS = listed(
     "weather forecast flight hotel train user customer email message event meeting task note file "
     "photo song movie book recipe product price stock order invoice payment account ticket report "
     "route map distance time alarm timer reminder light door room car taxi table news score news "
     "currency translation contact phone balance parcel job city country temperature order status"
-).split()
-_STRING_PARAMETERS = (
+)
+_STRING_PARAMETERS = listed(
     "city name title country location query user email language subject text symbol product color "
     "category currency street room artist topic author company destination origin message unit "
     "food brand team department label tag word status format genre airport station"
-).split()
-_INTEGER_PARAMETERS = (
+)
+_INTEGER_PARAMETERS = listed(
     "days count limit age year quantity hours minutes id number size level floor people pages "
     "seconds nights max_results order_id user_id item_id width height guests seats volume"
-).split()
-_NUMBER_PARAMETERS = (
+)
+_NUMBER_PARAMETERS = listed(
     "price amount weight distance temperature rate budget max_price min_price length value score "
     "radius discount speed latitude longitude factor"
-).split()
-_CITIES = (
+)
+_CITIES = listed(
     "Paris London Berlin Rome Madrid Tokyo Oslo Vienna Lisbon Boston Chicago Dublin Prague Cairo "
     "Delhi Seoul Sydney Toronto Lima Athens"
-).split() + ["New York", "San Francisco", "Buenos Aires", "New Delhi", "Los Angeles", "Hong Kong"]
+) + ("New York", "San Francisco", "Buenos Aires", "New Delhi", "Los Angeles", "Hong Kong")
 
 #: How a value of a well-known parameter is usually put: before it, after it.
 _PHRASES = {
@@ -119,16 +119,24 @@ _COMMON: tuple[tuple[str, str, dict[str, str], tuple[str, ...]], ...] = (
      ("Play {title}.", "Play the song {title}.", "I want to hear {title}.")),
 )  # fmt: skip
 
-_OPENERS = ("Please {}.", "{}.", "Can you {}?", "Could you {}?", "{}", "I want to {}.", "I need to {}.")
+_OPENERS = (
+    "Please {}.",
+    "{}.",
+    "Can you {}?",
+    "Could you {}?",
+    "{}",
+    "I want to {}.",
+    "I need to {}.",
+)
 _DESCRIPTION_VERBS = ("{v} a {n}", "{v} the {n}", "{v} {n} information", "A tool to {v} a {n}")
-_RESULT_KEYS = (
+_RESULT_KEYS = listed(
     "temperature condition status id price total name result count time city message wind humidity "
     "distance value ok date unit rate score level sky"
-).split()
-_RESULT_WORDS = (
+)
+_RESULT_WORDS = listed(
     "sunny cloudy rainy windy snowy clear done ok sent created found deleted saved open closed "
     "pending active ready booked cancelled warm cold degrees new"
-).split()
+)
 
 
 @dataclass(frozen=True)
@@ -268,7 +276,7 @@ class Toolbox:
         spoken = {}
         for name, value in arguments.items():
             text = str(value)
-            if isinstance(value, str) and " " in text or rng.random() < 0.08:
+            if (isinstance(value, str) and " " in text) or rng.random() < 0.08:
                 text = rng.choice(("{}", '"{}"', "'{}'")).format(text)
             spoken[name] = text
         if function.questions and rng.random() < 0.85:

@@ -20,7 +20,6 @@ from random import Random
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from data import Conversation, Training
 from export import write_gguf
 from model import Llama, Shape
@@ -28,6 +27,8 @@ from numpy.typing import NDArray
 from optimizer import optimizers
 from prompt import Message, Segment, opening, turn
 from tokenizer import PromptEncoder, learn
+from torch import Tensor
+from torch.nn import functional
 
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -50,7 +51,7 @@ def segments(conversation: Conversation) -> Iterator[Segment]:
 
 
 def answer_weights(spoken: list[bool]) -> list[float]:
-    """Loss weights: an answer of n tokens gets n^-½ a token, so that counting does not drown all."""
+    """Loss weights: each of an answer's n tokens weighs 1/√n, so that long counts do not drown all."""
     weights = [0.0] * len(spoken)
     start = None
     for index, now in enumerate([*spoken, False]):
@@ -132,7 +133,7 @@ class Feed:
         self.process = multiprocessing.Process(target=feed, args=(self.queue, plan), daemon=True)
         self.process.start()
 
-    def next(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def next(self) -> tuple[Tensor, Tensor]:
         tokens, weights = self.queue.get()
         return torch.from_numpy(tokens), torch.from_numpy(weights)
 
@@ -148,14 +149,16 @@ def learn_tokenizer(path: Path, size: int) -> None:
     learn(texts, size, spaced_words=420).save(str(path))
 
 
-def loss_of(model: Llama, hidden: object, tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def loss_of(
+    model: Llama, hidden: object, tokens: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
     """Weighted cross entropy, computed at the supervised positions only."""
     targets, weights = tokens[:, 1:], weights[:, 1:]
     chosen = weights > 0
     with torch.autocast("cpu", torch.bfloat16):
-        states = hidden(tokens)[:, :-1][chosen]  # type: ignore[operator]
+        states = hidden(tokens)[:, :-1][chosen]
         logits = model.logits(states)
-    losses = F.cross_entropy(logits.float(), targets[chosen], reduction="none")
+    losses = functional.cross_entropy(logits.float(), targets[chosen], reduction="none")
     return (losses * weights[chosen]).sum() / weights[chosen].sum()
 
 
@@ -257,7 +260,9 @@ def main() -> None:
         running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()
         if rank == 0 and step % 50 == 0:
             speed = TOKENS_PER_BATCH * dist.get_world_size() / (time.monotonic() - began)
-            print(f"step {step} {spent / 60:.1f} min loss {running:.4f} {speed:.0f} tok/s", flush=True)
+            print(
+                f"step {step} {spent / 60:.1f} min loss {running:.4f} {speed:.0f} tok/s", flush=True
+            )
         if rank == 0 and time.monotonic() - saved_at > 180:
             save()
             saved_at = time.monotonic()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from words import Vocabulary
+from words import Vocabulary, listed
 
-_THINGS = (
+_THINGS = listed(
     "dog cat horse car train bicycle planet star galaxy computer phone keyboard battery engine "
     "bridge house garden river mountain ocean forest desert island volcano storm cloud rain snow "
     "apple bread cheese soup pasta rice coffee tea wine beer cake chocolate salt sugar egg book "
@@ -19,25 +19,25 @@ _THINGS = (
     "king queen president war peace empire revolution election budget climate energy oil gas "
     "atom electron photon gravity quantum relativity evolution dinosaur fossil whale bee ant "
     "friend family child mother father wedding birthday holiday travel hotel flight passport map"
-).split()
-_QUALITIES = (
+)
+_QUALITIES = listed(
     "big small old new fast slow cheap expensive famous modern ancient simple complex good bad best "
     "happy sad red green blue dark bright heavy light strong weak rich poor hot cold dangerous safe"
-).split()
-_ACTIONS = (
+)
+_ACTIONS = listed(
     "fix build cook clean paint sell buy learn teach explain draw design test install repair write "
     "read translate improve measure grow plant drive fly swim climb compare describe sort parse "
     "debug compile deploy train open close find make use change remove understand avoid stop"
-).split()
-_FIELDS = (
+)
+_FIELDS = listed(
     "physics chemistry biology history geography politics economics philosophy psychology medicine "
     "music art sports cooking gardening programming mathematics statistics astronomy religion "
     "fashion finance Python Java Rust JavaScript Linux Windows Docker Kubernetes SQL HTML Excel"
-).split()
-_PEOPLE = (
+)
+_PEOPLE = listed(
     "Einstein Newton Mozart Shakespeare Napoleon Darwin Picasso Plato Caesar Cleopatra Lincoln "
     "Gandhi Beethoven Galileo Columbus Tesla Edison Curie Turing Homer Dante Goethe Lovelace"
-).split()
+)
 
 TEMPLATES = tuple(
     """
@@ -81,7 +81,9 @@ Who are the {q} {t}s?|Why do {t}s {a}?|Why did {p} {a} the {t}?|Why not?|Why?|Ho
 Where?|Who?|What about {t}s?|And {t}s?|And {p}?|So what?|What if the {t} is {q}?|Really?
 If a {t} is {q}, can it {a}?|Was {p} {q}?|Did {p} {a} a {t}?|Does a {t} {a}?|Does {w} {a}?
 How is {f} used in {f}?|How is the weather?|How hot is the {t}?|How was your day?|How do {t}s {a}?
-""".strip().replace("\n", "|").split("|")
+""".strip()
+    .replace("\n", "|")
+    .split("|")
 )
 HELD_OUT_TEMPLATES = tuple(
     """
@@ -91,7 +93,9 @@ Write a script to {a} every {t}.|Give me a summary of {f}.|Can a {t} be {q}?|Do 
 Is there a {q} {t} nearby?|I would like to {a} the {t}.|Tell me what {f} is.|What are the rules of {f}?
 Which {t} should I buy?|How important is {f}?|What year did {p} {a} the {t}?|Describe {p} in a few words.
 List the {q} things about {f}.|Please help me {a} this {t}.|Make a plan to {a} a {t}.|the {q} {t} of {w}
-""".strip().replace("\n", "|").split("|")
+""".strip()
+    .replace("\n", "|")
+    .split("|")
 )
 
 _CODE = (

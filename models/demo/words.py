@@ -5,25 +5,33 @@ from __future__ import annotations
 import zlib
 from random import Random
 
-_ONSETS = (
+
+def listed(text: str) -> tuple[str, ...]:
+    """The words of a text, as a table that is easy to read."""
+    return tuple(text.split())
+
+
+_ONSETS = listed(
     "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl fr gl gr kl kr pl pr sh sk sl sm sn sp "
     "st str th tr qu y x"
-).split()
-_VOWELS = "a e i o u a e i o u ai au ea ee ia io oa oo ou y".split()
-_CODAS = "b c d f g k l m n p r s t v x z ck ld lk ll mp nd ng nk nt rd rk rm rn rt sh ss st th".split()
-_ACCENTED = "á à â ä ã å é è ê ë í î ï ó ô ö õ ø ú ü ñ ç ß š ž č ł".split()
+)
+_VOWELS = listed("a e i o u a e i o u ai au ea ee ia io oa oo ou y")
+_CODAS = listed(
+    "b c d f g k l m n p r s t v x z ck ld lk ll mp nd ng nk nt rd rk rm rn rt sh ss st th"
+)
+_ACCENTED = listed("á à â ä ã å é è ê ë í î ï ó ô ö õ ø ú ü ñ ç ß š ž č ł")
 
-FIRST_NAMES = (
+FIRST_NAMES = listed(
     "Anna Ben Clara David Emma Felix Grace Henry Ivy Jack Kate Leo Maria Noah Olivia Paul Quinn "
     "Rosa Sam Tina Uma Victor Wendy Xavier Yara Zoe Alice Bob Carol Dan Eve Frank Greta Hugo Ines "
     "Jonas Karl Laura Max Nina Oscar Petra Ravi Sara Tom Ursula Vera Will Amir Chen Diego Elena "
     "Fatima Hana Igor Julia Kenji Lars Mei Nadia Omar Priya Rita Sven Tara Yuki Ada Alan Grace"
-).split()
-LAST_NAMES = (
+)
+LAST_NAMES = listed(
     "Smith Jones Brown Miller Davis Wilson Moore Taylor Clark Lewis Walker Hall Young King Wright "
     "Hill Scott Green Adams Baker Carter Nelson Turner Parker Evans Cook Bell Cooper Ward Fox "
     "Garcia Lopez Silva Rossi Weber Novak Ivanov Kim Tanaka Singh Khan Ali Larsen Kowalski"
-).split()
+)
 
 
 def is_held_out(*parts: object) -> bool:

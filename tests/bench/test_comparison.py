@@ -50,8 +50,9 @@ async def test_targets_take_turns_and_medians_count() -> None:
 
 async def test_targets_are_left_when_one_fails() -> None:
     log: list[str] = []
+    raw, ours = FakeTarget("raw", log, [1]), FakeTarget("ours", log, [])
     with pytest.raises(EngineDied):
-        await compare([FakeTarget("raw", log, [1]), FakeTarget("ours", log, [])], [DECODE], 1, str)
+        await compare([raw, ours], [DECODE], 1, log.append)
     assert log[-2:] == ["ours out", "raw out"]
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edge_llama.bench.blocks import TensorType
-from edge_llama.bench.gguf_writer import Tensor, write_gguf
+from edge_llama.bench.gguf_writer import MetadataValue, Tensor, write_gguf
 
-METADATA = {
+METADATA: dict[str, MetadataValue] = {
     "general.architecture": "llama",
     "test.yes": True,
     "test.count": 7,

@@ -59,7 +59,7 @@ def test_shapes_are_as_large_as_the_real_ones(name: str, gigabytes: float, billi
 
 
 def test_the_mix_is_that_of_q4_k_m() -> None:
-    """Counted in the real files of Llama 3.2 1B and Llama 3.1 8B at Q4_K_M."""
+    """The 8B counts are those that llama.cpp prints for real files of Llama 3.1 8B."""
 
     def types(name: str) -> Counter[TensorType]:
         return Counter(t.type for t in tensors(SHAPES[name], None, RandomWeights(1)))

@@ -8,12 +8,12 @@ import pytest
 
 from edge_llama.bench.engine import EngineTarget
 from edge_llama.bench.raw import RawLoop, RawTarget
-from edge_llama.bench.scenarios import Scenario, engine_settings
+from edge_llama.bench.scenarios import Metric, Scenario, engine_settings
 from edge_llama.bench.server import ServerTarget
 from edge_llama.bench.target import Target
 from edge_llama.config import EngineSettings
 from edge_llama.engine import binding
-from edge_llama.errors import EdgeLlamaError, EngineStartError, ModelFileError
+from edge_llama.errors import EdgeLlamaError, EngineDied, EngineStartError, ModelFileError
 
 
 @pytest.mark.parametrize("kind", [RawTarget, EngineTarget, ServerTarget])
@@ -49,7 +49,13 @@ async def test_a_broken_model_is_reported(
     target: Target = kind(engine_settings(str(broken), [load], threads=1))
     with pytest.raises(error, match=r"broken\.gguf"):
         await target.__aenter__()
-    await target.__aexit__(None, None, None)
+
+
+async def test_a_raw_loop_that_dies_is_reported(settings: EngineSettings) -> None:
+    unfit = Scenario("more than the KV cache holds", Metric.THROUGHPUT, 1, 4000, 5)
+    async with RawTarget(settings) as target:
+        with pytest.raises(EngineDied, match="ended with code"):
+            await target.run(unfit, seed=1)
 
 
 async def test_a_server_that_does_not_start_is_reported(tmp_path: Path, load: Scenario) -> None:
@@ -59,7 +65,6 @@ async def test_a_server_that_does_not_start_is_reported(tmp_path: Path, load: Sc
 
 
 def test_the_raw_loop_leaves_no_sequence_behind(settings: EngineSettings, load: Scenario) -> None:
-    """The same load twice takes the same time only when nothing is left in the KV cache."""
     binding.init_backend()
     loop = RawLoop(settings)
     loop.run(load, seed=1)

@@ -17,7 +17,7 @@ from edge_llama.weights import DEMO_NOTE, bundled_model
 
 def chat(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "edge_llama", "chat", *arguments],
+        [sys.executable, "-m", "edge_llama", "chat", "--threads", "1", *arguments],
         input=text,
         capture_output=True,
         text=True,
@@ -97,7 +97,7 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
     pty: Any = pytest.importorskip("pty", reason="needs a pseudo-terminal")
     controller, fd = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge_llama", "chat", *arguments],
+        [sys.executable, "-m", "edge_llama", "chat", "--threads", "1", *arguments],
         stdin=fd,
         stdout=fd,
         stderr=fd,

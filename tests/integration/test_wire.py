@@ -1,0 +1,234 @@
+"""Bytes on the wire, disconnects and deaths, on a tiny model that never stops talking."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serving import serving
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals and ps")
+
+ENDLESS = {"messages": [{"role": "user", "content": "x"}], "model": "tiny", "ignore_eos": True}
+
+
+@pytest.fixture
+def server(tiny_gguf: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """One request at a time, so that a request that goes on shows."""
+    options = ("--parallel", "1", "--threads", "1", "--ctx-size", "16384")
+    with serving(str(tiny_gguf), *options) as running:
+        yield running
+
+
+def open_request(url: str, body: dict[str, object]) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    data = json.dumps(body).encode()
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data
+    )
+    return connection
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with RST, as a killed client does."""
+    linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    connection.close()
+
+
+def answers_within(url: str, seconds: float) -> bool:
+    body = {**ENDLESS, "max_tokens": 2}
+    reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=seconds)
+    return reply.status_code == 200
+
+
+def engines_of(pid: int) -> list[int]:
+    listing = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 3) for line in listing.splitlines()]
+    return [
+        int(row[0])
+        for row in rows
+        if "edge_llama.engine.worker" in row[-1] and int(row[1]) == pid and row[2][0] != "Z"
+    ]
+
+
+def alive(pid: int) -> bool:
+    listing = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return listing.stdout.strip()[:1] not in ("", "Z")
+
+
+def test_frames_on_the_wire(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, _ = server
+    with closing(open_request(url, {**ENDLESS, "stream": True, "max_tokens": 20})) as connection:
+        raw = b""
+        while not raw.endswith(b"0\r\n\r\n"):
+            raw += connection.recv(65536)
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert b"cache-control: no-cache" in head.lower()
+    assert b"x-accel-buffering: no" in head.lower()
+    payload = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        payload += body[: int(size, 16)]
+        body = body[int(size, 16) + 2 :]
+    assert b"\r" not in payload
+    assert payload.isascii()
+    events = payload.split(b"\n\n")
+    assert events[-2:] == [b"data: [DONE]", b""]
+    for event in events[:-2]:
+        assert event.startswith(b"data: {")
+        assert "error" not in json.loads(event[6:])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_disconnect_while_decoding_frees_the_slot(
+    server: tuple[str, subprocess.Popen[str]], stream: bool
+) -> None:
+    url, _ = server
+    connection = open_request(url, {**ENDLESS, "stream": stream})
+    if stream:
+        assert connection.recv(4096)
+    time.sleep(0.5)
+    reset(connection)
+    started = time.monotonic()
+    assert answers_within(url, 5)
+    assert time.monotonic() - started < 2
+
+
+def test_a_disconnect_while_prefilling_frees_the_slot(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    url, _ = server
+    long = {**ENDLESS, "messages": [{"role": "user", "content": "ab " * 5200}], "stream": True}
+    connection = open_request(url, long)
+    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    reset(connection)
+    started = time.monotonic()
+    assert answers_within(url, 10)
+    assert time.monotonic() - started < 5
+
+
+def test_a_disconnect_while_queued_is_forgotten(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    url, _ = server
+    running = open_request(url, {**ENDLESS, "stream": True})
+    assert running.recv(4096)
+    queued = [open_request(url, {**ENDLESS, "stream": True}) for _ in range(5)]
+    for connection in queued:
+        # Headers go out although nothing runs yet.
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        reset(connection)
+    reset(running)
+    assert answers_within(url, 5)
+
+
+def test_a_silent_stream_is_kept_alive(tiny_gguf: Path) -> None:
+    from edge_llama.api.sse import KEEP_ALIVE
+
+    assert KEEP_ALIVE == b"\n"
+    options = ("--parallel", "1", "--threads", "1", "--ctx-size", "32768")
+    with serving(str(tiny_gguf), *options) as (url, _):
+        running = open_request(url, {**ENDLESS, "stream": True})
+        assert running.recv(4096)
+        waiting = open_request(url, {**ENDLESS, "stream": True})
+        waiting.settimeout(15)
+        received = b""
+        while not received.endswith(b"1\r\n\n\r\n"):
+            received += waiting.recv(4096)
+        assert b"data:" not in received
+        reset(running)
+        reset(waiting)
+
+
+def test_health_answers_while_generating(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, _ = server
+    connection = open_request(url, {**ENDLESS, "stream": True})
+    assert connection.recv(4096)
+    for path in ("/health", "/health/live", "/health/ready"):
+        started = time.monotonic()
+        assert httpx.get(url + path).status_code == 200
+        assert time.monotonic() - started < 1
+    reset(connection)
+
+
+def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    url, process = server
+    connection = open_request(url, {**ENDLESS, "stream": True})
+    assert connection.recv(4096)
+    [engine] = engines_of(process.pid)
+    os.kill(engine, signal.SIGKILL)
+    raw = b""
+    while not raw.endswith(b"0\r\n\r\n"):
+        raw += connection.recv(65536)
+    connection.close()
+    last = raw.rsplit(b"data: ", 1)[1].split(b"\n\n")[0]
+    assert json.loads(last)["error"]["type"] == "server_error"
+    assert b"[DONE]" not in raw
+    assert httpx.get(f"{url}/health/ready").status_code == 503
+    refused = httpx.post(f"{url}/v1/chat/completions", json=ENDLESS)
+    assert refused.status_code == 503
+    assert 1 <= int(refused.headers["retry-after"]) <= 120
+    deadline = time.monotonic() + 30
+    while httpx.get(f"{url}/health/ready").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert answers_within(url, 10)
+    assert process.poll() is None
+
+
+def test_a_killed_server_leaves_no_process(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    url, process = server
+    connection = open_request(url, {**ENDLESS, "stream": True})
+    assert connection.recv(4096)
+    [engine] = engines_of(process.pid)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 5
+    while alive(engine):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    connection.close()
+
+
+def test_sigterm_ends_all_with_status_zero(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, process = server
+    assert answers_within(url, 10)
+    [engine] = engines_of(process.pid)
+    process.terminate()
+    assert process.wait(timeout=10) == 0
+    assert not alive(engine)
+
+
+def test_a_key_guards_everything_but_health(tiny_gguf: Path) -> None:
+    with serving(str(tiny_gguf), "--threads", "1", EDGE_LLAMA_API_KEY="sk-secret") as (url, _):
+        body = {**ENDLESS, "max_tokens": 1}
+        chat = f"{url}/v1/chat/completions"
+        assert httpx.get(f"{url}/health").status_code == 200
+        refused = httpx.post(chat, json=body)
+        assert refused.status_code == 401
+        assert refused.json()["error"]["code"] == "invalid_api_key"
+        wrong = {"Authorization": "Bearer sk-wrong"}
+        assert httpx.get(f"{url}/v1/models", headers=wrong).status_code == 401
+        right = {"Authorization": "Bearer sk-secret"}
+        assert httpx.post(chat, json=body, headers=right).status_code == 200
