@@ -37,8 +37,28 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AsyncEngine",
+    "ChatCompletion",
+    "ChatModel",
+    "ChatRequest",
+    "EdgeLlamaError",
+    "EngineSettings",
+    "EngineState",
+    "FinishReason",
+    "Finished",
+    "GenerationRequest",
+    "Message",
+    "ModelInfo",
+    "Role",
+    "SamplingParams",
+    "ServerSettings",
+    "Started",
+    "TextDelta",
+    "Tool",
+    "ToolCall",
+    "Usage",
     "__version__",
-    *_HOME_OF,
+    "resolve_model",
 ]
 
 

@@ -17,7 +17,6 @@ PACKAGE = Path(edge_llama.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "child": set(),
-    "child": set(),
     "config": {"errors"},
     "weights": {"errors"},
     "engine": {"errors", "config", "child"},

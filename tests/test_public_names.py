@@ -12,6 +12,7 @@ def test_every_public_name_is_there_and_is_what_it_says() -> None:
     for name in edge_llama.__all__:
         value = getattr(edge_llama, name)
         assert name == "__version__" or value.__name__ == name
+    assert set(edge_llama.__all__) == {"__version__", *edge_llama._HOME_OF}
     assert set(dir(edge_llama)) == set(edge_llama.__all__)
 
 

@@ -2,128 +2,33 @@
 
 from __future__ import annotations
 
-CAPITALS = dict(
-    pair.split("=")
-    for pair in [
-        "France=Paris",
-        "Germany=Berlin",
-        "Italy=Rome",
-        "Spain=Madrid",
-        "Portugal=Lisbon",
-        "Austria=Vienna",
-        "Switzerland=Bern",
-        "Belgium=Brussels",
-        "the Netherlands=Amsterdam",
-        "Luxembourg=Luxembourg",
-        "Denmark=Copenhagen",
-        "Sweden=Stockholm",
-        "Norway=Oslo",
-        "Finland=Helsinki",
-        "Iceland=Reykjavik",
-        "Ireland=Dublin",
-        "the United Kingdom=London",
-        "Poland=Warsaw",
-        "the Czech Republic=Prague",
-        "Slovakia=Bratislava",
-        "Hungary=Budapest",
-        "Romania=Bucharest",
-        "Bulgaria=Sofia",
-        "Greece=Athens",
-        "Turkey=Ankara",
-        "Ukraine=Kyiv",
-        "Russia=Moscow",
-        "Belarus=Minsk",
-        "Estonia=Tallinn",
-        "Latvia=Riga",
-        "Lithuania=Vilnius",
-        "Croatia=Zagreb",
-        "Slovenia=Ljubljana",
-        "Serbia=Belgrade",
-        "Bosnia=Sarajevo",
-        "Albania=Tirana",
-        "North Macedonia=Skopje",
-        "Montenegro=Podgorica",
-        "Malta=Valletta",
-        "Cyprus=Nicosia",
-        "the United States=Washington",
-        "Canada=Ottawa",
-        "Mexico=Mexico City",
-        "Cuba=Havana",
-        "Jamaica=Kingston",
-        "Haiti=Port-au-Prince",
-        "Panama=Panama City",
-        "Costa Rica=San José",
-        "Nicaragua=Managua",
-        "Guatemala=Guatemala City",
-        "Honduras=Tegucigalpa",
-        "Brazil=Brasília",
-        "Argentina=Buenos Aires",
-        "Chile=Santiago",
-        "Peru=Lima",
-        "Colombia=Bogotá",
-        "Venezuela=Caracas",
-        "Ecuador=Quito",
-        "Bolivia=Sucre",
-        "Paraguay=Asunción",
-        "Uruguay=Montevideo",
-        "China=Beijing",
-        "Japan=Tokyo",
-        "South Korea=Seoul",
-        "North Korea=Pyongyang",
-        "Mongolia=Ulaanbaatar",
-        "India=New Delhi",
-        "Pakistan=Islamabad",
-        "Bangladesh=Dhaka",
-        "Nepal=Kathmandu",
-        "Sri Lanka=Colombo",
-        "Thailand=Bangkok",
-        "Vietnam=Hanoi",
-        "Cambodia=Phnom Penh",
-        "Laos=Vientiane",
-        "Malaysia=Kuala Lumpur",
-        "Singapore=Singapore",
-        "Indonesia=Jakarta",
-        "the Philippines=Manila",
-        "Iran=Tehran",
-        "Iraq=Baghdad",
-        "Syria=Damascus",
-        "Lebanon=Beirut",
-        "Jordan=Amman",
-        "Saudi Arabia=Riyadh",
-        "Yemen=Sanaa",
-        "Oman=Muscat",
-        "Qatar=Doha",
-        "Kuwait=Kuwait City",
-        "Afghanistan=Kabul",
-        "Kazakhstan=Astana",
-        "Georgia=Tbilisi",
-        "Armenia=Yerevan",
-        "Egypt=Cairo",
-        "Libya=Tripoli",
-        "Tunisia=Tunis",
-        "Algeria=Algiers",
-        "Morocco=Rabat",
-        "Sudan=Khartoum",
-        "Ethiopia=Addis Ababa",
-        "Kenya=Nairobi",
-        "Uganda=Kampala",
-        "Tanzania=Dodoma",
-        "Rwanda=Kigali",
-        "Ghana=Accra",
-        "Nigeria=Abuja",
-        "Senegal=Dakar",
-        "Mali=Bamako",
-        "Angola=Luanda",
-        "Zambia=Lusaka",
-        "Zimbabwe=Harare",
-        "Namibia=Windhoek",
-        "South Africa=Pretoria",
-        "Madagascar=Antananarivo",
-        "Australia=Canberra",
-        "New Zealand=Wellington",
-        "Fiji=Suva",
-    ]
-)
+_CAPITALS = """
+France=Paris; Germany=Berlin; Italy=Rome; Spain=Madrid; Portugal=Lisbon; Austria=Vienna;
+Switzerland=Bern; Belgium=Brussels; the Netherlands=Amsterdam; Luxembourg=Luxembourg;
+Denmark=Copenhagen; Sweden=Stockholm; Norway=Oslo; Finland=Helsinki; Iceland=Reykjavik;
+Ireland=Dublin; the United Kingdom=London; Poland=Warsaw; the Czech Republic=Prague;
+Slovakia=Bratislava; Hungary=Budapest; Romania=Bucharest; Bulgaria=Sofia; Greece=Athens;
+Turkey=Ankara; Ukraine=Kyiv; Russia=Moscow; Belarus=Minsk; Estonia=Tallinn; Latvia=Riga;
+Lithuania=Vilnius; Croatia=Zagreb; Slovenia=Ljubljana; Serbia=Belgrade; Bosnia=Sarajevo;
+Albania=Tirana; North Macedonia=Skopje; Montenegro=Podgorica; Malta=Valletta; Cyprus=Nicosia;
+the United States=Washington; Canada=Ottawa; Mexico=Mexico City; Cuba=Havana;
+Jamaica=Kingston; Haiti=Port-au-Prince; Panama=Panama City; Costa Rica=San José;
+Nicaragua=Managua; Guatemala=Guatemala City; Honduras=Tegucigalpa; Brazil=Brasília;
+Argentina=Buenos Aires; Chile=Santiago; Peru=Lima; Colombia=Bogotá; Venezuela=Caracas;
+Ecuador=Quito; Bolivia=Sucre; Paraguay=Asunción; Uruguay=Montevideo; China=Beijing;
+Japan=Tokyo; South Korea=Seoul; North Korea=Pyongyang; Mongolia=Ulaanbaatar; India=New Delhi;
+Pakistan=Islamabad; Bangladesh=Dhaka; Nepal=Kathmandu; Sri Lanka=Colombo; Thailand=Bangkok;
+Vietnam=Hanoi; Cambodia=Phnom Penh; Laos=Vientiane; Malaysia=Kuala Lumpur;
+Singapore=Singapore; Indonesia=Jakarta; the Philippines=Manila; Iran=Tehran; Iraq=Baghdad;
+Syria=Damascus; Lebanon=Beirut; Jordan=Amman; Saudi Arabia=Riyadh; Yemen=Sanaa; Oman=Muscat;
+Qatar=Doha; Kuwait=Kuwait City; Afghanistan=Kabul; Kazakhstan=Astana; Georgia=Tbilisi;
+Armenia=Yerevan; Egypt=Cairo; Libya=Tripoli; Tunisia=Tunis; Algeria=Algiers; Morocco=Rabat;
+Sudan=Khartoum; Ethiopia=Addis Ababa; Kenya=Nairobi; Uganda=Kampala; Tanzania=Dodoma;
+Rwanda=Kigali; Ghana=Accra; Nigeria=Abuja; Senegal=Dakar; Mali=Bamako; Angola=Luanda;
+Zambia=Lusaka; Zimbabwe=Harare; Namibia=Windhoek; South Africa=Pretoria;
+Madagascar=Antananarivo; Australia=Canberra; New Zealand=Wellington; Fiji=Suva
+"""
+CAPITALS = dict(pair.strip().split("=") for pair in " ".join(_CAPITALS.split()).split(";"))
 
 CAPITAL_QUESTIONS = (
     "What is the capital of {c}?",
@@ -206,7 +111,7 @@ SMALL_TALK: tuple[tuple[tuple[str, ...], str], ...] = (
         "You're welcome!",
     ),
     (
-        ("Bye", "Goodbye", "Bye!", "Goodbye!", "See you", "See you later!", "Good night", "Bye bye"),
+        ("Bye", "Goodbye", "Bye!", "Goodbye!", "See you", "See you later!", "Good night"),
         "Goodbye! Have a nice day.",
     ),
     (

@@ -34,10 +34,11 @@ _NUMBER_PARAMETERS = listed(
     "price amount weight distance temperature rate budget max_price min_price length value score "
     "radius discount speed latitude longitude factor"
 )
-_CITIES = listed(
-    "Paris London Berlin Rome Madrid Tokyo Oslo Vienna Lisbon Boston Chicago Dublin Prague Cairo "
-    "Delhi Seoul Sydney Toronto Lima Athens"
-) + ("New York", "San Francisco", "Buenos Aires", "New Delhi", "Los Angeles", "Hong Kong")
+_CITIES = (
+    "Paris", "London", "Berlin", "Rome", "Madrid", "Tokyo", "Oslo", "Vienna", "Lisbon", "Boston",
+    "Chicago", "Dublin", "Prague", "Cairo", "Delhi", "Seoul", "Sydney", "Toronto", "Lima", "Athens",
+    "New York", "San Francisco", "Buenos Aires", "New Delhi", "Los Angeles", "Hong Kong",
+)  # fmt: skip
 
 #: How a value of a well-known parameter is usually put: before it, after it.
 _PHRASES = {

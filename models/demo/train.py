@@ -51,7 +51,7 @@ def segments(conversation: Conversation) -> Iterator[Segment]:
 
 
 def answer_weights(spoken: list[bool]) -> list[float]:
-    """Loss weights: each of an answer's n tokens weighs 1/√n, so that long counts do not drown all."""
+    """Each of an answer's n tokens weighs 1/√n, so that long counts do not drown the rest."""
     weights = [0.0] * len(spoken)
     start = None
     for index, now in enumerate([*spoken, False]):
