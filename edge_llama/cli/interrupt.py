@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,13 +15,18 @@ class InterruptibleLoop:
     """Runs coroutines one after the other; Ctrl-C cancels the running one and nothing else.
 
     A plain KeyboardInterrupt could surface between any two instructions of the event loop and
-    leave tasks behind that nobody awaits. Only for the main thread.
+    leave tasks behind that nobody awaits. Between coroutines, Ctrl-C raises it as ever. Only for
+    the main thread.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[Any] | None = None
+        self._running = False
+        self._interrupted = False
 
     def __enter__(self) -> InterruptibleLoop:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(
@@ -30,6 +35,7 @@ class InterruptibleLoop:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        signal.signal(signal.SIGINT, self._before)
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
@@ -39,15 +45,22 @@ class InterruptibleLoop:
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed; `work` was cancelled and has ended.
         """
-        task = self._loop.create_task(work)
-
-        def cancel(signum: int, frame: object) -> None:
-            self._loop.call_soon_threadsafe(task.cancel)
-
-        before = signal.signal(signal.SIGINT, cancel)
+        self._running = True
         try:
+            task = self._loop.create_task(work)
+            self._task = task
+            if self._interrupted:  # before the handler could see the task
+                task.cancel()
             return self._loop.run_until_complete(task)
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
-            signal.signal(signal.SIGINT, before)
+            self._running = self._interrupted = False
+            self._task = None
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if not self._running:
+            signal.default_int_handler(signum, frame)
+        self._interrupted = True
+        if self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)

@@ -90,7 +90,12 @@ class ChatSession:
                 self._screen.note("Press Ctrl-C again to leave.")
                 continue
             interrupted = False
-            self._handle(text)
+            try:
+                self._handle(text)
+            except KeyboardInterrupt:
+                if not self._screen.interactive:
+                    raise
+                self._screen.end_line()
 
     def _read_message(self) -> str:
         line = self._read("> ")

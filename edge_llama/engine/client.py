@@ -23,7 +23,7 @@ from edge_llama.engine.messages import (
     Step,
     Submit,
 )
-from edge_llama.engine.process import EngineProcess
+from edge_llama.engine.process import EngineProcess, describe_exit
 from edge_llama.errors import EngineDied, EngineStartError, EngineUnavailable
 
 logger = logging.getLogger("edge_llama.engine")
@@ -185,12 +185,12 @@ class AsyncEngine:
             self._process = await EngineProcess.spawn(self.settings, self._on_event)
             code = await self._process.wait()
             if self._state is EngineState.STARTING:
-                self._failure = self._failure or f"The engine process ended with code {code}."
+                self._failure = self._failure or describe_exit(code)
                 self._set_state(EngineState.FAILED)
                 return
             if time.monotonic() - started > HEALTHY_AFTER:
                 backoff = FIRST_BACKOFF
-            logger.error("The engine process ended with code %s; restart in %.1f s.", code, backoff)
+            logger.error("%s It is started again in %.1f s.", describe_exit(code), backoff)
             self._retry_at = time.monotonic() + backoff
             self._set_state(EngineState.RESTARTING)
             self._fail_all("The engine process ended while the request was running.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,3 +107,21 @@ class EngineProcess(asyncio.SubprocessProtocol):
         self._transport.close()
         if self.alive:
             self._exit.set_result(-1 if code is None else code)
+
+
+ILLEGAL_INSTRUCTION = (-4, 0xC000001D)
+"""Exit codes: minus SIGILL on POSIX, STATUS_ILLEGAL_INSTRUCTION on Windows."""
+
+
+def describe_exit(code: int) -> str:
+    """Why the child ended, and what to do about it if that is known."""
+    if code in ILLEGAL_INSTRUCTION:
+        return (
+            "The engine process was stopped by an illegal instruction: llama-cpp-python was built "
+            "for another CPU. Build it here: "
+            "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python "
+            "llama-cpp-python"
+        )
+    if code < 0:
+        return f"The engine process was stopped by {signal.Signals(-code).name}."
+    return f"The engine process ended with code {code}."

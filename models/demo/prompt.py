@@ -58,9 +58,8 @@ def _turn(role: str, content: str) -> Iterator[Segment]:
 def opening(system: str, tools: Sequence[dict[str, Any]] | None) -> Iterator[Segment]:
     """The start of every conversation, up to the end of the system turn."""
     yield Segment(BEGIN, control=True)
-    yield from _turn(
-        "system", ("Environment: ipython\n" if tools else "") + _DATES + system.strip()
-    )
+    environment = "Environment: ipython\n" if tools else ""
+    yield from _turn("system", environment + _DATES + system.strip())
 
 
 def turn(message: Message, tools: Sequence[dict[str, Any]] | None = None) -> Iterator[Segment]:

@@ -22,7 +22,8 @@ _THINGS = listed(
 )
 _QUALITIES = listed(
     "big small old new fast slow cheap expensive famous modern ancient simple complex good bad "
-    "best happy sad red green blue dark bright heavy light strong weak rich poor hot cold dangerous safe"
+    "best happy sad red green blue dark bright heavy light strong weak rich poor hot cold "
+    "dangerous safe"
 )
 _ACTIONS = listed(
     "fix build cook clean paint sell buy learn teach explain draw design test install repair write "
@@ -91,8 +92,10 @@ What makes a {t} {q}?|How would you {a} a {q} {t}?|Who discovered the {t}?|When 
 Where was {p} born?|Why should I {a} my {t}?|Explain why {t}s are {q}.|Write a short {t} about {p}.
 Write a script to {a} every {t}.|Give me a summary of {f}.|Can a {t} be {q}?|Do I need a {t}?
 Is there a {q} {t} nearby?|I would like to {a} the {t}.|Tell me what {f} is.
-What are the rules of {f}?|Which {t} should I buy?|How important is {f}?|What year did {p} {a} the {t}?
-Describe {p} in a few words.|List the {q} things about {f}.|Please help me {a} this {t}.|Make a plan to {a} a {t}.
+What are the rules of {f}?|Which {t} should I buy?|How important is {f}?
+What year did {p} {a} the {t}?|Describe {p} in a few words.
+List the {q} things about {f}.|Please help me {a} this {t}.
+Make a plan to {a} a {t}.
 the {q} {t} of {w}
 """.strip()
     .replace("\n", "|")

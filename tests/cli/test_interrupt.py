@@ -63,6 +63,15 @@ def test_a_coroutine_that_ends_well_in_spite_of_ctrl_c_has_its_result() -> None:
         assert loop.run(shrug()) == "partial"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="os.kill sends no Ctrl-C on Windows")
+def test_ctrl_c_between_coroutines_is_as_ever() -> None:
+    with InterruptibleLoop() as loop:
+        loop.run(double(1))
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert loop.run(double(1)) == 2
+
+
 def test_the_signal_handler_is_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with InterruptibleLoop() as loop:

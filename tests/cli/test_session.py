@@ -61,9 +61,13 @@ class FakeModel:
         self.requests: list[ChatRequest] = []
         self.completions: list[FakeCompletion] = []
         self.reason = FinishReason.STOP
+        self.interrupted = False
 
     async def start(self, request: ChatRequest) -> FakeCompletion:
         text = request.messages[-1].content
+        if self.interrupted:
+            self.interrupted = False
+            raise asyncio.CancelledError
         if "TOO LONG" in text:
             raise ContextLengthExceeded(64, 99)
         self.requests.append(request)
@@ -237,6 +241,13 @@ def test_an_interrupted_answer_stays_in_the_conversation(
 def test_an_interrupt_in_a_pipe_ends_the_program() -> None:
     with pytest.raises(KeyboardInterrupt):
         Terminal(interactive=False).talk("a HANG b", "more")
+
+
+def test_an_interrupt_before_the_first_word_forgets_the_question() -> None:
+    terminal = Terminal()
+    terminal.model.interrupted = True
+    terminal.talk("one", "two")
+    assert [request.messages[-1] for request in terminal.model.requests] == [user("two")]
 
 
 def test_two_interrupts_at_the_prompt_leave(capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,7 +121,7 @@ async def test_a_killed_engine_fails_its_requests_and_comes_back(
     await asyncio.wait_for(engine.ready(), 30)
     assert engine.pid != pid
     assert tokens_of(await outputs_of(engine, request("the same as before"))) == before
-    assert "restart in 0.5 s" in caplog.text
+    assert "started again in 0.5 s" in caplog.text
 
 
 async def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
