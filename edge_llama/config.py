@@ -25,6 +25,7 @@ class EngineSettings:
         batch_size: most tokens in one step.
         busy_prefill: most prompt tokens in one step while a request is decoding, so that a long
             prompt does not stop running streams.
+        cached_sequences: most finished requests whose KV is kept for prompts that begin alike.
         flash_attention: None chooses: off on a CPU, where llama.cpp's is slow to decode.
         repack: let llama.cpp rearrange weights at load for this CPU (faster decode, slower
             prefill and load, weights in memory twice).
@@ -41,6 +42,7 @@ class EngineSettings:
     threads_batch: int | None = None
     batch_size: int = 512
     busy_prefill: int = 64
+    cached_sequences: int = 32
     flash_attention: bool | None = None
     repack: bool = False
     gpu_layers: int = -1
@@ -55,6 +57,7 @@ class EngineSettings:
             _in_range("--threads-batch", self.threads_batch, 1, 512)
         _in_range("--batch-size", self.batch_size, self.parallel + 1, 8192)
         _in_range("busy_prefill", self.busy_prefill, 1, 8192)
+        _in_range("--cached-sequences", self.cached_sequences, 0, 128)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,12 @@ import multiprocessing
 import signal
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from edge_llama.bench.scenarios import Scenario, Stream, ordinary_ids, prompt_ids
-from edge_llama.config import DEFAULT_CTX_SIZE, EngineSettings, usable_cpus
+from edge_llama.config import EngineSettings
 from edge_llama.engine import binding
-from edge_llama.engine.loading import CACHED_SEQUENCES
+from edge_llama.engine.loading import open_context, open_model
 from edge_llama.errors import EdgeLlamaError, EngineDied
 
 
@@ -32,22 +31,8 @@ class RawLoop:
     """
 
     def __init__(self, settings: EngineSettings) -> None:
-        threads = settings.threads or usable_cpus()
-        gpu = binding.has_gpu()
-        self._model = binding.Model(
-            Path(settings.model),
-            gpu_layers=settings.gpu_layers if gpu else 0,
-            repack=settings.repack,
-        )
-        self.context = binding.Context(
-            self._model,
-            n_ctx=settings.ctx_size or min(self._model.n_ctx_train, DEFAULT_CTX_SIZE),
-            n_seq_max=settings.parallel + CACHED_SEQUENCES,
-            batch_size=settings.batch_size,
-            threads=threads,
-            threads_batch=settings.threads_batch or threads,
-            flash_attention=gpu if settings.flash_attention is None else settings.flash_attention,
-        )
+        self._model = open_model(settings)
+        self.context = open_context(settings, self._model)
         self._batch = binding.Batch(settings.batch_size)
         self._sampler = binding.SamplerChain()
         self._sampler.add_greedy()

@@ -157,6 +157,7 @@ def _serve_command(settings: EngineSettings) -> list[str]:
         "--threads": settings.threads,
         "--threads-batch": settings.threads_batch,
         "--batch-size": settings.batch_size,
+        "--cached-sequences": settings.cached_sequences,
     }
     for option, value in options.items():
         if value is not None:

@@ -35,6 +35,13 @@ def serve(
     threads: Threads = None,
     threads_batch: ThreadsBatch = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Most tokens in one step.")] = 512,
+    cached_sequences: Annotated[
+        int,
+        typer.Option(
+            "--cached-sequences",
+            help="Finished requests that are kept for prompts that begin alike; 0 keeps none.",
+        ),
+    ] = 32,
     alias: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,6 +79,7 @@ def serve(
             threads=threads,
             threads_batch=threads_batch,
             batch_size=batch_size,
+            cached_sequences=cached_sequences,
         )
     )
     settings = ServerSettings(host=host, port=port, api_key=api_key)

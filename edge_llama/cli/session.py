@@ -136,7 +136,7 @@ class ChatSession:
             self._screen.complain(str(error))
             return
         self._screen.write("\n")
-        self._screen.note(" · ".join(filter(None, (answer.summary, _ending(answer)))))
+        self._screen.note(" · ".join(filter(None, (answer.summary, _ending(answer)))) + "\n")
         if answer.reason is not None or answer.text:
             self.turns += [question, Message(Role.ASSISTANT, answer.text)]
 

@@ -14,8 +14,39 @@ from edge_llama.engine.prefix_cache import PrefixCache
 from edge_llama.engine.runner import ModelRunner
 from edge_llama.engine.scheduler import Scheduler
 
-CACHED_SEQUENCES = 32
-"""Most finished sequences whose KV stays resident."""
+
+def open_model(settings: EngineSettings) -> binding.Model:
+    """The weights that the settings name.
+
+    Raises:
+        ModelFileError: the file cannot be loaded.
+    """
+    gpu_layers = settings.gpu_layers if binding.has_gpu() else 0
+    return binding.Model(Path(settings.model), gpu_layers=gpu_layers, repack=settings.repack)
+
+
+def context_size(settings: EngineSettings, model: binding.Model) -> int:
+    """Tokens of context that a request can have."""
+    return settings.ctx_size or min(model.n_ctx_train, DEFAULT_CTX_SIZE)
+
+
+def open_context(settings: EngineSettings, model: binding.Model) -> binding.Context:
+    """The KV cache and compute buffers that the settings ask for.
+
+    Raises:
+        ModelFileError: there is not enough memory.
+    """
+    threads = settings.threads or usable_cpus()
+    flash_attention = settings.flash_attention
+    return binding.Context(
+        model,
+        n_ctx=context_size(settings, model),
+        n_seq_max=settings.parallel + settings.cached_sequences,
+        batch_size=settings.batch_size,
+        threads=threads,
+        threads_batch=settings.threads_batch or threads,
+        flash_attention=binding.has_gpu() if flash_attention is None else flash_attention,
+    )
 
 
 class LoadedEngine:
@@ -30,26 +61,12 @@ class LoadedEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         binding.init_backend()
-        path = Path(settings.model)
-        gpu = binding.has_gpu()
-        model = binding.Model(
-            path, gpu_layers=settings.gpu_layers if gpu else 0, repack=settings.repack
-        )
-        n_ctx = settings.ctx_size or min(model.n_ctx_train, DEFAULT_CTX_SIZE)
-        threads = settings.threads or usable_cpus()
-        context = binding.Context(
-            model,
-            n_ctx=n_ctx,
-            n_seq_max=settings.parallel + CACHED_SEQUENCES,
-            batch_size=settings.batch_size,
-            threads=threads,
-            threads_batch=settings.threads_batch or threads,
-            flash_attention=gpu if settings.flash_attention is None else settings.flash_attention,
-        )
-        kv = KVCache(context, context.n_cells, settings.parallel + CACHED_SEQUENCES)
+        model = open_model(settings)
+        context = open_context(settings, model)
+        kv = KVCache(context, context.n_cells, settings.parallel + settings.cached_sequences)
         scheduler = Scheduler(
             kv,
-            PrefixCache(kv, CACHED_SEQUENCES),
+            PrefixCache(kv, settings.cached_sequences),
             eog_tokens=model.vocab.eog_tokens,
             parallel=settings.parallel,
             batch_size=settings.batch_size,
@@ -57,14 +74,15 @@ class LoadedEngine:
         )
         runner = ModelRunner(model, context, settings.batch_size)
         self.core = EngineCore(scheduler, runner, model.vocab.piece)
-        self.intake = Intake(model.vocab, n_ctx)
+        self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
+        self.intake = Intake(model.vocab, self.info.n_ctx)
         self.abort_flag = context.abort_flag
-        self.info = _model_info(model, path, n_ctx)
 
 
-def _model_info(model: binding.Model, path: Path, n_ctx: int) -> ModelInfo:
+def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:
+    vocab = model.vocab
     return ModelInfo(
-        name=model.metadata("general.name") or path.stem,
+        name=model.metadata("general.name") or stem,
         architecture=model.metadata("general.architecture"),
         description=model.description,
         quantization=model.quantization,
@@ -72,9 +90,9 @@ def _model_info(model: binding.Model, path: Path, n_ctx: int) -> ModelInfo:
         size_bytes=model.size_bytes,
         n_ctx=n_ctx,
         n_ctx_train=model.n_ctx_train,
-        n_vocab=model.vocab.n_tokens,
-        bos_token=model.vocab.spelling(model.vocab.bos) if model.vocab.add_bos else "",
-        eos_token=model.vocab.spelling(model.vocab.eos),
-        control_tokens=model.vocab.control_tokens,
+        n_vocab=vocab.n_tokens,
+        bos_token=vocab.spelling(vocab.bos) if vocab.add_bos else "",
+        eos_token=vocab.spelling(vocab.eos),
+        control_tokens=vocab.control_tokens,
         chat_template=model.chat_template,
     )

@@ -500,7 +500,7 @@ def _heldout_example(behaviour: str, talk: Talk) -> Example:
     else:
         if rng.random() < 0.3:
             history = kinds[rng.choice(("greeting", "capital", "add", "unknown"))](60)
-        exchange = kinds[behaviour](150)
+        exchange = kinds[behaviour](rng.choice((150, 150, 600, 1800)))
     answer = exchange.pop().content
     answers = UNKNOWN_ANSWERS if answer in UNKNOWN_ANSWERS else (answer,)
     opening = [Message("system", system)] if system else []

@@ -1,0 +1,95 @@
+"""Measures the demo model on held-out prompts, through edge_llama's own engine, greedily.
+
+python models/demo/evaluate.py --prompts 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from data import BEHAVIOURS, Example, heldout
+
+from edge_llama import (
+    AsyncEngine,
+    ChatModel,
+    ChatRequest,
+    EngineSettings,
+    Message,
+    Role,
+    SamplingParams,
+    TextDelta,
+    Tool,
+)
+
+MODEL = Path(__file__).parent / "edge-llama-demo.gguf"
+MAX_TOKENS = 1024
+
+
+@dataclass
+class Score:
+    """How one behaviour fared."""
+
+    behaviour: str
+    right: int
+    total: int
+    misses: list[tuple[Example, str]]
+
+    @property
+    def row(self) -> str:
+        return (
+            f"| {self.behaviour} | {self.right} of {self.total} | {self.right / self.total:.1%} |"
+        )
+
+
+async def answer(model: ChatModel, example: Example) -> str:
+    request = ChatRequest(
+        messages=tuple(Message(Role(m.role), m.content) for m in example.messages),
+        tools=tuple(Tool(definition) for definition in example.tools),
+        sampling=SamplingParams(temperature=0),
+        max_tokens=MAX_TOKENS,
+    )
+    async with await model.start(request) as completion:
+        return "".join([event.text async for event in completion if isinstance(event, TextDelta)])
+
+
+async def score(model: ChatModel, behaviour: str, prompts: int, seed: int) -> Score:
+    examples = heldout(behaviour, prompts, seed)
+    answers = await asyncio.gather(*(answer(model, example) for example in examples))
+    misses = [
+        (example, text)
+        for example, text in zip(examples, answers, strict=True)
+        if not example.accepts(text)
+    ]
+    return Score(behaviour, prompts - len(misses), prompts, misses)
+
+
+async def evaluate(model_path: Path, prompts: int, seed: int, show: int) -> None:
+    began = time.monotonic()
+    async with AsyncEngine(EngineSettings(model=str(model_path), ctx_size=16384)) as engine:
+        print(f"loaded in {time.monotonic() - began:.2f} s, the process's start included\n")
+        print("| behaviour | right | rate |\n| --- | --- | --- |")
+        for behaviour in BEHAVIOURS:
+            result = await score(ChatModel(engine), behaviour, prompts, seed)
+            print(result.row, flush=True)
+            for example, text in result.misses[:show]:
+                print(f"    asked  {example.messages[-1].content!r}")
+                print(f"    wanted {example.answers[0]!r}")
+                print(f"    got    {text!r}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--prompts", type=int, default=200, help="per behaviour")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--show", type=int, default=0, help="misses to print per behaviour")
+    arguments = parser.parse_args()
+    asyncio.run(evaluate(arguments.model, arguments.prompts, arguments.seed, arguments.show))
+
+
+if __name__ == "__main__":
+    main()
