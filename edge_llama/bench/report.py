@@ -71,6 +71,7 @@ def _row(scenario: Scenario, figures: tuple[Figure, ...]) -> Iterator[str]:
 
 
 def _notes(machine: Machine, comparison: Comparison) -> Iterator[str]:
+    yield "the prefix cache is off: all attend to the same cells in every step"
     for name, overhead in comparison.overheads().items():
         yield (
             f"overhead of {name}: {overhead.milliseconds:+.2f} ms per step, "
