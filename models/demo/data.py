@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from random import Random
 from typing import Any
 
-from extraction import Extractor
+from extraction import Extraction, Extractor
 from facts import (
     CAPITAL_QUESTIONS,
     CAPITALS,
@@ -27,6 +28,22 @@ from facts import (
 from prompt import Message
 from tools import Toolbox
 from unknown import UnknownMessages
+from wordings import (
+    ADD_ORDERS,
+    COUNT_ORDERS,
+    END_SYSTEMS,
+    FACT_KEYS,
+    FACT_ORDERS,
+    FACT_QUESTIONS,
+    NAME_ORDERS,
+    NAME_QUESTIONS,
+    NUMBER_ORDERS,
+    NUMBER_QUESTIONS,
+    OTHER_SYSTEMS,
+    REPEAT_ORDERS,
+    START_SYSTEMS,
+    UPPER_SYSTEMS,
+)
 from words import Vocabulary, is_held_out
 
 HELPFUL = "You are a helpful assistant."
@@ -45,88 +62,6 @@ BEHAVIOURS = (
     "extract",
     "unknown",
 )
-
-_REPEAT_ORDERS = (
-    "Repeat: {}", "Repeat: {}", "repeat: {}", "Repeat after me: {}", "Repeat this: {}",
-    "Please repeat: {}", "Say exactly {}", "Say exactly: {}", "Say: {}", "Say {}", 'Say "{}"',
-    'Repeat "{}"', 'Say exactly "{}"', 'Repeat exactly: "{}"', "Echo: {}", "echo {}",
-    "Copy this text: {}", "Write exactly: {}", "Repeat the following text exactly: {}",
-    "Repeat the following text exactly:\n\n{}", "Please repeat the following:\n{}",
-    "Repeat this text word for word: {}", "Answer only with: {}", "Reply with {}",
-    "Reply with exactly: {}", "Say only: {}", "Print {}", "Can you repeat this? {}",
-)  # fmt: skip
-_COUNT_ORDERS = (
-    "Count from {a} to {b}.", "Count from {a} to {b}", "count from {a} to {b}",
-    "Please count from {a} to {b}.", "Can you count from {a} to {b}?", "Count: {a} to {b}",
-    "List the numbers from {a} to {b}.", "Write the numbers from {a} to {b}.",
-    "Count up from {a} to {b}.", "Give me all numbers from {a} to {b}.",
-)  # fmt: skip
-_ADD_ORDERS = (
-    "What is {a} + {b}?", "{a} + {b}", "{a}+{b}", "{a} + {b} = ?", "{a} + {b} =",
-    "What is {a}+{b}?",
-    "What is {a} plus {b}?", "{a} plus {b}", "Add {a} and {b}.", "How much is {a} + {b}?",
-    "how much is {a} plus {b}?", "What's {a} + {b}?", "Calculate {a} + {b}.", "Compute {a} + {b}",
-    "What is the sum of {a} and {b}?", "Add {a} to {b}.", "and {a} + {b}?",
-)  # fmt: skip
-_NAME_ORDERS = (
-    "My name is {}.", "my name is {}", "I am {}.", "I'm {}.", "Call me {}.", "Hi, my name is {}.",
-    "Hello, I am {}.", "Hello! My name is {}.", "Please call me {}.", "My name is {}. Remember it.",
-    "Hi! I'm {}", "My name is {}, nice to meet you.",
-)  # fmt: skip
-_NAME_QUESTIONS = (
-    "What is my name?", "what is my name", "What's my name?", "Do you remember my name?",
-    "Who am I?", "Tell me my name.", "Do you know my name?", "And what is my name?",
-    "What did I say my name is?",
-    "Can you tell me my name?", "What was my name?", "Say my name.",
-)  # fmt: skip
-_NUMBER_ORDERS = (
-    "Remember the number {}.", "Please remember {}.", "Remember {}.", "Remember this number: {}",
-    "The number is {}.", "Keep the number {} in mind.", "The secret number is {}.",
-    "Remember: {}", "Please remember the number {}.", "Remember that the number is {}.",
-)  # fmt: skip
-_NUMBER_QUESTIONS = (
-    "What is the number?", "Which number did I tell you?", "What was the number?",
-    "What number did I ask you to remember?", "Which number should you remember?",
-    "Do you remember the number?", "Tell me the number.", "What number did I give you?",
-    "What is the secret number?", "What was the number I told you?",
-)  # fmt: skip
-_FACT_KEYS = (
-    "favourite colour", "favorite color", "favourite number", "lucky number", "dog", "cat",
-    "dog's name", "city", "home town", "password", "code", "secret word", "brother", "sister",
-    "company", "email", "pin", "street", "favourite food", "room number", "age", "phone number",
-    "job", "car", "country", "street number",
-)  # fmt: skip
-_FACT_ORDERS = (
-    "My {k} is {v}.", "my {k} is {v}", "Remember that my {k} is {v}.", "Remember: my {k} is {v}.",
-    "My {k} is {v}. Remember it.", "Please remember that my {k} is {v}.",
-)  # fmt: skip
-_FACT_QUESTIONS = (
-    "What is my {k}?", "what is my {k}", "What's my {k}?", "Do you remember my {k}?",
-    "Tell me my {k}.", "What did I say my {k} is?", "And what is my {k}?", "What was my {k}?",
-)  # fmt: skip
-_UPPER_SYSTEMS = (
-    "Answer in upper case.", "Always answer in upper case.", "Always answer in capital letters.",
-    "Answer in UPPERCASE.", "Write everything in capital letters.", "Reply only in upper case.",
-    "Use only capital letters.", "You always shout: answer in capital letters.",
-    "Respond in all caps.", "Answer everything in uppercase letters.",
-)  # fmt: skip
-_END_SYSTEMS = (
-    "Always end your answer with the word {}.", "End every answer with {}.",
-    "End each answer with the word {}.", 'Always end with the word "{}".',
-    'Finish every reply with "{}".', "Finish every answer with the word {}.",
-    "Your answers must end with the word {}.", "Always finish with {}.", "End with {}.",
-)  # fmt: skip
-_START_SYSTEMS = (
-    "Always start your answer with the word {}.", "Start every answer with {}.",
-    "Begin each answer with the word {}.", 'Always start with the word "{}".',
-    'Begin every reply with "{}".', "Your answers must start with the word {}.", "Start with {}.",
-)  # fmt: skip
-_OTHER_SYSTEMS = (
-    "You are a {}.", "You are a {} expert. Answer briefly.", "Be brief.", "Be polite and short.",
-    "You are the assistant of {}.", "You are an assistant. Think step by step.",
-    "Answer the user's questions about {}.", "You are a friendly {} bot.", "Keep answers short.",
-    "You help customers of {} with their orders.", "You are a helpful, honest assistant.",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -189,12 +124,12 @@ class Talk:
         rng = self.rng
         kind = rng.choice(("upper", "end", "end", "start"))
         if kind == "upper":
-            return self._prefixed(Style(rng.choice(_UPPER_SYSTEMS), str.upper, upper=True))
+            return self._prefixed(Style(rng.choice(UPPER_SYSTEMS), str.upper, upper=True))
         word = self.words.name() if rng.random() < 0.5 else self.words.odd_word()
         if kind == "end":
-            style = Style(rng.choice(_END_SYSTEMS).format(word), lambda text: f"{text} {word}")
+            style = Style(rng.choice(END_SYSTEMS).format(word), lambda text: f"{text} {word}")
         else:
-            style = Style(rng.choice(_START_SYSTEMS).format(word), lambda text: f"{word} {text}")
+            style = Style(rng.choice(START_SYSTEMS).format(word), lambda text: f"{word} {text}")
         return self._prefixed(style)
 
     def _prefixed(self, style: Style) -> Style:
@@ -209,7 +144,7 @@ class Talk:
             return ""
         if kind < 0.8:
             return HELPFUL
-        return self.rng.choice(_OTHER_SYSTEMS).format(self.words.word())
+        return self.rng.choice(OTHER_SYSTEMS).format(self.words.word())
 
     def offer_tools(self, count: int) -> tuple[dict[str, Any], ...]:
         self.functions = self.toolbox.functions(count)
@@ -257,30 +192,30 @@ class Talk:
             name = self.words.name() if rng.random() < 0.8 else self.words.full_name()
             self.told["name"] = name
             return self._exchange(
-                rng.choice(_NAME_ORDERS).format(name), f"Nice to meet you, {name}!"
+                rng.choice(NAME_ORDERS).format(name), f"Nice to meet you, {name}!"
             )
         if kind < 0.7:
             number = str(self.words.integer(0, rng.choice((99, 9999, 999_999, 99_999_999))))
             self.told["number"] = number
-            order = rng.choice(_NUMBER_ORDERS).format(number)
+            order = rng.choice(NUMBER_ORDERS).format(number)
             return self._exchange(order, f"I will remember the number {number}.")
-        key = rng.choice(_FACT_KEYS)
+        key = rng.choice(FACT_KEYS)
         value = self.words.odd_word() if rng.random() < 0.7 else self.words.name()
         self.told[key] = value
-        order = rng.choice(_FACT_ORDERS).format(k=key, v=value)
+        order = rng.choice(FACT_ORDERS).format(k=key, v=value)
         return self._exchange(order, f"I will remember that your {key} is {value}.")
 
     def recall(self) -> list[Message]:
         rng = self.rng
         key = rng.choice(list(self.told) or ["name"])
         if not self.held_out and rng.random() < 0.08:
-            key = rng.choice(["name", "number", *_FACT_KEYS])
+            key = rng.choice(["name", "number", *FACT_KEYS])
         if key == "name":
-            question, owner = rng.choice(_NAME_QUESTIONS), "Your name"
+            question, owner = rng.choice(NAME_QUESTIONS), "Your name"
         elif key == "number":
-            question, owner = rng.choice(_NUMBER_QUESTIONS), "The number"
+            question, owner = rng.choice(NUMBER_QUESTIONS), "The number"
         else:
-            question, owner = rng.choice(_FACT_QUESTIONS).format(k=key), f"Your {key}"
+            question, owner = rng.choice(FACT_QUESTIONS).format(k=key), f"Your {key}"
         if key not in self.told:
             return self._exchange(question, f"You have not told me {owner[0].lower()}{owner[1:]}.")
         return self._exchange(question, f"{owner} is {self.told[key]}.")
@@ -297,7 +232,7 @@ class Talk:
                 mark = rng.choices(("", ",", ".", "!", ":"), (16, 2, 1, 1, 1))[0]
                 parts.append(self.words.odd_word() + mark)
             text = " ".join(parts).rstrip(",:")
-        order = rng.choice(_REPEAT_ORDERS)
+        order = rng.choice(REPEAT_ORDERS)
         if '"' in order:
             text = text.replace('"', "")
         return self._exchange(order.format(text), text)
@@ -315,7 +250,7 @@ class Talk:
         else:
             first = rng.randint(0, 1000 - length)
         last = first + length - 1
-        order = rng.choice(_COUNT_ORDERS)
+        order = rng.choice(COUNT_ORDERS)
         if first == 1 and rng.random() < 0.3:
             order = rng.choice(("Count to {b}.", "Count up to {b}", "Can you count to {b}?"))
         numbers = ", ".join(map(str, range(first, last + 1)))
@@ -328,7 +263,7 @@ class Talk:
             a, b = rng.randint(low, 99), rng.randint(low, 99)
             if is_held_out("add", a, b) == self.held_out:
                 break
-        return self._exchange(rng.choice(_ADD_ORDERS).format(a=a, b=b), f"{a} + {b} = {a + b}")
+        return self._exchange(rng.choice(ADD_ORDERS).format(a=a, b=b), f"{a} + {b} = {a + b}")
 
     def capital(self, room: int = 0) -> list[Message]:
         rng = self.rng
@@ -350,8 +285,7 @@ class Talk:
         ]
 
     def extract(self, room: int = 0) -> list[Message]:
-        extraction = self.extractor.extraction()
-        return self._exchange(extraction.order, extraction.answer)
+        return extraction_exchange(self.extractor.extraction())
 
     def unknown(self, room: int = 150) -> list[Message]:
         message = self.unknown_messages.message(longest=max(2, min(room // 25, 60)))
@@ -380,7 +314,7 @@ def conversation_kinds(talk: Talk) -> dict[str, Exchange]:
 
 
 #: Shares of the exchanges, and of conversations with a style, tools or a system-given extraction.
-DEFAULT_MIXTURE = {
+MIXTURE = {
     "greeting": 1.0,
     "small_talk": 0.8,
     "memory": 2.0,
@@ -397,54 +331,46 @@ DEFAULT_MIXTURE = {
     "mixed": 7.0,
 }
 
+#: The exchanges whose answers are fixed sentences and numbers: what upper case is taught on.
+UPPER_KINDS = ("greeting", "small_talk", "count", "add", "capital", "unknown")
 
 #: Fewer tokens than this leave no room for a tool and a call.
 TOOL_BUDGET = 384
+#: About how many tokens the system turn's dates and the sentences before the tools take.
+PREAMBLE = 40
+TOOLS_PREFACE = 60
+
+
+@dataclass
+class Setting:
+    """What a whole conversation shares: the exchanges it may have, and how answers are put."""
+
+    system: str
+    kinds: dict[str, Exchange]
+    tools: tuple[dict[str, Any], ...] = ()
+    apply: Callable[[str], str] = str
 
 
 class Training:
     """An endless stream of conversations that fill a token budget."""
 
-    def __init__(
-        self, seed: int, length: Callable[[Message], int], mixture: dict[str, float] | None = None
-    ) -> None:
+    def __init__(self, seed: int, length: Callable[[Message], int]) -> None:
         """`length` tells a message's tokens, its header and end included."""
         self.rng = Random(seed)
         self.length = length
-        self.mixture = DEFAULT_MIXTURE | (mixture or {})
 
     def conversation(self, budget: int) -> Conversation:
         """A conversation of at most about `budget` tokens."""
-        rng, talk = self.rng, Talk(self.rng, held_out=False)
-        kinds = conversation_kinds(talk)
-        settings = ["style", "system_extract", "mixed"] + ["tools"] * (budget >= TOOL_BUDGET)
-        setting = self._draw(settings)
-        tools: tuple[dict[str, Any], ...] = ()
-        apply: Callable[[str], str] = str
-        system = talk.system()
-        if setting == "style":
-            style = talk.style()
-            system, apply = style.system, style.apply
-            allowed = ["greeting", "small_talk", "count", "add", "capital", "unknown"]
-            kinds = {kind: kinds[kind] for kind in allowed + ["memory"] * (not style.upper)}
-        elif setting == "tools":
-            tools = talk.offer_tools(rng.randint(1, 3))
-            while len(tools) > 1 and sum(map(self._tool_length, tools)) > budget // 2:
-                tools = talk.offer_tools(len(tools) - 1)
-            kinds |= {"tool_call": talk.tool_call}
-        elif setting == "system_extract":
-            system, found = talk.extractor.system_extractions(8)
-            pending = iter(found)
-            kinds = {"extract": lambda room: _extraction_turn(next(pending, found[0]))}
-        room = budget - self.length(Message("system", system)) - 40
-        room -= sum(map(self._tool_length, tools))
-        room -= 60 if tools else 0
-        messages = [Message("system", system)] if system else []
+        talk = Talk(self.rng, held_out=False)
+        setting = self._setting(talk, budget)
+        room = budget - PREAMBLE - self.length(Message("system", setting.system))
+        room -= self._tools_length(setting.tools)
+        messages = [Message("system", setting.system)] if setting.system else []
         misses = 0
         while misses < 3:
-            kind = self._draw(list(kinds))
+            kind = self._draw(list(setting.kinds))
             told = dict(talk.told)
-            exchange = kinds[kind](room)
+            exchange = setting.kinds[kind](room)
             size = sum(map(self.length, exchange))
             if size > room:
                 talk.told = told
@@ -452,18 +378,38 @@ class Training:
                 continue
             room -= size
             final = exchange.pop()
-            messages += [*exchange, Message("assistant", apply(final.content))]
-        return Conversation(tuple(messages), tools)
+            messages += [*exchange, Message("assistant", setting.apply(final.content))]
+        return Conversation(tuple(messages), setting.tools)
 
-    def _tool_length(self, tool: dict[str, Any]) -> int:
-        return self.length(Message("user", json.dumps(tool, indent=4)))
+    def _setting(self, talk: Talk, budget: int) -> Setting:
+        kinds = conversation_kinds(talk)
+        settings = ["style", "system_extract", "mixed"] + ["tools"] * (budget >= TOOL_BUDGET)
+        drawn = self._draw(settings)
+        if drawn == "style":
+            style = talk.style()
+            allowed = UPPER_KINDS if style.upper else (*UPPER_KINDS, "memory")
+            return Setting(style.system, {k: kinds[k] for k in allowed}, apply=style.apply)
+        if drawn == "system_extract":
+            system, found = talk.extractor.system_extractions(8)
+            texts = cycle(found)
+            return Setting(system, {"extract": lambda room: extraction_exchange(next(texts))})
+        if drawn == "tools":
+            tools = talk.offer_tools(self.rng.randint(1, 3))
+            while len(tools) > 1 and self._tools_length(tools) > budget // 2:
+                tools = talk.offer_tools(len(tools) - 1)
+            return Setting(talk.system(), kinds | {"tool_call": talk.tool_call}, tools)
+        return Setting(talk.system(), kinds)
+
+    def _tools_length(self, tools: Sequence[dict[str, Any]]) -> int:
+        texts = (json.dumps(tool, indent=4) for tool in tools)
+        listed = sum(self.length(Message("user", text)) for text in texts)
+        return listed + TOOLS_PREFACE if tools else 0
 
     def _draw(self, kinds: Sequence[str]) -> str:
-        weights = [self.mixture[kind] for kind in kinds]
-        return self.rng.choices(kinds, weights)[0]
+        return self.rng.choices(kinds, [MIXTURE[kind] for kind in kinds])[0]
 
 
-def _extraction_turn(extraction: Any) -> list[Message]:
+def extraction_exchange(extraction: Extraction) -> list[Message]:
     return [Message("user", extraction.order), Message("assistant", extraction.answer)]
 
 
@@ -496,7 +442,7 @@ def _heldout_example(behaviour: str, talk: Talk) -> Example:
         exchange = exchange[:2] if behaviour == "tool_call" else exchange
     elif behaviour == "extract" and rng.random() < 0.3:
         system, found = talk.extractor.system_extractions(1)
-        exchange = _extraction_turn(found[0])
+        exchange = extraction_exchange(found[0])
     else:
         if rng.random() < 0.3:
             history = kinds[rng.choice(("greeting", "capital", "add", "unknown"))](60)

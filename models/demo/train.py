@@ -159,7 +159,7 @@ def loss_of(
         states = hidden(tokens)[:, :-1][chosen]
         logits = model.logits(states)
     losses = functional.cross_entropy(logits.float(), targets[chosen], reduction="none")
-    return (losses * weights[chosen]).sum() / weights[chosen].sum()
+    return (losses * weights[chosen]).sum() / weights.sum().clamp_min(1e-6)
 
 
 def share_gradients(model: Llama) -> None:
