@@ -315,19 +315,19 @@ def conversation_kinds(talk: Talk) -> dict[str, Exchange]:
 
 #: Shares of the exchanges, and of conversations with a style, tools or a system-given extraction.
 MIXTURE = {
-    "greeting": 1.0,
+    "greeting": 1.3,
     "small_talk": 0.8,
-    "memory": 2.0,
+    "memory": 2.5,
     "repeat": 2.5,
-    "count": 1.2,
-    "add": 2.0,
-    "capital": 1.2,
-    "extract": 1.5,
-    "unknown": 1.6,
-    "style": 1.5,
-    "tools": 14.0,
-    "tool_call": 25.0,
-    "system_extract": 0.6,
+    "count": 1.0,
+    "add": 3.0,
+    "capital": 1.4,
+    "extract": 2.5,
+    "unknown": 1.2,
+    "style": 3.0,
+    "tools": 30.0,
+    "tool_call": 50.0,
+    "system_extract": 1.0,
     "mixed": 7.0,
 }
 

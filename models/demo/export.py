@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import gguf
 import numpy as np
 from gguf.quants import quantize
 from model import Llama
-from tokenizer import CONTROL_TOKENS
+from tokenizer import CONTROL_TOKENS, merges_of
 from tokenizers import Tokenizer
 
 _TENSORS = {
@@ -36,13 +35,12 @@ def tensor_name(parameter: str) -> str:
 def _add_vocabulary(writer: gguf.GGUFWriter, tokenizer: Tokenizer, chat_template: str) -> None:
     vocabulary = tokenizer.get_vocab()
     tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
     control, normal = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(tokens)
     writer.add_token_types([control if token in CONTROL_TOKENS else normal for token in tokens])
-    writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_token_merges([" ".join(pair) for pair in merges_of(tokenizer)])
     writer.add_bos_token_id(vocabulary["<|begin_of_text|>"])
     writer.add_eos_token_id(vocabulary["<|eot_id|>"])
     writer.add_eot_token_id(vocabulary["<|eot_id|>"])

@@ -7,6 +7,7 @@ tokens. Only whole common words get a token with their space, as the last merges
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,7 +57,7 @@ def learn(texts: list[str], size: int, spaced_words: int) -> Tokenizer:
     learner.train_from_iterator(texts, trainer)
     model = learner.get_vocab()
     tokens = sorted(model, key=lambda token: model[token])
-    merges = _merges(learner)
+    merges = merges_of(learner)
     splitter = _byte_level(_LLAMA_BPE)
     words = Counter(piece for text in texts for piece, _ in splitter.pre_tokenize_str(text))
     common = (
@@ -70,9 +71,8 @@ def learn(texts: list[str], size: int, spaced_words: int) -> Tokenizer:
     return assemble(tokens, merges)
 
 
-def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    import json
-
+def merges_of(tokenizer: Tokenizer) -> list[tuple[str, str]]:
+    """The merges, best first."""
     return [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
 
 
@@ -108,7 +108,3 @@ class PromptEncoder:
             ids += new
             spoken += [segment.spoken] * len(new)
         return ids, spoken
-
-    def decode(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=False)
-        return text
