@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,11 +22,13 @@ from export import write_gguf
 from model import Llama, Shape
 from optimizer import optimizers
 from tokenizer import PromptEncoder, learn
+from torch import Tensor
 from torch.nn import functional
 
 WARMUP_STEPS = 100
 #: The last part of the time, in which the learning rate falls to zero.
 DECAY = 0.3
+SAVE_EVERY = 180.0
 #: From this part of the time on, long samples join.
 LATE = 0.5
 
@@ -39,8 +42,8 @@ def learn_tokenizer(path: Path, size: int) -> None:
 
 
 def loss_of(
-    model: Llama, hidden: object, tokens: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
+    model: Llama, hidden: Callable[[Tensor], Tensor], tokens: Tensor, weights: Tensor
+) -> Tensor:
     """Weighted cross entropy, computed at the supervised positions only."""
     targets, weights = tokens[:, 1:], weights[:, 1:]
     chosen = weights > 0
@@ -74,6 +77,61 @@ def learning_rate_scale(step: int, progress: float) -> float:
     return min(1.0, (step + 1) / WARMUP_STEPS, max(0.02, (1 - progress) / DECAY))
 
 
+class Trainer:
+    """A model in training: its optimizers, its clock and its checkpoint, the same on all ranks."""
+
+    def __init__(self, work: Path, minutes: float, muon_lr: float, adam_lr: float) -> None:
+        self.checkpoint = work / "checkpoint.pt"
+        self.budget = minutes * 60
+        self.model = Llama(Shape())
+        self.hidden = torch.compile(self.model.hidden, dynamic=False)
+        self.optimizers = optimizers(self.model, muon_lr, adam_lr)
+        self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
+        self.steps = 0
+        self.spent = 0.0
+
+    @property
+    def progress(self) -> float:
+        """The part of the time that is spent."""
+        return self.spent / self.budget
+
+    def step(self, tokens: Tensor, weights: Tensor) -> float:
+        """One update; returns the loss of this rank's batch."""
+        began = time.monotonic()
+        loss = loss_of(self.model, self.hidden, tokens, weights)
+        loss.backward()  # type: ignore[no-untyped-call]
+        share_gradients(self.model)
+        scale = learning_rate_scale(self.steps, self.progress)
+        for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        self.spent = agreed(self.spent + time.monotonic() - began)
+        return loss.item()
+
+    def resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.steps, self.spent = state["steps"], state["spent"]
+
+    def save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "steps": self.steps,
+            "spent": self.spent,
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and exports go here")
@@ -88,76 +146,46 @@ def main() -> None:
     dist.init_process_group("gloo")
     rank = dist.get_rank()
     torch.set_num_threads(1)
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    tokenizer = arguments.work / "tokenizer.json"
-    if rank == 0 and not tokenizer.exists():
-        learn_tokenizer(tokenizer, Shape().vocab)
-    dist.barrier()
-    encoder = PromptEncoder(tokenizer)
-    template = arguments.chat_template.read_text(encoding="utf-8")
-
     torch.manual_seed(arguments.seed)
-    model = Llama(Shape())
-    optims = optimizers(model, arguments.muon_lr, arguments.adam_lr)
-    base_rates = [[group["lr"] for group in optim.param_groups] for optim in optims]
-    checkpoint = arguments.work / "checkpoint.pt"
-    step, spent = 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        for optim, saved in zip(optims, state["optimizers"], strict=True):
-            optim.load_state_dict(saved)
-        step, spent = state["step"], state["spent"]
-    hidden = torch.compile(model.hidden, dynamic=False)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    vocabulary = arguments.work / "tokenizer.json"
+    if rank == 0 and not vocabulary.exists():
+        learn_tokenizer(vocabulary, Shape().vocab)
+    dist.barrier()
+    tokenizer = PromptEncoder(vocabulary).tokenizer
+    template = arguments.chat_template.read_text(encoding="utf-8")
+    trainer = Trainer(arguments.work, arguments.minutes, arguments.muon_lr, arguments.adam_lr)
+    trainer.resume()
 
     def save() -> None:
-        partial = checkpoint.with_suffix(".partial")
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "optimizers": [optim.state_dict() for optim in optims],
-                "step": step,
-                "spent": spent,
-            },
-            partial,
-        )
-        partial.replace(checkpoint)
-        write_gguf(arguments.work / "latest.gguf", model, encoder.tokenizer, template)
+        if rank == 0:
+            trainer.save()
+            write_gguf(arguments.work / "latest.gguf", trainer.model, tokenizer, template)
 
-    budget = arguments.minutes * 60
-    late = spent / budget >= LATE
-    copies = arguments.copies if step == 0 else 0
-    source = Feed(Plan(tokenizer, arguments.seed + step, rank, copies, late))
-    running, saved_at = 0.0, time.monotonic()
-    while spent < budget:
+    def new_feed() -> Feed:
+        copies = 0 if trainer.steps else arguments.copies
+        late = trainer.progress >= LATE
+        return Feed(Plan(vocabulary, arguments.seed + trainer.steps, rank, copies, late))
+
+    feed, saved, mean_loss = new_feed(), trainer.spent, 0.0
+    while trainer.progress < 1:
+        if trainer.progress >= LATE and not feed.late:
+            feed.close()
+            feed = new_feed()
         began = time.monotonic()
-        if not late and spent / budget >= LATE:
-            late = True
-            source.close()
-            source = Feed(Plan(tokenizer, arguments.seed + step, rank, 0, late))
-        loss = loss_of(model, hidden, *source.next())
-        loss.backward()  # type: ignore[no-untyped-call]
-        share_gradients(model)
-        scale = learning_rate_scale(step, spent / budget)
-        for optim, rates in zip(optims, base_rates, strict=True):
-            for group, rate in zip(optim.param_groups, rates, strict=True):
-                group["lr"] = rate * scale
-            optim.step()
-            optim.zero_grad(set_to_none=True)
-        step += 1
-        spent = agreed(spent + time.monotonic() - began)
-        running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()
-        if rank == 0 and step % 50 == 0:
+        loss = trainer.step(*feed.next())
+        mean_loss = 0.98 * mean_loss + 0.02 * loss if mean_loss else loss
+        if rank == 0 and trainer.steps % 50 == 0:
             speed = TOKENS_PER_BATCH * dist.get_world_size() / (time.monotonic() - began)
+            minutes = trainer.spent / 60
             print(
-                f"step {step} {spent / 60:.1f} min loss {running:.4f} {speed:.0f} tok/s", flush=True
+                f"step {trainer.steps}: {minutes:.1f} min, loss {mean_loss:.4f}, {speed:.0f} tok/s"
             )
-        if rank == 0 and time.monotonic() - saved_at > 180:
+        if trainer.spent - saved > SAVE_EVERY:
             save()
-            saved_at = time.monotonic()
-    if rank == 0:
-        save()
-    source.close()
+            saved = trainer.spent
+    save()
+    feed.close()
     dist.destroy_process_group()
 
 
