@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
+_RUN = (
+    "import sys, runpy; sys.path[:] = [p for p in sys.path if p]; "
+    "{root!r} in sys.path or sys.path.insert(0, {root!r}); "
+    "runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+)
+
 
 def module_command(module: str) -> list[str]:
-    """The command line that runs a module of this package with this Python."""
-    return [sys.executable, "-m", module]
+    """The command line that runs a module of this package with this Python.
 
-
-def module_environment() -> dict[str, str]:
-    """The child finds this very package, and nothing that lies in the current folder."""
+    The child finds this very package, and nothing that lies in the current folder; `-m` would look
+    there first.
+    """
     root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+    return [sys.executable, "-c", _RUN.format(root=root, module=module)]

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from edge_llama.bench.scenarios import Scenario, Stream, ordinary_ids, prompt_ids
+from edge_llama.bench.scenarios import SAMPLING, Scenario, Stream, ordinary_ids, prompt_ids
 from edge_llama.config import EngineSettings
 from edge_llama.engine.client import AsyncEngine
 from edge_llama.engine.messages import GenerationRequest
 from edge_llama.engine.prompt import Tokens
-from edge_llama.engine.sampling import SamplingParams
-
-GREEDY = SamplingParams(temperature=0, ignore_eos=True)
 
 
 class EngineTarget:
@@ -46,7 +43,9 @@ class EngineTarget:
         )
 
     async def _stream(self, prompt: tuple[int, ...], n_tokens: int, start: float) -> Stream:
-        request = GenerationRequest(prompt=(Tokens(prompt),), sampling=GREEDY, max_tokens=n_tokens)
+        request = GenerationRequest(
+            prompt=(Tokens(prompt),), sampling=SAMPLING, max_tokens=n_tokens
+        )
         generation = await self._engine.submit(request)
         count, cached, first, last = 0, 0, 0.0, 0.0
         async for output in generation:

@@ -7,16 +7,18 @@ compared with.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import signal
 import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from edge_llama.bench.scenarios import Scenario, Stream, ordinary_ids, prompt_ids
+from edge_llama.bench.scenarios import SAMPLING, Scenario, Stream, ordinary_ids, prompt_ids
 from edge_llama.config import EngineSettings
 from edge_llama.engine import binding
 from edge_llama.engine.loading import open_context, open_model
+from edge_llama.engine.sampler import Sampler
 from edge_llama.errors import EdgeLlamaError, EngineDied
 
 
@@ -34,9 +36,8 @@ class RawLoop:
         self._model = open_model(settings)
         self.context = open_context(settings, self._model)
         self._batch = binding.Batch(settings.batch_size)
-        self._sampler = binding.SamplerChain()
-        self._sampler.add_greedy()
         vocab = self._model.vocab
+        self._sampler = Sampler(SAMPLING, vocab, prompt=(), window=0)
         self._ordinary = ordinary_ids(vocab.n_tokens, list(vocab.control_tokens.values()))
 
     def run(self, scenario: Scenario, seed: int) -> list[Stream]:
@@ -138,7 +139,8 @@ class RawTarget:
         Raises:
             EngineDied: the child ended.
         """
-        self._connection.send((scenario, seed))
+        with contextlib.suppress(OSError):  # the child has ended; receiving tells how
+            self._connection.send((scenario, seed))
         streams: list[Stream] = await self._receive()
         return streams
 

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_llama.config import EngineSettings
+from edge_llama.engine.sampling import SamplingParams
 
 CONTEXT_RESERVE = 128
 """Tokens that a chat template may add to a prompt."""
 
 MIN_CTX_SIZE = 1024
+
+SAMPLING = SamplingParams(ignore_eos=True)
+"""Llama 3.1's own sampling, for all targets alike, but never an end before all tokens are out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,14 @@ class Metric(enum.Enum):
     def rate(self, streams: Sequence[Stream]) -> float:
         """Tokens per second."""
         if self is Metric.DECODE:
-            return sum((s.output_tokens - 1) / (s.last - s.first) for s in streams)
+            return sum(_rate(s.output_tokens - 1, s.last - s.first) for s in streams)
         if self is Metric.PREFILL:
-            return sum((s.prompt_tokens - s.cached_tokens) / s.first for s in streams)
-        return sum(s.output_tokens for s in streams) / max(s.last for s in streams)
+            return sum(_rate(s.prompt_tokens - s.cached_tokens, s.first) for s in streams)
+        return _rate(sum(s.output_tokens for s in streams), max(s.last for s in streams))
+
+
+def _rate(tokens: int, seconds: float) -> float:
+    return tokens / seconds if seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

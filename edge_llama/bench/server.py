@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 import string
@@ -11,8 +12,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 
 from edge_llama.bench.http_client import HTTPClient
-from edge_llama.bench.scenarios import Scenario, Stream
-from edge_llama.child import module_command, module_environment
+from edge_llama.bench.scenarios import SAMPLING, Scenario, Stream
+from edge_llama.child import module_command
 from edge_llama.config import EngineSettings
 from edge_llama.errors import EngineError, EngineStartError
 
@@ -72,8 +73,9 @@ class HTTPTarget:
             "model": self._model,
             "messages": [{"role": "user", "content": text}],
             "max_tokens": n_tokens,
-            "temperature": 0,
-            "ignore_eos": True,
+            "temperature": SAMPLING.temperature,
+            "top_p": SAMPLING.top_p,
+            "ignore_eos": SAMPLING.ignore_eos,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -82,7 +84,7 @@ class HTTPTarget:
         async for event in self._client.events("/v1/chat/completions", body):
             usage = event.get("usage") or usage
             for choice in event["choices"]:
-                if choice["delta"].get("content") or choice["finish_reason"]:
+                if choice["delta"] or choice["finish_reason"]:
                     last = time.perf_counter() - start
                     first = first or last
         if usage is None:
@@ -103,8 +105,7 @@ class ServerTarget:
         self._target: HTTPTarget | None = None
 
     async def __aenter__(self) -> ServerTarget:
-        environment = module_environment()
-        environment.pop("EDGE_LLAMA_API_KEY", None)
+        environment = {k: v for k, v in os.environ.items() if k != "EDGE_LLAMA_API_KEY"}
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=DEVNULL, stdout=PIPE, env=environment
         )

@@ -5,8 +5,8 @@ So the speed of a model on this machine is known before its gigabytes are downlo
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,20 +92,25 @@ def synthetic_model(name: str, cache_dir: Path | None = None) -> Path:
     """The Q4_K_M file of a named shape, written into the cache folder if it is not there yet.
 
     Raises:
-        SettingsError: there is no shape of that name, or the disk has no room for the file.
-        OSError: the file cannot be written.
+        SettingsError: there is no shape of that name, or no room for the file, or the folder
+            cannot be written to.
     """
     path = cached_path(name, cache_dir)
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _check_room(path.parent, file_size(SHAPES[name]))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.part")  # one name: a killed run leaves no second one
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_room(path.parent, file_size(SHAPES[name]))
         write_model(partial, SHAPES[name], name=name)
         partial.replace(path)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror or error}. Choose a --cache-dir."
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 

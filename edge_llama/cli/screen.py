@@ -39,12 +39,12 @@ class Screen:
     def note(self, text: str) -> None:
         """A remark of the program; not for pipes."""
         if self.interactive:
-            self._out.print(text, style="dim")
+            self._out.print(text.translate(_CONTROLS), style="dim")
 
     def complain(self, text: str) -> None:
         """What went wrong; from a pipe it goes to stderr."""
         if self.interactive:
-            self._out.print(text, style="yellow")
+            self._out.print(text.translate(_CONTROLS), style="yellow")
         else:
             sys.stderr.write(f"edge-llama: {text}\n")
 

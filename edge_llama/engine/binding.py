@@ -27,6 +27,9 @@ from edge_llama.errors import ModelFileError
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
+# A failed assertion would start gdb on the dying process.
+os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+
 import llama_cpp
 
 logger = logging.getLogger("edge_llama.llama_cpp")
@@ -34,47 +37,51 @@ logger = logging.getLogger("edge_llama.llama_cpp")
 IntArray = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float32]
 
-_LOG_LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+_LOG_ERROR = 4
 _LOG_CONTINUED = 5
+
+CELL_MULTIPLE = 256
+"""llama.cpp rounds the KV cache up to this, but bounds the batch by what it was asked for."""
 
 
 class _NativeLog:
-    """Sends llama.cpp's log lines to Python logging and remembers the last error."""
+    """Sends llama.cpp's log to Python logging, for debugging only, and keeps its errors.
+
+    What goes wrong is raised by the functions below, with llama.cpp's own words; an interrupted
+    decode logs errors too, and is none.
+    """
 
     def __init__(self) -> None:
-        self.last_error = ""
-        self._level = logging.DEBUG
+        self._errors: list[str] = []
+        self._level = 0
         self._line = ""
         self._callback = llama_cpp.llama_log_callback(self._write)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
+    def first_error(self) -> str:
+        """The first error since the last call: the cause, where later ones are its consequences."""
+        errors, self._errors = self._errors, []
+        return errors[0] if errors else ""
+
     def _write(self, level: int, text: bytes, _user_data: object) -> None:
         if level != _LOG_CONTINUED:
-            self._level = _LOG_LEVELS.get(level, logging.DEBUG)
+            self._level = level
         self._line += text.decode("utf-8", errors="replace")
         if not self._line.endswith("\n"):
             return
         line, self._line = self._line.strip(), ""
-        if self._level == logging.ERROR:
-            self.last_error = line
+        if self._level == _LOG_ERROR and len(self._errors) < 100:
+            self._errors.append(line)
         if line.strip("."):
-            logger.log(self._level, "%s", line)
+            logger.debug("%s", line)
 
 
-_native_log: _NativeLog | None = None
+_native_log = _NativeLog()
 
 
 def init_backend() -> None:
-    """Start llama.cpp's backend and redirect its log. Call once per process."""
-    global _native_log
-    _native_log = _NativeLog()
+    """Start llama.cpp's backend. Call once per process."""
     llama_cpp.llama_backend_init()
-
-
-def version() -> str:
-    """Versions of llama-cpp-python and of the instruction sets it was built for."""
-    features = llama_cpp.llama_print_system_info().decode()
-    return f"llama-cpp-python {llama_cpp.__version__}; {features.strip()}"
 
 
 def has_gpu() -> bool:
@@ -129,7 +136,10 @@ class Vocab:
         return text.decode("utf-8", errors="replace")
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of ordinary text; nothing in it is taken for a control token."""
+        """Token ids of ordinary text; nothing in it is taken for a control token.
+
+        What a vocabulary marks as USER_DEFINED, which Llama's does not, is still one token.
+        """
         if not text:
             return []
         data = text.encode("utf-8")
@@ -174,9 +184,10 @@ class Model:
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.use_extra_bufts = repack
+        _native_log.first_error()
         self._handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
         if not self._handle:
-            reason = _native_log.last_error if _native_log else ""
+            reason = _native_log.first_error()
             raise ModelFileError(f"{path.name} cannot be loaded. {reason}".strip())
         if self._is_unsupported():
             self.close()
@@ -297,7 +308,7 @@ class Context:
 
     Args:
         model: the weights.
-        n_ctx: cells of the KV cache; llama.cpp rounds up to a multiple of 256.
+        n_ctx: cells of the KV cache; rounded up to a multiple of `CELL_MULTIPLE`.
         n_seq_max: most sequence ids, at most 256.
         batch_size: most tokens of one `decode`.
         threads: threads of a step of one token per sequence.
@@ -322,7 +333,7 @@ class Context:
         self._model = model
         self.abort_flag = AbortFlag()
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = n_ctx
+        params.n_ctx = -(-n_ctx // CELL_MULTIPLE) * CELL_MULTIPLE
         params.n_seq_max = n_seq_max
         params.n_batch = params.n_ubatch = max(batch_size, n_seq_max)
         params.n_outputs_max = n_seq_max
@@ -358,9 +369,10 @@ class Context:
             DecodeError: llama.cpp reports a fault.
         """
         batch.struct.n_tokens = batch.n_tokens
+        _native_log.first_error()
         status = llama_cpp.llama_decode(self._handle, batch.struct)
         if status < 0 or status > DecodeStatus.ABORTED:
-            raise DecodeError(f"llama_decode returned {status}")
+            raise DecodeError(f"llama_decode returned {status}. {_native_log.first_error()}")
         return DecodeStatus(status)
 
     def logits(self, index: int) -> FloatArray:

@@ -22,6 +22,7 @@ from edge_llama.engine.messages import (
     Refused,
     Step,
     Submit,
+    check_request,
 )
 from edge_llama.engine.process import EngineProcess, describe_exit
 from edge_llama.errors import EngineDied, EngineStartError, EngineUnavailable
@@ -55,9 +56,9 @@ class AsyncEngine:
 
     ```
     async with AsyncEngine(EngineSettings(model="model.gguf")) as engine:
-        generation = await engine.submit(GenerationRequest(prompt=(Text("Hello"),)))
-        async for output in generation:
-            print(output.pieces)
+        async with await engine.submit(GenerationRequest(prompt=(Text("Hello"),))) as generation:
+            async for output in generation:
+                print(output.pieces)
     ```
 
     When the child dies, running requests raise `EngineDied` and it is started again with growing
@@ -104,7 +105,7 @@ class AsyncEngine:
 
     def launch(self) -> None:
         """Start the child without waiting for the model to load."""
-        if self._supervisor is None:
+        if self._supervisor is None and self._state is not EngineState.STOPPED:
             self._supervisor = asyncio.create_task(self._supervise())
             self._supervisor.add_done_callback(self._supervisor_ended)
 
@@ -158,6 +159,7 @@ class AsyncEngine:
             EngineUnavailable: the engine is not running.
             EngineDied: the engine ended before it answered.
         """
+        check_request(request)
         if self._state is EngineState.STARTING:
             await self.ready()
         if self._state is not EngineState.READY or self._process is None:
@@ -182,26 +184,35 @@ class AsyncEngine:
         backoff = FIRST_BACKOFF
         while True:
             started = time.monotonic()
-            self._process = await EngineProcess.spawn(self.settings, self._on_event)
-            code = await self._process.wait()
+            self._failure = ""
+            reason = await self._run_process()
             if self._state is EngineState.STARTING:
-                self._failure = self._failure or describe_exit(code)
+                self._failure = reason
                 self._set_state(EngineState.FAILED)
                 return
             if time.monotonic() - started > HEALTHY_AFTER:
                 backoff = FIRST_BACKOFF
-            logger.error("%s It is started again in %.1f s.", describe_exit(code), backoff)
+            logger.error("%s It is started again in %.1f s.", reason, backoff)
             self._retry_at = time.monotonic() + backoff
             self._set_state(EngineState.RESTARTING)
             self._fail_all("The engine process ended while the request was running.")
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF)
 
+    async def _run_process(self) -> str:
+        """One run of the child, from start to end; why it ended."""
+        try:
+            self._process = await EngineProcess.spawn(self.settings, self._on_event)
+        except OSError as error:
+            return f"The engine process cannot be started: {error.strerror or error}."
+        code = await self._process.wait()
+        return self._failure or describe_exit(code)
+
     def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             logger.error("The engine process cannot be started.", exc_info=error)
-            self._failure = f"The engine process cannot be started: {error}"
+            self._failure = "The engine process cannot be started; the log says why."
             self._set_state(EngineState.FAILED)
             self._fail_all(self._failure)
 
@@ -235,11 +246,10 @@ class AsyncEngine:
             future.set_result(answer)
 
     def _fail_all(self, message: str) -> None:
-        error = EngineDied(message)
         for id in self._submitting:
-            self._answer(id, error)
+            self._answer(id, EngineDied(message))
         for generation in self._running.values():
-            generation.feed(error)
+            generation.feed(EngineDied(message))
         self._running.clear()
 
     def _set_state(self, state: EngineState) -> None:

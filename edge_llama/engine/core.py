@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from edge_llama.engine.binding import DecodeError, DecodeStatus
-from edge_llama.engine.messages import FinishReason, Output
+from edge_llama.engine.messages import Output
 from edge_llama.engine.scheduler import Progress, Scheduler, Span
-from edge_llama.engine.sequence import Sequence, SequenceStatus
+from edge_llama.engine.sequence import Sequence
 
 
 class Runner(Protocol):
@@ -30,8 +30,11 @@ class EngineCore:
 
     def __init__(self, scheduler: Scheduler, runner: Runner, piece: Callable[[int], bytes]) -> None:
         self.scheduler = scheduler
-        self.prefilling: frozenset[int] = frozenset()
-        """Requests whose prompts the current step computes: worth interrupting when aborted."""
+        self.prefilling: int | None = None
+        """The request whose prompt fills the current step alone: its abort may interrupt the step.
+
+        A step that others share goes on, so that nobody's abort costs another request its work.
+        """
         self._runner = runner
         self._piece = piece
 
@@ -56,7 +59,7 @@ class EngineCore:
             DecodeError: llama.cpp reports a fault.
         """
         spans = self.scheduler.schedule()
-        self.prefilling = frozenset(s.sequence.id for s in spans if len(s.tokens) > 1)
+        self.prefilling = _only_prefill(spans)
         status, sampled = self._runner.run(spans)
         if status is not DecodeStatus.OK:
             self._recover(status, spans)
@@ -70,17 +73,20 @@ class EngineCore:
 
     def _output(self, progress: Progress) -> Output:
         sequence = progress.sequence
-        ended = sequence.status is SequenceStatus.FINISHED
-        if ended:
-            self._runner.release(sequence)
         reason = sequence.finish_reason
-        pieces = tuple(self._piece(token) for token in progress.tokens)
+        if reason is not None:
+            self._runner.release(sequence)
         return Output(
             id=sequence.id,
             index=sequence.index,
             tokens=tuple(progress.tokens),
-            pieces=pieces,
+            pieces=tuple(self._piece(token) for token in progress.tokens),
             cached_tokens=sequence.num_cached or 0,
             finish=reason,
-            timings=sequence.timings() if reason is not FinishReason.ABORT and ended else None,
+            timings=None if reason is None else sequence.timings(),
         )
+
+
+def _only_prefill(spans: list[Span]) -> int | None:
+    ids = {span.sequence.id for span in spans}
+    return ids.pop() if len(ids) == 1 and any(len(span.tokens) > 1 for span in spans) else None

@@ -12,7 +12,8 @@ from edge_llama.errors import EngineDied
 class Generation:
     """An asynchronous iterator over the outputs of all choices of a request.
 
-    It ends when every choice has finished, or was aborted here.
+    It ends when every choice has finished, or was aborted here. Leaving its context aborts what
+    still runs.
 
     Args:
         prompt_tokens: tokens of the prompt.
@@ -29,6 +30,12 @@ class Generation:
         self._open = set(range(n))
         self._unfinished = set(range(n))
         self._outputs: asyncio.Queue[Output | EngineDied | None] = asyncio.Queue()
+
+    async def __aenter__(self) -> Generation:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.abort()
 
     def __aiter__(self) -> Generation:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 from edge_llama.engine.messages import GenerationRequest
@@ -38,6 +39,7 @@ class Intake:
             InvalidValue: a field cannot be used with this model.
             ContextLengthExceeded: the prompt leaves no room for a token of output.
         """
+        arrived = time.perf_counter()
         if request.n < 1:
             raise InvalidValue("n must be at least 1.", param="n")
         if request.max_tokens is not None and request.max_tokens < 1:
@@ -60,6 +62,7 @@ class Intake:
                 num_prompt=len(token_ids),
                 max_length=max_length,
                 sampling=request.sampling.for_choice(index),
+                arrived=arrived,
             )
             for index in range(request.n)
         ]

@@ -47,12 +47,8 @@ class KVCache:
         """Free cells."""
         return len(self._free_cells)
 
-    @property
-    def has_free_id(self) -> bool:
-        return bool(self._free_ids)
-
     def allocate(self) -> int:
-        """A sequence id that holds nothing yet. Needs `has_free_id`."""
+        """A sequence id that holds nothing yet; there must be one left."""
         seq_id = self._free_ids.pop()
         self._cells[seq_id] = []
         return seq_id

@@ -42,6 +42,18 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
 
 
+def check_request(request: GenerationRequest) -> None:
+    """See that a request can cross the pipe as it is: types and sizes of all fields.
+
+    Raises:
+        InvalidValue: a field has a value that its type does not allow.
+    """
+    try:
+        msgspec.msgpack.decode(msgspec.msgpack.encode(request), type=GenerationRequest)
+    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidValue(f"The request cannot be sent to the engine: {error}.") from None
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine knows of the loaded model.
 

@@ -82,6 +82,13 @@ class PrefixCache:
                 return True
         return False
 
+    def clear(self) -> bool:
+        """Free all sequences; False if there was none."""
+        evicted = self.evict()
+        while self.evict():
+            pass
+        return evicted
+
     def check_integrity(self) -> None:
         """Raises AssertionError when entries and KV cache disagree."""
         assert len(self._entries) <= self._capacity, "more entries than capacity"

@@ -11,10 +11,13 @@ from typing import Any, cast
 
 import msgspec
 
-from edge_llama.child import module_command, module_environment
+from edge_llama.child import module_command
 from edge_llama.config import EngineSettings
 from edge_llama.engine.frames import FrameDecoder, encode_frame
 from edge_llama.engine.messages import Command, Event, Load
+
+UNKNOWN_EXIT = 255
+"""What asyncio reports too when it could not learn a child's exit code."""
 
 STOP_TIMEOUT = 5.0
 """Seconds that the child has to end after its stdin was closed."""
@@ -41,6 +44,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
         cls, settings: EngineSettings, on_event: Callable[[Event], None]
     ) -> EngineProcess:
         """Start the child and tell it what to load."""
+        load = encode_frame(msgspec.msgpack.encode(Load(settings)))
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
@@ -51,10 +55,9 @@ class EngineProcess(asyncio.SubprocessProtocol):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if sys.stderr else subprocess.DEVNULL,
-            env=module_environment(),
             **options,
         )
-        protocol._write(Load(settings))
+        protocol._write(load)
         return protocol
 
     @property
@@ -72,7 +75,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
 
     def send(self, command: Command) -> None:
         """Send a command; dropped if the child is gone."""
-        self._write(command)
+        self._write(encode_frame(self._encoder.encode(command)))
 
     async def stop(self) -> None:
         """End the child: close its stdin, and kill it if that does not help."""
@@ -88,9 +91,9 @@ class EngineProcess(asyncio.SubprocessProtocol):
         if self._transport is not None and self.alive:
             self._transport.kill()
 
-    def _write(self, message: Load | Command) -> None:
+    def _write(self, frame: bytes) -> None:
         if self._stdin is not None and not self._stdin.is_closing():
-            self._stdin.write(encode_frame(self._encoder.encode(message)))
+            self._stdin.write(frame)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
@@ -106,7 +109,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
         code = self._transport.get_returncode()
         self._transport.close()
         if self.alive:
-            self._exit.set_result(-1 if code is None else code)
+            self._exit.set_result(UNKNOWN_EXIT if code is None else code)
 
 
 ILLEGAL_INSTRUCTION = (-4, 0xC000001D)
@@ -123,5 +126,6 @@ def describe_exit(code: int) -> str:
             "llama-cpp-python"
         )
     if code < 0:
-        return f"The engine process was stopped by {signal.Signals(-code).name}."
+        name = signal.strsignal(-code) or "unknown"
+        return f"The engine process was stopped by signal {-code} ({name})."
     return f"The engine process ended with code {code}."

@@ -11,24 +11,27 @@ from edge_llama.errors import InvalidValue
 MAX_SEED = 2**32 - 2
 """llama.cpp's seeds are 32 bits wide and its largest value asks for a random one."""
 
+MIN_TEMPERATURE = 1e-6
+"""Below it sampling equals greedy, and logits divided by it would overflow."""
+
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen. The defaults are Llama 3.1's own (generation_config.json).
 
     Attributes:
-        temperature: 0 is greedy.
+        temperature: 0, and all below `MIN_TEMPERATURE`, is greedy.
         top_p: keep the most likely tokens whose probabilities add up to this.
         top_k: keep this many most likely tokens; 0 keeps all.
         min_p: drop tokens less likely than this share of the most likely one.
         repetition_penalty: divides the logits of tokens seen in prompt or output; 1 is off.
         frequency_penalty: subtracted once per occurrence in the output.
         presence_penalty: subtracted once from every token that occurs in the output.
-        seed: the same seed, model and request give the same text; None is random.
+        seed: the same seed, model and request give the same text; 0 to `MAX_SEED`, None is random.
         logit_bias: added to the logits, by token id.
         ignore_eos: never choose an end-of-generation token.
 
     Raises:
-        InvalidValue: a number is out of range; `param` names the field.
+        InvalidValue: a number is out of range or not an integer; `param` names the field.
     """
 
     temperature: float = 0.6
@@ -45,19 +48,20 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _check("temperature", self.temperature, 0, 2)
         _check("top_p", self.top_p, 0, 1)
-        _check("top_k", self.top_k, 0, 2**31 - 1)
+        _check_integer("top_k", self.top_k, 0, 2**31 - 1)
         _check("min_p", self.min_p, 0, 1)
         _check("repetition_penalty", self.repetition_penalty, 0.01, 100)
         _check("frequency_penalty", self.frequency_penalty, -2, 2)
         _check("presence_penalty", self.presence_penalty, -2, 2)
+        if self.seed is not None:
+            _check_integer("seed", self.seed, 0, MAX_SEED)
         for token, bias in self.logit_bias.items():
-            if token < 0:
-                raise InvalidValue(f"{token} is not a token id.", param="logit_bias")
+            _check_integer("logit_bias", token, 0, 2**31 - 1)
             _check("logit_bias", bias, -100, 100)
 
     @property
     def greedy(self) -> bool:
-        return self.temperature == 0
+        return self.temperature < MIN_TEMPERATURE
 
     def for_choice(self, index: int) -> SamplingParams:
         """The parameters of choice `index` of a request with several: only the seed differs."""
@@ -69,3 +73,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
 def _check(param: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise InvalidValue(f"{param} must be between {low} and {high}, not {value}.", param=param)
+
+
+def _check_integer(param: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int):
+        raise InvalidValue(f"{param} must be an integer, not {value}.", param=param)
+    _check(param, value, low, high)

@@ -142,9 +142,7 @@ class Scheduler:
 
     def relieve(self) -> bool:
         """Make room after llama.cpp found none: drop the prefix cache, else preempt one."""
-        if self._prefix_cache.evict():
-            while self._prefix_cache.evict():
-                pass
+        if self._prefix_cache.clear():
             return True
         if len(self.running) > 1:
             self._preempt(self.running[-1])

@@ -41,6 +41,9 @@ from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValu
 
 logger = logging.getLogger("edge_llama.engine")
 
+COMMAND_STACK = 512 * 1024 * 1024
+"""Bytes of address space, not of memory, for the thread that tokenizes."""
+
 
 class Pipe:
     """Sends events; safe to use from both threads."""
@@ -56,7 +59,7 @@ class Pipe:
             with self._lock:
                 self._stream.write(frame)
                 self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os._exit(0)  # the parent is gone
 
 
@@ -75,7 +78,7 @@ class Worker:
             self._submit(command)
             return
         self._inbox.put(command)
-        if command.id in self._core.prefilling:
+        if command.index is None and command.id == self._core.prefilling:
             self._engine.abort_flag.set()
 
     def run(self) -> None:
@@ -130,6 +133,8 @@ def main() -> None:
         return
     settings = msgspec.msgpack.decode(load, type=Load).settings
     loaded: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    # Some vocabularies are split by std::regex, which recurses once per character of a long word.
+    threading.stack_size(COMMAND_STACK)
     threading.Thread(target=_read_commands, args=(stdin, loaded), daemon=True).start()
     worker = _load(settings, pipe)
     if worker is None:

@@ -446,7 +446,8 @@ def _heldout_example(behaviour: str, talk: Talk) -> Example:
     else:
         if rng.random() < 0.3:
             history = kinds[rng.choice(("greeting", "capital", "add", "unknown"))](60)
-        exchange = kinds[behaviour](rng.choice((150, 150, 600, 1800)))
+        room = rng.choices((150, 600, 1800), (6, 3, 1))[0]
+        exchange = kinds[behaviour](room)
     answer = exchange.pop().content
     answers = UNKNOWN_ANSWERS if answer in UNKNOWN_ANSWERS else (answer,)
     opening = [Message("system", system)] if system else []

@@ -69,7 +69,7 @@ async def score(model: ChatModel, behaviour: str, prompts: int, seed: int) -> Sc
 
 async def evaluate(model_path: Path, prompts: int, seed: int, show: int) -> None:
     began = time.monotonic()
-    async with AsyncEngine(EngineSettings(model=str(model_path), ctx_size=16384)) as engine:
+    async with AsyncEngine(EngineSettings(model=str(model_path))) as engine:
         print(f"loaded in {time.monotonic() - began:.2f} s, the process's start included\n")
         print("| behaviour | right | rate |\n| --- | --- | --- |")
         for behaviour in BEHAVIOURS:

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 WARMUP_STEPS = 100
 #: The last part of the time, in which the learning rate falls to zero.
-DECAY = 0.3
+DECAY = 0.5
 SAVE_EVERY = 180.0
 #: From this part of the time on, long samples join.
 LATE = 0.5
@@ -138,8 +138,8 @@ def main() -> None:
     parser.add_argument("--chat-template", type=Path, required=True, help="embedded in the GGUF")
     parser.add_argument("--minutes", type=float, default=75, help="training time in all")
     parser.add_argument("--copies", type=int, default=300, help="early batches of random copies")
-    parser.add_argument("--muon-lr", type=float, default=0.02)
-    parser.add_argument("--adam-lr", type=float, default=0.004)
+    parser.add_argument("--muon-lr", type=float, default=0.015)
+    parser.add_argument("--adam-lr", type=float, default=0.002)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
 

@@ -108,7 +108,7 @@ def test_nothing_stays_behind_when_writing_fails(
         raise OSError("disk full")
 
     monkeypatch.setattr(synthetic, "write_gguf", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(SettingsError, match="disk full"):
         synthetic_model("mini", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -179,3 +179,10 @@ def test_a_file_that_is_no_model_is_a_typed_error(tmp_path: Path) -> None:
     path.write_bytes(b"GGUF" + b"\0" * 100)
     with pytest.raises(ModelFileError, match=r"broken\.gguf"):
         Model(path, gpu_layers=0, repack=False)
+
+
+def test_the_cause_of_a_failed_load_is_told(tiny_gguf: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(tiny_gguf.read_bytes()[:-1000])
+    with pytest.raises(ModelFileError, match="not within the file bounds"):
+        Model(path, gpu_layers=0, repack=False)

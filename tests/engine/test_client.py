@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from edge_llama.config import EngineSettings
 from edge_llama.engine.client import AsyncEngine, EngineState
 from edge_llama.engine.messages import FinishReason, GenerationRequest, Output
+from edge_llama.engine.process import EngineProcess
 from edge_llama.engine.prompt import Control, Text
 from edge_llama.engine.sampling import SamplingParams
 from edge_llama.errors import (
@@ -89,17 +93,107 @@ async def test_refusals_come_before_any_output(engine: AsyncEngine) -> None:
     assert len(await outputs_of(engine, request("still alive"))) == 8
 
 
-async def test_an_abort_frees_the_slot_at_once(engine: AsyncEngine) -> None:
-    endless = [await engine.submit(request(f"go {i}", max_tokens=None)) for i in range(3)]
+@pytest_asyncio.fixture
+async def long_engine(tiny_gguf: Path) -> AsyncIterator[AsyncEngine]:
+    """Its context takes half a minute to fill, so nothing ends by itself."""
+    settings = EngineSettings(model=str(tiny_gguf), ctx_size=32768, parallel=2, threads=1)
+    async with AsyncEngine(settings) as engine:
+        yield engine
+
+
+async def test_an_abort_frees_the_slot_at_once(long_engine: AsyncEngine) -> None:
+    endless = [await long_engine.submit(request(f"go {i}", max_tokens=None)) for i in range(2)]
     await anext(endless[0])
-    queued = asyncio.create_task(outputs_of(engine, request("my turn")))
-    await asyncio.sleep(0.05)
+    queued = asyncio.create_task(outputs_of(long_engine, request("my turn")))
+    await asyncio.sleep(0.3)
     assert not queued.done()
     endless[1].abort()
-    assert len(tokens_of(await asyncio.wait_for(queued, 20))) == 8
+    assert len(tokens_of(await asyncio.wait_for(queued, 10))) == 8
     assert [output async for output in endless[1]] == []
+    await anext(endless[0])
     endless[0].abort()
-    endless[2].abort()
+
+
+async def test_leaving_a_generation_and_cancelling_a_submit_abort_too(
+    long_engine: AsyncEngine,
+) -> None:
+    async with await long_engine.submit(request("go", max_tokens=None)) as generation:
+        await anext(generation)
+    for _ in range(20):
+        submitting = asyncio.create_task(long_engine.submit(request("x", max_tokens=None)))
+        await asyncio.sleep(0)
+        submitting.cancel()
+        await asyncio.gather(submitting, return_exceptions=True)
+    assert len(await asyncio.wait_for(outputs_of(long_engine, request("next")), 10)) == 8
+    assert long_engine._running == {}
+    assert long_engine._submitting == {}
+
+
+async def test_an_interrupted_prefill_is_no_error(
+    long_engine: AsyncEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    generation = await long_engine.submit(request("ab " * 9000, max_tokens=None))
+    await asyncio.sleep(0.3)
+    generation.abort()
+    assert len(await outputs_of(long_engine, request("next"))) == 8
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("ctx_size", "words"), [(64, 28), (300, 120)])
+async def test_a_small_context_takes_several_long_prompts_at_once(
+    tiny_gguf: Path, ctx_size: int, words: int
+) -> None:
+    settings = EngineSettings(model=str(tiny_gguf), ctx_size=ctx_size, threads=1)
+    async with AsyncEngine(settings) as engine:
+        prompts = [f"{letter} " * words for letter in "abcd"]
+        answers = await asyncio.gather(*(outputs_of(engine, request(p)) for p in prompts))
+        assert all(answer[-1].finish is FinishReason.LENGTH for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"max_tokens": 10**30},
+        {"max_tokens": 1.5},
+        {"n": "two"},
+        {"prompt": (Text("\ud800"),)},
+    ],
+)
+async def test_what_cannot_cross_the_pipe_is_refused(
+    engine: AsyncEngine, bad: dict[str, Any]
+) -> None:
+    fields: dict[str, Any] = {"prompt": (Text("x"),), **bad}
+    with pytest.raises(InvalidValue):
+        await engine.submit(GenerationRequest(**fields))
+    assert len(await outputs_of(engine, request("still alive"))) == 8
+
+
+async def test_a_restart_that_fails_is_tried_again(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawn = EngineProcess.spawn
+    failures = [OSError(24, "Too many open files")]
+
+    async def flaky(*arguments: Any) -> EngineProcess:
+        if failures:
+            raise failures.pop()
+        return await spawn(*arguments)
+
+    monkeypatch.setattr(EngineProcess, "spawn", flaky)
+    assert engine._process is not None
+    engine._process.kill()
+    await asyncio.sleep(0.2)
+    await asyncio.wait_for(engine.ready(), 30)
+    assert "Too many open files" in caplog.text
+    assert len(await outputs_of(engine, request("back"))) == 8
+
+
+async def test_a_stopped_engine_is_not_launched_again(tiny_gguf: Path) -> None:
+    engine = AsyncEngine(EngineSettings(model=str(tiny_gguf)))
+    await engine.stop()
+    engine.launch()
+    assert engine.state is EngineState.STOPPED
+    assert engine.pid is None
 
 
 async def test_a_killed_engine_fails_its_requests_and_comes_back(

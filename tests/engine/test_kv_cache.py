@@ -51,7 +51,7 @@ class KVCacheMachine(RuleBasedStateMachine):
         self.model: dict[int, list[int]] = {}
         self.next_cell = 0
 
-    @precondition(lambda self: self.kv.has_free_id)
+    @precondition(lambda self: len(self.model) < 5)
     @rule()
     def allocate(self) -> None:
         self.model[self.kv.allocate()] = []
@@ -67,7 +67,7 @@ class KVCacheMachine(RuleBasedStateMachine):
         self.memory.tokens.setdefault(seq_id, []).extend(fresh)
         self.model[seq_id] += fresh
 
-    @precondition(lambda self: self.model and self.kv.has_free_id)
+    @precondition(lambda self: 0 < len(self.model) < 5)
     @rule(data=st.data(), share=st.floats(0, 1))
     def copy(self, data: st.DataObject, share: float) -> None:
         source = data.draw(st.sampled_from(sorted(self.model)))

@@ -9,8 +9,9 @@ from edge_llama.engine.process import describe_exit
     ("code", "says"),
     [
         (1, "ended with code 1"),
-        (-9, "SIGKILL"),
-        (-6, "SIGABRT"),
+        (-9, "signal 9 (Killed"),
+        (-6, "signal 6 (Abort"),
+        (-40, "signal 40"),
         (-4, "built for another CPU"),
         (0xC000001D, "built for another CPU"),
     ],

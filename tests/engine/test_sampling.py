@@ -22,6 +22,10 @@ def test_defaults_are_llama_3_1s_own() -> None:
         ("temperature", math.nan),
         ("top_p", 1.5),
         ("top_k", -1),
+        ("top_k", 1.5),
+        ("seed", 1.5),
+        ("seed", -1),
+        ("seed", MAX_SEED + 1),
         ("min_p", -1.0),
         ("repetition_penalty", 0.0),
         ("frequency_penalty", 3.0),
@@ -50,3 +54,9 @@ def test_choices_differ_by_seed_only() -> None:
     assert params.for_choice(0) is params
     assert params.for_choice(1) == SamplingParams(seed=0, top_k=7)
     assert SamplingParams().for_choice(3).seed is None
+
+
+def test_a_temperature_that_would_overflow_is_greedy() -> None:
+    assert SamplingParams(temperature=1e-38).greedy
+    assert SamplingParams(temperature=0).greedy
+    assert not SamplingParams(temperature=0.01).greedy

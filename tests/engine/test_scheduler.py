@@ -254,13 +254,17 @@ def test_no_slot_drops_the_prefix_cache_and_then_preempts() -> None:
     assert second.token_ids == expected([2] * 5, 5)
 
 
-def test_the_requests_whose_prompts_are_computed_are_known() -> None:
+def test_only_a_step_of_one_request_alone_may_be_interrupted() -> None:
     engine = Engine()
-    [sequence] = engine.add([1] * 8, max_tokens=3)
+    [first] = engine.add([1] * 8, max_tokens=3)
     engine.step()
-    assert engine.core.prefilling == {sequence.id}
+    assert engine.core.prefilling == first.id
     engine.step()
-    assert engine.core.prefilling == frozenset()
+    assert engine.core.prefilling is None
+    engine.add([2] * 8)
+    engine.step()
+    assert len(engine.runner.steps[-1]) == 2
+    assert engine.core.prefilling is None
 
 
 class SchedulerMachine(RuleBasedStateMachine):
