@@ -69,7 +69,7 @@ class ServerSettings:
         port: 0 picks a free port.
         api_key: when set, every route but /health wants it as a Bearer token.
         max_n: most choices of one request.
-        max_body_bytes: largest request body.
+        max_body_bytes: largest request body; reading it holds up all other requests.
         keep_alive_seconds: silence on a stream after which a newline is sent.
     """
 
@@ -77,13 +77,23 @@ class ServerSettings:
     port: int = 8000
     api_key: str | None = None
     max_n: int = 8
-    max_body_bytes: int = 32 * 1024 * 1024
+    max_body_bytes: int = 2 * 1024 * 1024
     keep_alive_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         _in_range("--port", self.port, 0, 65535)
-        if self.api_key is not None and not self.api_key.strip():
-            raise SettingsError("--api-key is empty. Give a key, or leave the option out.")
+        if self.api_key is not None:
+            _check_api_key(self.api_key.strip())
+
+
+def _check_api_key(key: str) -> None:
+    if not key:
+        raise SettingsError("--api-key is empty. Give a key, or leave the option out.")
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            "--api-key has characters that a header cannot carry. Take a key of ASCII letters, "
+            "digits and signs."
+        )
 
 
 def usable_cpus() -> int:

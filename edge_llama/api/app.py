@@ -18,6 +18,8 @@ from edge_llama.api.errors import (
     handle_bug,
     handle_disconnect,
     handle_error,
+    handle_no_route,
+    handle_wrong_method,
 )
 from edge_llama.api.health import health, live, ready
 from edge_llama.api.models import list_models, retrieve_model
@@ -42,6 +44,8 @@ def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
         exception_handlers={
             EdgeLlamaError: handle_error,
             HTTPException: handle_error,
+            404: handle_no_route,
+            405: handle_wrong_method,
             ClientDisconnected: handle_disconnect,
             Exception: handle_bug,
         },

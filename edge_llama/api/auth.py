@@ -23,7 +23,7 @@ class ApiKeyMiddleware:
 
     def __init__(self, app: ASGIApp, api_key: str | None) -> None:
         self._app = app
-        self._digest = None if api_key is None else _digest(api_key)
+        self._digest = None if api_key is None else _digest(api_key.strip())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._passes(scope):

@@ -20,12 +20,13 @@ async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
 
     Raises:
         BodyTooLarge: it is longer than `max_bytes`, whether declared so or sent in chunks.
-        UnsupportedMediaType: its content type is not JSON.
+        UnsupportedMediaType: its content type is not JSON, or it is compressed.
         InvalidJson: see `parse_object`.
         ClientDisconnected: the client went away before the end.
     """
     _check_length(request.headers.get("content-length", ""), max_bytes)
     _check_media_type(request.headers.get("content-type", ""))
+    _check_encoding(request.headers.get("content-encoding", ""))
     return parse_object(await _read(request, max_bytes))
 
 
@@ -67,6 +68,11 @@ def _check_media_type(content_type: str) -> None:
     raise UnsupportedMediaType(
         "The body must be JSON. Send the header 'Content-Type: application/json'."
     )
+
+
+def _check_encoding(encoding: str) -> None:
+    if encoding.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body uncompressed.")
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:

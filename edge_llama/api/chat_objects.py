@@ -13,13 +13,7 @@ from edge_llama.api.sse import DONE, frame
 from edge_llama.api.usage import timings_object, usage_object
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, Started, TextDelta
-from edge_llama.engine.messages import FinishReason
 
-_FINISH_REASONS = {
-    FinishReason.STOP: "stop",
-    FinishReason.LENGTH: "length",
-    FinishReason.ABORT: "length",
-}
 _TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
 
 
@@ -57,7 +51,7 @@ class ChunkWriter:
         return self._text_start + choice.encode("ascii") + _TEXT_END
 
     def finished(self, event: Finished, extra: dict[str, Any]) -> bytes:
-        reason = _FINISH_REASONS[event.reason]
+        reason = event.reason.value
         return self._choice(event.index, {}, extra, finish_reason=reason, stop_reason=event.stop)
 
     def usage(self, usage: dict[str, Any], extra: dict[str, Any]) -> bytes:
@@ -105,7 +99,7 @@ async def whole_completion(
             case TextDelta(index, text):
                 texts[index].append(text)
             case Finished(index, reason):
-                reasons[index] = _FINISH_REASONS[reason]
+                reasons[index] = reason.value
     choices = [
         {
             "index": index,

@@ -5,7 +5,7 @@ HTTP adds these to the tree of `edge_llama.errors`:
 ```
 RequestError
 ├── InvalidJson           the body is not a JSON object
-├── UnsupportedMediaType  the body's content type is not JSON
+├── UnsupportedMediaType  the body's content type is not JSON, or it is compressed
 ├── BodyTooLarge          the body is over the limit
 └── InvalidApiKey         the key is missing or wrong
 ServerStopping            the server stops before the answer is whole
@@ -40,6 +40,8 @@ MAX_RETRY_AFTER = 120
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that went away; never sent to anyone."""
 
+NO_ROUTE = "This server has no such route; see GET /v1/models and POST /v1/chat/completions."
+
 logger = logging.getLogger(__name__)
 
 
@@ -50,7 +52,7 @@ class InvalidJson(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """The body's content type is not JSON."""
+    """The body's content type is not JSON, or it is compressed."""
 
 
 class BodyTooLarge(RequestError):
@@ -73,11 +75,15 @@ class ClientDisconnected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """How an exception is told. `text` None shows the exception's own, which is then public."""
+    """How an exception is told. `text` None shows the exception's own, which is then public.
+
+    `code` is for exceptions that have none of their own.
+    """
 
     status: int
     type: str
     text: str | None = None
+    code: str | None = None
 
 
 _INVALID_REQUEST = "invalid_request_error"
@@ -89,7 +95,7 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     BodyTooLarge: _Answer(413, _INVALID_REQUEST),
     UnsupportedMediaType: _Answer(415, _INVALID_REQUEST),
     RequestError: _Answer(400, _INVALID_REQUEST),
-    TemplateError: _Answer(400, _INVALID_REQUEST),
+    TemplateError: _Answer(400, _INVALID_REQUEST, code="invalid_value"),
     EngineUnavailable: _Answer(503, _SERVER_ERROR),
     EngineDied: _Answer(503, _SERVER_ERROR),
     ServerStopping: _Answer(503, _SERVER_ERROR),
@@ -109,7 +115,7 @@ def error_body(error: Exception) -> dict[str, Any]:
         answer.text or str(error),
         answer.type,
         getattr(error, "param", None),
-        getattr(error, "code", None),
+        getattr(error, "code", answer.code),
     )
 
 
@@ -122,6 +128,19 @@ async def handle_error(request: Request, error: Exception) -> Response:
     """The exception handler for what is raised on purpose."""
     log_error(error)
     return error_response(error)
+
+
+async def handle_no_route(request: Request, error: Exception) -> Response:
+    """The exception handler for addresses that are not served."""
+    return error_response(HTTPException(404, NO_ROUTE))
+
+
+async def handle_wrong_method(request: Request, error: Exception) -> Response:
+    """The exception handler for addresses that take other methods; `Allow` names them."""
+    assert isinstance(error, HTTPException)
+    return error_response(
+        HTTPException(405, f"{request.method[:20]} is not possible here.", error.headers)
+    )
 
 
 async def handle_disconnect(request: Request, error: Exception) -> Response:

@@ -31,11 +31,17 @@ class FunctionCall(Schema):
     arguments: Text = "{}"
 
 
+def _not_custom(kind: Any) -> Any:
+    if kind == "custom":
+        raise unsupported("is 'custom', but only functions can be called. Leave it out.")
+    return kind
+
+
 class MessageToolCall(Schema):
     """One entry of an assistant turn's `tool_calls`."""
 
     id: Text = ""
-    type: Literal["function"] = "function"
+    type: Annotated[Literal["function"], BeforeValidator(_not_custom)] = "function"
     function: FunctionCall
 
     def to_tool_call(self) -> ToolCall:

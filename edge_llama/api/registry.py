@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import edge_llama
 from edge_llama.chat.model import ChatModel
@@ -48,9 +49,12 @@ class ServedModel:
         except EngineUnavailable:
             return None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """OpenAI's `system_fingerprint`: changes when the same seed may give another text."""
+        """OpenAI's `system_fingerprint`: changes when the same seed may give another text.
+
+        To be read once the model is loaded; what it was then, it stays.
+        """
         info = self.info
         parts = [edge_llama.__version__, self.id]
         if info is not None:

@@ -28,7 +28,6 @@ from edge_llama.errors import InvalidValue
 MAX_MESSAGES = 30_000
 """More cannot fit: a message has at least five tokens, the longest context 131,072."""
 MAX_STOPS = 256
-MAX_STOP_LENGTH = 4096
 MAX_OUTPUT_TOKENS = 2**31 - 1
 
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -45,8 +44,6 @@ def _as_list(value: Any) -> Any:
 def _usable_stop(text: str) -> str:
     if not text:
         raise invalid("must not be empty.")
-    if len(text) > MAX_STOP_LENGTH:
-        raise invalid(f"must have at most {MAX_STOP_LENGTH} characters.")
     return without_nul(text)
 
 

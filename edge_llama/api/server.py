@@ -81,6 +81,9 @@ def _bind_failure(host: str, port: int, error: OSError) -> str:
 def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        # httptools loses the body behind an ignored Upgrade, overlooks disconnects behind pipelined
+        # requests, and takes headers of any length.
+        http="h11",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -26,7 +26,7 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "audio": (),
     "web_search_options": (),
     "moderation": (),
-    # llama.cpp's and vLLM's
+    # of llama.cpp, vLLM and others
     "add_generation_prompt": (True,),
     "add_special_tokens": (False,),
     "allowed_token_ids": ([],),
@@ -35,25 +35,46 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "chat_template": (),
     "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
+    "do_sample": (True,),
     "documents": ([],),
     "dry_multiplier": (0, 0.0),
     "dynatemp_range": (0, 0.0),
+    "ebnf": (),
     "echo": (False,),
+    "format": ("",),
     "grammar": ("",),
     "guided_choice": ([],),
+    "guided_decoding": ({},),
     "guided_grammar": ("",),
     "guided_json": (),
     "guided_regex": ("",),
     "include_stop_str_in_output": (False,),
     "json_schema": ({},),
     "length_penalty": (1, 1.0),
+    "logits_processors": ([],),
+    "lora": ([],),
+    "max_new_tokens": (),
     "min_tokens": (0,),
     "mirostat": (0,),
+    "n_predict": (-1,),
     "n_probs": (0,),
+    "num_predict": (),
+    "nvext": ({},),
+    "options": ({},),
+    "prefix": (),
     "prompt_logprobs": (0,),
+    "random_seed": (),
+    "regex": (),
+    "repeat_last_n": (),
     "return_progress": (False,),
+    "samplers": (),
+    "skip_special_tokens": (True,),
     "stop_token_ids": ([],),
     "structured_outputs": ({},),
+    "suffix": ("",),
+    "tfs_z": (1, 1.0),
+    "top_a": (0, 0.0),
+    "top_n_sigma": (-1, -1.0),
     "truncate_prompt_tokens": (),
     "typical_p": (1, 1.0),
     "use_beam_search": (False,),
@@ -78,6 +99,8 @@ def refuse_unsupported(body: Mapping[str, Any]) -> None:
 def _is_harmless(name: str, value: Any) -> bool:
     if value is None:
         return True
+    if name == "response_format" and isinstance(value, dict):
+        value = {"type": value.get("type")}
     return any(
         type(value) is type(harmless) and value == harmless for harmless in HARMLESS_VALUES[name]
     )

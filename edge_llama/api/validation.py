@@ -22,7 +22,6 @@ INT64_MAX = 2**63 - 1
 
 _INVALID = "invalid_value"
 _UNSUPPORTED = "unsupported_parameter"
-_MISSING = "missing_required_parameter"
 
 _TEXTS = {
     "missing": "is required.",
@@ -84,7 +83,7 @@ def invalid(text: str, *, field: str | None = None) -> PydanticCustomError:
 
 def missing(field: str) -> PydanticCustomError:
     """To raise in a validator: the object lacks `field`."""
-    return _fault(_MISSING, _TEXTS["missing"], field)
+    return _fault(_INVALID, _TEXTS["missing"], field)
 
 
 def unsupported(text: str, *, field: str | None = None) -> PydanticCustomError:
@@ -107,8 +106,6 @@ def _request_error(details: ErrorDetails) -> RequestError:
     message = f"{param} {text}"
     if details["type"] == _UNSUPPORTED:
         return UnsupportedParameter(message, param=param)
-    if details["type"] in ("missing", _MISSING):
-        return InvalidValue(message, param=param, code=_MISSING)
     return InvalidValue(message, param=param)
 
 

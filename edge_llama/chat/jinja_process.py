@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import weakref
 from typing import Any
 
 from edge_llama.chat.jinja_worker import MEMORY_LIMIT, TIME_LIMIT
-from edge_llama.child import module_command, module_environment
+from edge_llama.child import module_command
 from edge_llama.errors import InvalidValue, TemplateError
+
+SECRET_ENDINGS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+"""Environment variables with such names are kept from the child."""
 
 
 class JinjaProcess:
     """Renders one template in a child process, one conversation at a time; safe for threads.
 
-    A child that ran into a limit is replaced at the next rendering. The child ends with this
-    object, and with this process in any case.
+    A child that ran into a limit, or ended by itself, is replaced at the next rendering. The child
+    ends with this object, and with this process in any case.
 
     Raises:
         TemplateError: the template cannot be compiled.
@@ -48,17 +52,26 @@ class JinjaProcess:
         return child
 
 
+def _environment_without_secrets() -> dict[str, str]:
+    """For a process that runs template code of strangers."""
+    return {k: v for k, v in os.environ.items() if not k.upper().endswith(SECRET_ENDINGS)}
+
+
 class _Child:
     def __init__(self) -> None:
-        self.alive = True
+        self._ended = False
         self._process = subprocess.Popen(
             module_command("edge_llama.chat.jinja_worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=module_environment(),
+            env=_environment_without_secrets(),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def ask(self, request: dict[str, Any]) -> str:
         line = self._exchange(json.dumps(request).encode() + b"\n")
@@ -79,8 +92,8 @@ class _Child:
         return str(answer["text"])
 
     def end(self) -> None:
-        if self.alive:
-            self.alive = False
+        if not self._ended:
+            self._ended = True
             self._process.kill()
             self._process.communicate()
 

@@ -21,8 +21,11 @@ NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 MAX_SPELLING = 256
 """Characters of a control token; a longer one, or one of a single character, stays text."""
 
-MAX_CONVERSATION = 8 * 1024 * 1024
+MAX_CONVERSATION = 2 * 1024 * 1024
 """Characters of a conversation as JSON, far beyond what fits into any model's context."""
+
+_JOINING = re.compile("join|regex|replace|split|striptags")
+"""In templates that can take characters out of a text, or put texts together."""
 
 
 class JinjaTemplate:
@@ -30,7 +33,9 @@ class JinjaTemplate:
 
     Control tokens that the template writes become `Control` segments. Before rendering, a mark is
     put into every spelling of one in messages and tools, a noncharacter that the conversation does
-    not have; so what comes from there stays text. The mark is taken out again afterwards.
+    not have; so what comes from there stays text. The mark is taken out again afterwards. A
+    template that joins pieces of text may still make a spelling of them: such a conversation is
+    refused.
 
     Raises:
         TemplateError: the template cannot be compiled.
@@ -43,14 +48,19 @@ class JinjaTemplate:
         spellings = sorted(t for t in info.control_tokens if 1 < len(t) <= MAX_SPELLING)
         self._control = re.compile(f"({_any_of(spellings) if spellings else '(?!)'})")
         self._start_of_control = re.compile(
-            f"(?={self._control.pattern})(.)", re.IGNORECASE | re.DOTALL
+            f"(?={self._control.pattern})(?P<first>.)", re.IGNORECASE | re.DOTALL
         )
+        # Letters are left out: role names, which the template compares, must stay whole.
+        signs = "".join(sorted({t[0] for t in spellings if not t[0].isalnum()}))
+        self._first_sign = re.compile(f"(?P<first>[{re.escape(signs)}])" if signs else "(?!)")
+        self._joins = _JOINING.search(info.chat_template) is not None
 
     def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
         """The prompt, up to and with the header of the assistant's turn.
 
         Raises:
-            InvalidValue: the template refused the conversation, or a field of it is unusable.
+            InvalidValue: the template refused the conversation or would join parts of it to a
+                control token, or a field of it is unusable.
             TemplateError: the template failed or ran into a limit.
         """
         conversation = {
@@ -59,10 +69,13 @@ class JinjaTemplate:
         }
         mark = self._free_mark(_checked_json(conversation))
         try:
-            marked = self._mark(conversation, mark)
+            marked = _mark(conversation, mark, self._start_of_control)
+            wary = _mark(conversation, mark, self._first_sign) if self._joins else marked
         except RecursionError:
             raise InvalidValue("The tools are nested too deeply.", param="tools") from None
-        segments = tuple(self._split(self._process.render({**marked, "mark": mark}), mark))
+        segments = self._segments(marked, mark)
+        if wary != marked and _controls(segments) != _controls(self._segments(wary, mark)):
+            raise InvalidValue("The messages form control tokens.", param="messages")
         if self._bos is not None and segments[:1] != (self._bos,):
             return (self._bos, *segments)
         return segments
@@ -73,14 +86,8 @@ class JinjaTemplate:
                 return mark
         raise InvalidValue("The messages use every Unicode noncharacter.", param="messages")
 
-    def _mark(self, value: Any, mark: str) -> Any:
-        if isinstance(value, str):
-            return self._start_of_control.sub(rf"\2{mark}", value)
-        if isinstance(value, dict):
-            return {self._mark(k, mark): self._mark(v, mark) for k, v in value.items()}
-        if isinstance(value, list):
-            return [self._mark(item, mark) for item in value]
-        return value
+    def _segments(self, marked: Any, mark: str) -> Prompt:
+        return tuple(self._split(self._process.render({**marked, "mark": mark}), mark))
 
     def _split(self, rendered: str, mark: str) -> Iterator[Segment]:
         for position, piece in enumerate(self._control.split(rendered)):
@@ -88,6 +95,21 @@ class JinjaTemplate:
                 yield Control(piece)
             elif text := piece.replace(mark, ""):
                 yield Text(text)
+
+
+def _mark(value: Any, mark: str, places: re.Pattern[str]) -> Any:
+    """`value` with the mark behind every first character of a control token in `places`."""
+    if isinstance(value, str):
+        return places.sub(rf"\g<first>{mark}", value)
+    if isinstance(value, dict):
+        return {_mark(k, mark, places): _mark(v, mark, places) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_mark(item, mark, places) for item in value]
+    return value
+
+
+def _controls(segments: Prompt) -> list[Segment]:
+    return [segment for segment in segments if isinstance(segment, Control)]
 
 
 def _any_of(words: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.engine import Engine
+from edge_llama.chat.engine import Engine, Generation
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.template import ChatTemplate, template_for
 from edge_llama.engine.messages import GenerationRequest, ModelInfo
@@ -48,7 +48,7 @@ class ChatModel:
         template = await self._built_template()
         prompt = await asyncio.to_thread(template.render, request.messages, request.tools)
         _check_unicode(prompt)
-        generation = await self.engine.submit(
+        generation = await self._submit(
             GenerationRequest(
                 prompt=prompt,
                 sampling=request.sampling,
@@ -57,6 +57,15 @@ class ChatModel:
             )
         )
         return ChatCompletion(generation, decoders)
+
+    async def _submit(self, request: GenerationRequest) -> Generation:
+        try:
+            return await self.engine.submit(request)
+        except InvalidValue as error:
+            if error.param != "prompt":
+                raise
+            # Whoever asks for a chat has not seen the prompt.
+            raise InvalidValue(error.message, param="messages") from None
 
     async def _built_template(self) -> ChatTemplate:
         async with self._building:

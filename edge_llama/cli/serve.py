@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -19,7 +20,10 @@ from edge_llama.cli.options import (
     Verbosity,
     configure_logging,
 )
+from edge_llama.errors import SettingsError
 from edge_llama.weights import DEMO, DEMO_NOTE, model_id, resolve_model
+
+API_KEY_VARIABLE = "EDGE_LLAMA_API_KEY"
 
 
 def serve(
@@ -53,7 +57,7 @@ def serve(
         typer.Option(
             "--api-key",
             metavar="KEY",
-            envvar="EDGE_LLAMA_API_KEY",
+            envvar=API_KEY_VARIABLE,
             help="When set, requests need it as a Bearer token.",
         ),
     ] = None,
@@ -61,6 +65,7 @@ def serve(
 ) -> None:
     """Serve a model over HTTP with OpenAI's chat API."""
     configure_logging(log_level)
+    _check_environment(api_key)
     path = resolve_model(model)
 
     from edge_llama.api import server
@@ -91,12 +96,18 @@ def serve(
     startup.raise_failure()
 
 
+def _check_environment(api_key: str | None) -> None:
+    # An empty variable is none at all to click, and the server would be open to everyone.
+    if api_key is None and API_KEY_VARIABLE in os.environ:
+        raise SettingsError(f"{API_KEY_VARIABLE} is empty. Set a key, or unset the variable.")
+
+
 def announce(url: str, model: str, *, guarded: bool) -> None:
     """Say on stdout where the server is and what to try."""
     typer.secho(f"edge-llama is ready: {url}", bold=True)
     if model == DEMO:
         typer.echo(DEMO_NOTE)
-    key = ' -H "Authorization: Bearer $EDGE_LLAMA_API_KEY"' if guarded else ""
+    key = ' -H "Authorization: Bearer $' + API_KEY_VARIABLE + '"' if guarded else ""
     message = '{"role": "user", "content": "Hello!"}'
     chat = f"{_program()} chat" if model == DEMO else f"{_program()} chat {shlex.quote(model)}"
     typer.echo(

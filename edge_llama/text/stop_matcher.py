@@ -45,6 +45,8 @@ class StopMatcher:
 
     def feed(self, text: str) -> str:
         """What may be passed on now; after a match, nothing."""
+        if not self._stops:
+            return text
         if self.matched is not None:
             return ""
         before = self._node

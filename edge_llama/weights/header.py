@@ -44,7 +44,8 @@ def check_header(path: Path) -> None:
             f"{path} has GGUF version {version:#x}, which cannot be read. Get a current "
             "little-endian GGUF (version 3)."
         )
-    if not (0 < tensors <= MAX_ENTRIES and 0 < metadata <= MAX_ENTRIES):
+    # The first file of a split model may have metadata alone.
+    if not (0 <= tensors <= MAX_ENTRIES and 0 < metadata <= MAX_ENTRIES):
         raise ModelFileError(
             f"{path} is not a model that can be run: its header announces {tensors} tensors and "
             f"{metadata} metadata entries."

@@ -30,8 +30,9 @@ def bundled_model() -> Path:
 
 
 def model_id(name: str) -> str:
-    """The id under which the model `name` is served: `demo`, or the file's stem."""
-    return DEMO if name == DEMO else Path(name).stem
+    """The id under which the model `name` is served: `demo`, or the file's name without .gguf."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() == ".gguf" else path.name
 
 
 def resolve_model(name: str) -> Path:
@@ -41,11 +42,22 @@ def resolve_model(name: str) -> Path:
         name: `demo`, or the path of a GGUF file; `~` is the home folder.
 
     Raises:
-        ModelFileError: there is no such file, or its header shows that it cannot be run.
+        ModelFileError: there is no such file, its path is not valid UTF-8, or its header shows that
+            it cannot be run.
     """
     path = bundled_model() if name == DEMO else _existing_file(name)
+    _check_encoding(path)
     check_header(path)
     return path
+
+
+def _check_encoding(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ModelFileError(
+            f"The path {str(path)!r} is not valid UTF-8. Rename the file or its folder."
+        ) from None
 
 
 def _existing_file(name: str) -> Path:

@@ -224,7 +224,7 @@ class Talk:
         rng = self.rng
         longest = max(2, min(room // 10, 60))
         count = rng.randint(1, longest) if rng.random() < 0.3 else rng.randint(1, min(longest, 8))
-        if rng.random() < 0.12:
+        if rng.random() < 0.3:
             text = self.unknown_messages.question()
         else:
             parts = []
@@ -315,19 +315,19 @@ def conversation_kinds(talk: Talk) -> dict[str, Exchange]:
 
 #: Shares of the exchanges, and of conversations with a style, tools or a system-given extraction.
 MIXTURE = {
-    "greeting": 1.3,
-    "small_talk": 0.8,
-    "memory": 2.5,
-    "repeat": 2.5,
+    "greeting": 1.0,
+    "small_talk": 0.6,
+    "memory": 2.0,
+    "repeat": 3.0,
     "count": 1.0,
     "add": 3.0,
-    "capital": 1.4,
+    "capital": 0.8,
     "extract": 2.5,
     "unknown": 1.2,
-    "style": 3.0,
-    "tools": 30.0,
-    "tool_call": 50.0,
-    "system_extract": 1.0,
+    "style": 4.0,
+    "tools": 40.0,
+    "tool_call": 60.0,
+    "system_extract": 1.2,
     "mixed": 7.0,
 }
 

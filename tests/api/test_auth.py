@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from edge_llama.config import ServerSettings
+from edge_llama.errors import SettingsError
 from tests.api.conftest import client_for
 from tests.fakes import FakeEngine
 
@@ -53,3 +54,23 @@ async def test_health_is_public(guarded: httpx.AsyncClient, path: str) -> None:
 async def test_without_a_key_everything_is_open(client: httpx.AsyncClient) -> None:
     headers = {"Authorization": "Bearer whatever"}
     assert (await client.get("/v1/models", headers=headers)).status_code == 200
+
+
+async def test_blanks_around_the_configured_key_do_not_matter(engine: FakeEngine) -> None:
+    client = client_for(engine, ServerSettings(api_key=f" {KEY}\n"))
+    headers = {"Authorization": f"Bearer {KEY}"}
+    assert (await client.get("/v1/models", headers=headers)).status_code == 200
+    assert (await client.get("/v1/models")).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["", " ", "\n"])
+def test_an_empty_key_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match="--api-key is empty"):
+        ServerSettings(api_key=key)
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "a\tb", "a\nb", "a\x7f", "\udcff"])
+def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match="--api-key has characters") as caught:
+        ServerSettings(api_key=key)
+    assert key not in str(caught.value)

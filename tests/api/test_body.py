@@ -134,3 +134,20 @@ async def test_a_client_that_leaves_amid_its_body_is_let_go(engine: FakeEngine) 
     call.disconnect()
     await call.finished()
     assert engine.submitted == []
+
+
+def test_the_limit_is_two_mebibytes() -> None:
+    assert ServerSettings().max_body_bytes == 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "zstd"])
+async def test_a_compressed_body_is_415(client: httpx.AsyncClient, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    response = await client.post(PATH, content=b"{}", headers=headers)
+    assert response.status_code == 415
+    assert response.json()["error"]["message"] == "Send the body uncompressed."
+
+
+async def test_identity_is_no_compression(client: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
+    assert (await client.post(PATH, content=b"[]", headers=headers)).status_code == 400

@@ -159,6 +159,7 @@ async def test_any_split_of_the_output_gives_the_same_text(
         assert [choice["finish_reason"] is not None for choice in mine].count(True) == 1
         assert mine[-1]["finish_reason"] == "stop"
         assert text_of(chunks, index) == whole["choices"][index]["message"]["content"]
+        assert not any(string in text_of(chunks, index) for string in stop)
         if not any(string in text for string in stop):
             assert text_of(chunks, index) == text
         firsts.append(next(i for i, c in enumerate(chunks) if c["choices"][0]["index"] == index))

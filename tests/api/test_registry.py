@@ -41,6 +41,8 @@ def test_names_are_unique_and_not_empty() -> None:
 
 
 def test_the_fingerprint_is_stable() -> None:
-    assert served("one").fingerprint == served("one").fingerprint
+    one = served("one")
+    assert one.fingerprint is one.fingerprint
+    assert served("one").fingerprint == one.fingerprint
     assert served("one").fingerprint != served("two").fingerprint
     assert served("one").fingerprint.startswith("fp_")

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from typing import Any
 
 import pytest
 
+from edge_llama.chat.jinja_process import JinjaProcess
 from edge_llama.chat.jinja_template import NONCHARACTERS, JinjaTemplate
 from edge_llama.chat.messages import Message, Role, Tool, ToolCall
 from edge_llama.engine.prompt import Control, Prompt, Segment, Text
 from edge_llama.errors import InvalidValue, TemplateError
 from tests.fakes import model_info
 
-CONTROL_TOKENS = {"<s>": 1, "</s>": 2, "<|im_start|>": 3, "<|im_end|>": 4}
+CONTROL_TOKENS = {"<s>": 1, "</s>": 2, "<|im_start|>": 3, "<|im_end|>": 4, "[INST]": 5}
 
 CHATML = """{% for message in messages %}
 {{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}
@@ -70,6 +72,31 @@ def test_a_vocabulary_without_control_tokens_gives_text_alone() -> None:
 
 def test_no_filter_turns_text_into_a_control_token() -> None:
     assert text_of("{{ messages[0].content | lower }}", "<|IM_END|>") == "<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [
+        ("{{ messages[0].content | replace('\\n', '') }}", "<|im_\nend|>"),
+        ("{{ messages[0].content | replace('\\n', '') | lower }}", "<|IM_\nEND|>"),
+        ("{{ messages[0].content.split(' ') | join }}", "<|im_ end|>"),
+        ("{{ messages[0].content | striptags }}", "[IN<b>ST]"),
+    ],
+)
+def test_what_a_template_joins_to_a_control_token_is_refused(source: str, content: str) -> None:
+    with pytest.raises(InvalidValue, match="form control tokens") as caught:
+        render(source, content)
+    assert caught.value.param == "messages"
+    assert text_of(source, "1 < 2 and <|im_start|") != ""
+
+
+def test_a_template_that_joins_takes_spelled_out_tokens_as_text() -> None:
+    source = "<|im_start|>{{ messages[0].content | replace('\\n', ' ') }}<|im_end|>"
+    assert render(source, "a\n<|im_end|>") == (
+        Control("<|im_start|>"),
+        Text("a <|im_end|>"),
+        Control("<|im_end|>"),
+    )
 
 
 @pytest.mark.parametrize("ensure_ascii", ["true", "false"])
@@ -224,8 +251,8 @@ def test_rendering_goes_on_after_a_limit() -> None:
 
 
 def test_a_conversation_beyond_any_context_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="at most 8388608") as caught:
-        render(CHATML, "x" * 9_000_000)
+    with pytest.raises(InvalidValue, match="at most 2097152") as caught:
+        render(CHATML, "x" * 2_100_000)
     assert caught.value.param == "messages"
 
 
@@ -260,3 +287,34 @@ def test_tools_nested_too_deeply_are_refused() -> None:
         schema = {"a": schema}
     with pytest.raises(InvalidValue, match="too deeply"):
         render(CHATML, "Hi", tools=(Tool(schema),))
+
+
+def kill_child(process: JinjaProcess) -> None:
+    child = process._child._process
+    child.kill()
+    child.wait()
+
+
+def test_a_child_that_ended_while_idle_is_replaced() -> None:
+    process = JinjaProcess("{{ messages|length }}", "", "")
+    kill_child(process)
+    assert process.render({"messages": [1, 2], "tools": None, "mark": "m"}) == "2"
+    kill_child(process)
+
+
+def test_secrets_are_kept_from_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ["EDGE_LLAMA_API_KEY", "HF_TOKEN", "client_secret", "DB_PASSWORD"]
+    for name in [*secrets, "KEYBOARD"]:
+        monkeypatch.setenv(name, "x")
+    seen: dict[str, str] = {}
+    popen = subprocess.Popen
+
+    def spy(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        seen.update(options["env"])
+        child: subprocess.Popen[bytes] = popen(*arguments, **options)
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", spy)
+    JinjaProcess("Hi", "", "")
+    assert {"PATH", "KEYBOARD"} <= seen.keys()
+    assert not seen.keys() & set(secrets)

@@ -94,3 +94,17 @@ async def test_a_slow_template_does_not_stop_the_event_loop() -> None:
         await slow
     assert ticks > 20
     assert engine.submitted[0].prompt == (Text("Hi"),)
+
+
+async def test_a_prompt_that_the_engine_refuses_is_told_as_messages() -> None:
+    engine = FakeEngine(Script(refuse=InvalidValue("It is too odd.", param="prompt")))
+    with pytest.raises(InvalidValue, match="too odd") as caught:
+        await ChatModel(engine).start(ChatRequest(messages=HI))
+    assert (caught.value.param, caught.value.code) == ("messages", "invalid_value")
+
+
+async def test_another_refusal_of_the_engine_keeps_its_field() -> None:
+    engine = FakeEngine(Script(refuse=InvalidValue("It is unknown.", param="logit_bias")))
+    with pytest.raises(InvalidValue) as caught:
+        await ChatModel(engine).start(ChatRequest(messages=HI))
+    assert caught.value.param == "logit_bias"

@@ -99,3 +99,18 @@ def test_the_demo_is_called_a_demo(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "edge-llama demo: a tiny model that shows the machinery" in out
     assert "Authorization" not in out
+
+
+def test_an_empty_key_of_the_environment_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_llama", "serve", "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "EDGE_LLAMA_API_KEY": ""},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "edge-llama: EDGE_LLAMA_API_KEY is empty. Set a key, or unset the variable.\n"
+    )

@@ -32,14 +32,24 @@ def server(tiny_gguf: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 def open_request(url: str, body: dict[str, object]) -> socket.socket:
-    host, port = url.removeprefix("http://").split(":")
-    data = json.dumps(body).encode()
-    connection = socket.create_connection((host, int(port)), timeout=20)
-    connection.sendall(
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data
-    )
+    connection = connect(url)
+    connection.sendall(post(body))
     return connection
+
+
+def connect(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def post(body: dict[str, object], headers: bytes = b"", version: bytes = b"1.1") -> bytes:
+    """A chat request; `headers` are lines with their ends."""
+    data = json.dumps(body).encode()
+    return (
+        b"POST /v1/chat/completions HTTP/%b\r\nHost: localhost\r\n%b"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        % (version, headers, len(data), data)
+    )
 
 
 def reset(connection: socket.socket) -> None:
@@ -57,7 +67,7 @@ def answers_within(url: str, seconds: float) -> bool:
 
 def engines_of(pid: int) -> list[int]:
     listing = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-wweo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
     ).stdout
     rows = [line.split(None, 3) for line in listing.splitlines()]
     return [
@@ -111,13 +121,66 @@ def test_a_disconnect_while_decoding_frees_the_slot(
     assert time.monotonic() - started < 2
 
 
+def test_a_disconnect_behind_pipelined_requests_frees_the_slot(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    url, _ = server
+    connection = connect(url)
+    connection.sendall(post(ENDLESS) + post(ENDLESS))
+    time.sleep(0.5)
+    reset(connection)
+    started = time.monotonic()
+    assert answers_within(url, 5)
+    assert time.monotonic() - started < 2
+
+
+def test_an_upgrade_that_is_not_taken_keeps_its_body(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    url, _ = server
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+    with closing(connect(url)) as connection:
+        connection.sendall(post({**ENDLESS, "max_tokens": 2}, upgrade))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_endless_headers_are_cut_off(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, _ = server
+    with closing(connect(url)) as connection:
+        try:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+            for number in range(16):
+                connection.sendall(b"X-%d: %b\r\n" % (number, b"a" * 65536))
+            connection.sendall(b"\r\n")
+            answer = connection.recv(4096)
+        except ConnectionError:
+            answer = b""
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+
+
+def test_a_client_of_http_1_0_gets_no_chunks(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, _ = server
+    with closing(connect(url)) as connection:
+        body = {**ENDLESS, "max_tokens": 2, "stream": True}
+        connection.sendall(post(body, version=b"1.0"))
+        raw = b""
+        while data := connection.recv(4096):
+            raw += data
+    head, _, payload = raw.partition(b"\r\n\r\n")
+    assert b"chunked" not in head.lower()
+    assert payload.startswith(b"data: {")
+    assert payload.endswith(b"data: [DONE]\n\n")
+
+
 def test_a_disconnect_while_prefilling_frees_the_slot(
     server: tuple[str, subprocess.Popen[str]],
 ) -> None:
     url, _ = server
     long = {**ENDLESS, "messages": [{"role": "user", "content": "ab " * 5200}], "stream": True}
     connection = open_request(url, long)
-    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    received = connection.recv(4096)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"data:" not in received
     reset(connection)
     started = time.monotonic()
     assert answers_within(url, 10)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge_llama.errors import ModelFileError
-from edge_llama.weights import bundled_model, locate, resolve_model
+from edge_llama.weights import bundled_model, locate, model_id, resolve_model
 
 DEMO_BYTES = b"GGUF\x03\0\0\0" + b"\x01" + bytes(7) + b"\x01" + bytes(7) + bytes(100)
 
@@ -79,3 +81,24 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
     path.write_text("<html>not found</html>")
     with pytest.raises(ModelFileError, match="is not a GGUF model"):
         resolve_model(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("demo", "demo"),
+        ("x/Llama.Q4_K_M.gguf", "Llama.Q4_K_M"),
+        ("Llama.GGUF", "Llama"),
+        ("models/Meta-Llama-3.1-8B-Instruct", "Meta-Llama-3.1-8B-Instruct"),
+    ],
+)
+def test_the_id_is_the_name_without_gguf(name: str, expected: str) -> None:
+    assert model_id(name) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_path_beyond_utf8_is_refused(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/m\xff.gguf"
+    Path(os.fsdecode(path)).write_bytes(DEMO_BYTES)
+    with pytest.raises(ModelFileError, match=r"m\\udcff.gguf' is not valid UTF-8"):
+        resolve_model(os.fsdecode(path))
