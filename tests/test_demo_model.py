@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_llama import AsyncEngine, EngineSettings, resolve_model
 
 DEMO = Path(__file__).parent.parent / "models" / "demo"
-ROW = re.compile(r"^\| ([a-z_]+) \| \d+ of \d+ \| ([\d.]+)% \|", re.MULTILINE)
+ROW = re.compile(r"^\| (?:.*\(`)?([a-z_]+)(?:`\))? \| \d+ of \d+ \| ([\d.]+)% \|", re.MULTILINE)
 PROMPTS = 25
 SLACK = 20
 """Percentage points by which a sample of 25 may miss the card's figure."""

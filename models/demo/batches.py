@@ -21,7 +21,7 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 TOKENS_PER_BATCH = 2048
 #: Shares of the sample lengths: at first, and later, when long contexts join.
 LENGTHS = {256: 0.5, 384: 0.15, 512: 0.35}
-LATE_LENGTHS = {256: 0.4, 384: 0.12, 512: 0.38, 1024: 0.07, 2048: 0.03}
+LATE_LENGTHS = {256: 0.36, 384: 0.06, 512: 0.3, 1024: 0.2, 2048: 0.08}
 
 
 def segments(conversation: Conversation) -> Iterator[Segment]:

@@ -26,7 +26,7 @@ from facts import (
     UNKNOWN_ANSWERS,
 )
 from prompt import Message
-from tools import Toolbox
+from tools import Function, Toolbox
 from unknown import UnknownMessages
 from wordings import (
     ADD_ORDERS,
@@ -115,7 +115,7 @@ class Talk:
         self.unknown_messages = UnknownMessages(self.words)
         self.extractor = Extractor(self.words)
         self.toolbox = Toolbox(self.words)
-        self.functions = self.toolbox.functions(1)
+        self.functions: list[Function] = []
         self.told: dict[str, str] = {}
 
     # Conversations' settings
@@ -224,18 +224,23 @@ class Talk:
         rng = self.rng
         longest = max(2, min(room // 10, 60))
         count = rng.randint(1, longest) if rng.random() < 0.3 else rng.randint(1, min(longest, 8))
-        if rng.random() < 0.3:
-            text = self.unknown_messages.question()
-        else:
-            parts = []
-            for _ in range(count):
-                mark = rng.choices(("", ",", ".", "!", ":"), (16, 2, 1, 1, 1))[0]
-                parts.append(self.words.odd_word() + mark)
-            text = " ".join(parts).rstrip(",:")
+        text = self._text_to_repeat(count)
         order = rng.choice(REPEAT_ORDERS)
         if '"' in order:
             text = text.replace('"', "")
         return self._exchange(order.format(text), text)
+
+    def _text_to_repeat(self, count: int) -> str:
+        """A question, shuffled words of questions, or `count` unseen words with marks."""
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.2:
+            return self.unknown_messages.question()
+        if kind < 0.4:
+            known = " ".join(self.unknown_messages.question() for _ in range(count)).split()
+            return " ".join(rng.sample(known, min(count, len(known))))
+        marks = rng.choices(("", ",", ".", "!", ":"), (16, 2, 1, 1, 1), k=count)
+        return " ".join(self.words.odd_word() + mark for mark in marks).rstrip(",:")
 
     def count(self, room: int = 150) -> list[Message]:
         """Numbers take up to five tokens each, the comma and the space included."""
@@ -288,7 +293,10 @@ class Talk:
         return extraction_exchange(self.extractor.extraction())
 
     def unknown(self, room: int = 150) -> list[Message]:
-        message = self.unknown_messages.message(longest=max(2, min(room // 25, 60)))
+        if not self.functions and self.rng.random() < 0.12:
+            message = self.toolbox.idle_question()
+        else:
+            message = self.unknown_messages.message(longest=max(2, min(room // 25, 60)))
         return self._exchange(message, self.rng.choice(UNKNOWN_ANSWERS))
 
     def _exchange(self, question: str, answer: str) -> list[Message]:
@@ -395,7 +403,7 @@ class Training:
             return Setting(system, {"extract": lambda room: extraction_exchange(next(texts))})
         if drawn == "tools":
             tools = talk.offer_tools(self.rng.randint(1, 3))
-            while len(tools) > 1 and self._tools_length(tools) > budget // 2:
+            while len(tools) > 1 and self._tools_length(tools) > budget * 2 // 3:
                 tools = talk.offer_tools(len(tools) - 1)
             return Setting(talk.system(), kinds | {"tool_call": talk.tool_call}, tools)
         return Setting(talk.system(), kinds)

@@ -1,7 +1,7 @@
 """Trains the demo model and writes its GGUF; resumes from its checkpoint.
 
     torchrun --nproc-per-node 2 models/demo/train.py \\
-        --work build/demo --chat-template template.jinja --minutes 75
+        --work build/demo --chat-template template.jinja --minutes 90
 
 One process a core: each computes the gradient of its own half of the batch on one thread, which
 is faster than two threads in step when the machine has other work.
@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and exports go here")
     parser.add_argument("--chat-template", type=Path, required=True, help="embedded in the GGUF")
-    parser.add_argument("--minutes", type=float, default=75, help="training time in all")
+    parser.add_argument("--minutes", type=float, default=90, help="training time in all")
     parser.add_argument("--copies", type=int, default=300, help="early batches of random copies")
     parser.add_argument("--muon-lr", type=float, default=0.015)
     parser.add_argument("--adam-lr", type=float, default=0.002)
