@@ -77,25 +77,23 @@ class ChatSession:
         """
         interrupted = False
         while not self._leaving:
+            reading = True
             try:
                 text = self._read_message()
+                reading = interrupted = False
+                self._handle(text)
             except EOFError:
                 self._screen.end_line()
                 break
             except KeyboardInterrupt:
-                self._screen.end_line()
-                if interrupted:
-                    break
-                interrupted = True
-                self._screen.note("Press Ctrl-C again to leave.")
-                continue
-            interrupted = False
-            try:
-                self._handle(text)
-            except KeyboardInterrupt:
                 if not self._screen.interactive:
                     raise
                 self._screen.end_line()
+                if interrupted:
+                    break
+                interrupted = reading
+                if reading:
+                    self._screen.note("Press Ctrl-C again to leave.")
 
     def _read_message(self) -> str:
         line = self._read("> ")
