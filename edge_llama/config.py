@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from typing import Literal
 
 from edge_llama.errors import SettingsError
 
@@ -20,13 +20,19 @@ class EngineSettings:
         ctx_size: tokens that fit into the KV cache, shared by all running requests, and the
             longest single one; None takes the model's own, at most `DEFAULT_CTX_SIZE`.
         parallel: requests that run at the same time; others wait.
-        threads: threads of a decode step; None takes the CPUs this process may use.
-        threads_batch: threads of a prefill step; None takes `threads`.
+        threads: threads of a decode step; None chooses for the CPUs that the engine may use.
+        threads_batch: threads of a prefill step; None takes `threads`, or chooses too.
         batch_size: most tokens in one step.
-        busy_prefill: most prompt tokens in one step while a request is decoding, so that a long
-            prompt does not stop running streams.
+        max_stall: seconds that a step may take while a request is decoding, so that a long prompt
+            does not stop running streams; None is the longer of 0.5 and four steps that only
+            decode.
         cached_sequences: most finished requests whose KV is kept for prompts that begin alike.
-        flash_attention: None chooses: off on a CPU, where llama.cpp's is slow to decode.
+        micro_batch: most tokens that llama.cpp computes at once; the memory of a step grows with
+            it.
+        kv_type: how keys and values are stored. q8_0 takes half the memory of f16 and needs flash
+            attention.
+        flash_attention: None chooses: off on a CPU, where llama.cpp's is slow to decode, unless
+            `kv_type` needs it.
         repack: let llama.cpp rearrange weights at load for this CPU (faster decode, slower
             prefill and load, weights in memory twice).
         gpu_layers: layers on the GPU; -1 is all, which without one (Metal) means none.
@@ -41,8 +47,10 @@ class EngineSettings:
     threads: int | None = None
     threads_batch: int | None = None
     batch_size: int = 512
-    busy_prefill: int = 64
+    max_stall: float | None = None
     cached_sequences: int = 32
+    micro_batch: int = 256
+    kv_type: Literal["f16", "q8_0"] = "f16"
     flash_attention: bool | None = None
     repack: bool = False
     gpu_layers: int = -1
@@ -56,8 +64,18 @@ class EngineSettings:
         if self.threads_batch is not None:
             _in_range("--threads-batch", self.threads_batch, 1, 512)
         _in_range("--batch-size", self.batch_size, self.parallel + 1, 8192)
-        _in_range("busy_prefill", self.busy_prefill, 1, 8192)
+        if self.max_stall is not None and not 0.01 <= self.max_stall <= 3600:
+            raise SettingsError(
+                f"--max-stall must be between 0.01 and 3600 seconds, not {self.max_stall:g}."
+            )
         _in_range("--cached-sequences", self.cached_sequences, 0, 128)
+        _in_range("micro_batch", self.micro_batch, 1, 8192)
+        if self.kv_type not in ("f16", "q8_0"):
+            raise SettingsError(f"The KV cache can be f16 or q8_0, not {self.kv_type!r}.")
+        if self.kv_type != "f16" and self.flash_attention is False:
+            raise SettingsError(
+                f"A KV cache of {self.kv_type} needs flash attention. Switch it on, or take f16."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +88,8 @@ class ServerSettings:
         api_key: when set, every route but /health wants it as a Bearer token.
         max_n: most choices of one request.
         max_body_bytes: largest request body; reading it holds up all other requests.
-        keep_alive_seconds: silence on a stream after which a newline is sent.
+        keep_alive_seconds: silence on a stream after which a newline is sent; a stream that is
+            neither accepted nor refused by then gets its headers.
     """
 
     host: str = "127.0.0.1"
@@ -86,6 +105,29 @@ class ServerSettings:
             _check_api_key(self.api_key.strip())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """Which models stay in memory.
+
+    Attributes:
+        memory: bytes that all loaded models may need together; None sets no limit.
+        keep_alive: seconds that a model stays loaded after its last use; None is for ever.
+        turn: seconds that a model in use goes on taking requests while another one waits for its
+            memory.
+        patience: seconds that a request waits for other models to make room.
+        first_backoff: seconds before a model that could not be loaded is tried again; doubled
+            with each further failure.
+        max_backoff: most seconds before it is tried again.
+    """
+
+    memory: int | None = None
+    keep_alive: float | None = 600.0
+    turn: float = 30.0
+    patience: float = 120.0
+    first_backoff: float = 1.0
+    max_backoff: float = 60.0
+
+
 def _check_api_key(key: str) -> None:
     if not key:
         raise SettingsError("--api-key is empty. Give a key, or leave the option out.")
@@ -94,13 +136,6 @@ def _check_api_key(key: str) -> None:
             "--api-key has characters that a header cannot carry. Take a key of ASCII letters, "
             "digits and signs."
         )
-
-
-def usable_cpus() -> int:
-    """CPUs this process may run on: the affinity mask where the OS has one."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _in_range(name: str, value: int, low: int, high: int) -> None:

@@ -3,6 +3,14 @@
 ```
 EdgeLlamaError
 ├── ModelFileError            a GGUF is missing, unreadable or not a Llama model
+├── WeightsError              weights cannot be got, kept or run here
+│   ├── UnknownModel          no catalog, store or hub entry of that name
+│   ├── HubUnavailable        no network, or the hub does not answer
+│   ├── GatedRepository       the hub wants an accepted licence and a token
+│   ├── UnsafeFileName        a name from outside would leave the store
+│   ├── NotEnoughSpace        the disk is too full
+│   ├── ChecksumMismatch      a file is not what it should be
+│   └── DoesNotFit            it needs more memory than there is
 ├── SettingsError             a setting is out of range
 ├── RequestError              a request was refused before any work (param, code)
 │   ├── InvalidValue          a field has a value that cannot be used
@@ -26,6 +34,38 @@ class EdgeLlamaError(Exception):
 
 class ModelFileError(EdgeLlamaError):
     """A model file is missing, unreadable or not a model that can be run."""
+
+
+class WeightsError(EdgeLlamaError):
+    """Weights cannot be got, kept or run on this machine."""
+
+
+class UnknownModel(WeightsError):
+    """Neither the catalog, the store nor the hub has a model of that name."""
+
+
+class HubUnavailable(WeightsError):
+    """There is no network, or the hub does not answer as it should."""
+
+
+class GatedRepository(WeightsError):
+    """The hub gives these files only to accounts that accepted their licence."""
+
+
+class UnsafeFileName(WeightsError):
+    """A file name that came from outside would lie outside the store."""
+
+
+class NotEnoughSpace(WeightsError):
+    """The disk is too full."""
+
+
+class ChecksumMismatch(WeightsError):
+    """A file does not have the sha256 it should have."""
+
+
+class DoesNotFit(WeightsError):
+    """A model needs more memory than there is; the text has the numbers and what would fit."""
 
 
 class SettingsError(EdgeLlamaError):

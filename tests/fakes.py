@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -96,6 +97,11 @@ class FakeEngine:
         submitted: every accepted request.
         generations: their generations, in the same order.
         launched, stopped: how often these were called.
+
+    Args:
+        loading: seconds until it is ready; for ever, if infinite.
+        stopping: seconds that stopping takes.
+        failure: raised when it should be ready.
     """
 
     def __init__(
@@ -103,7 +109,13 @@ class FakeEngine:
         *scripts: Script,
         info: ModelInfo | None = None,
         state: EngineState = EngineState.READY,
+        loading: float = 0.0,
+        stopping: float = 0.0,
+        failure: Exception | None = None,
     ) -> None:
+        self.loading = loading
+        self.stopping = stopping
+        self.failure = failure
         self.scripts = list(scripts) or [Script()]
         self.state = state
         self.submitted: list[GenerationRequest] = []
@@ -124,11 +136,15 @@ class FakeEngine:
         return await self.ready()
 
     async def ready(self) -> ModelInfo:
+        await _pass(self.loading)
+        if self.failure is not None:
+            raise self.failure
         return self._info
 
     async def stop(self) -> None:
-        self.stopped += 1
         self.state = EngineState.STOPPED
+        await _pass(self.stopping)
+        self.stopped += 1
 
     async def __aenter__(self) -> FakeEngine:
         await self.start()
@@ -152,6 +168,45 @@ class FakeEngine:
         self.submitted.append(request)
         self.generations.append(generation)
         return generation
+
+
+class FakeEngines:
+    """Makes an engine for each load of a pooled model.
+
+    Attributes:
+        made: all of them.
+
+    Args:
+        failures: what the first loads fail with; None lets one succeed, as all later ones do.
+    """
+
+    def __init__(
+        self,
+        *scripts: Script,
+        loading: float = 0.0,
+        stopping: float = 0.0,
+        failures: Sequence[Exception | None] = (),
+    ) -> None:
+        self.made: list[FakeEngine] = []
+        self.loading = loading
+        self.stopping = stopping
+        self._scripts = scripts
+        self._failures = iter(failures)
+
+    def __call__(self) -> FakeEngine:
+        engine = FakeEngine(
+            *self._scripts,
+            loading=self.loading,
+            stopping=self.stopping,
+            failure=next(self._failures, None),
+        )
+        self.made.append(engine)
+        return engine
+
+    @property
+    def running(self) -> int:
+        """Engines that were launched and have not ended."""
+        return sum(engine.launched > engine.stopped for engine in self.made)
 
 
 class FakeGeneration:
@@ -193,6 +248,12 @@ class FakeGeneration:
         self.aborts.append(index)
         self.running -= self.running if index is None else {index}
         self._aborted.set()
+
+
+async def _pass(seconds: float) -> None:
+    if seconds == math.inf:
+        await asyncio.Event().wait()
+    await asyncio.sleep(seconds)
 
 
 def _outputs(script: Script, request: GenerationRequest) -> Iterator[Output]:

@@ -18,13 +18,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "child": set(),
     "config": {"errors"},
-    "weights": {"errors"},
-    "engine": {"errors", "config", "child"},
+    "machine": {"errors"},
+    "weights": {"errors", "machine"},
+    "engine": {"errors", "config", "child", "machine"},
     "text": {"errors"},
     "chat": {"errors", "config", "child", "engine", "text"},
     "api": {"errors", "config", "engine", "text", "chat"},
-    "bench": {"errors", "config", "child", "engine", "weights"},
-    "cli": {"errors", "config", "engine", "text", "chat", "api", "weights", "bench"},
+    "bench": {"errors", "config", "child", "engine", "machine", "weights"},
+    "cli": {"errors", "config", "machine", "engine", "text", "chat", "api", "weights", "bench"},
     "__main__": {"cli"},
 }
 """Rooms by what they may use. All may read the version in `edge_llama` itself."""

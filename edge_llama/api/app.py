@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -33,7 +32,7 @@ from edge_llama.errors import EdgeLlamaError
 def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
     """The HTTP API of the models in `registry`.
 
-    Its lifespan launches their engines, without waiting for them, and stops them at the end.
+    Its lifespan begins to load the first of them, and unloads all at the end.
     """
     app = Starlette(
         routes=_routes(),
@@ -77,10 +76,10 @@ def _routes() -> list[BaseRoute]:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    engines = [model.chat.engine for model in app.state.registry]
-    for engine in engines:
-        engine.launch()
+    registry: ModelRegistry = app.state.registry
+    first = next(iter(registry))
+    registry.pool.preload(first.pooled)
     try:
         yield
     finally:
-        await asyncio.gather(*(engine.stop() for engine in engines))
+        await registry.pool.close()

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge_llama.api.body import read_json
 from edge_llama.api.chat_objects import ReplyHead, stream_chunks, whole_completion
 from edge_llama.api.disconnect import unless_disconnected
+from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.schemas import ChatCompletionRequest, parse_chat_request
-from edge_llama.api.sse import EventStream
+from edge_llama.api.sse import ACCEPTED, EventStream
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.config import ServerSettings
 
 
 async def create_chat_completion(request: Request) -> Response:
     settings: ServerSettings = request.app.state.settings
+    registry: ModelRegistry = request.app.state.registry
     asked = await _read(request, settings)
-    model = request.app.state.registry.resolve(asked.model)
-    completion: ChatCompletion = await unless_disconnected(
-        request.receive, model.chat.start(asked.to_chat_request())
-    )
-    head = ReplyHead(asked.model, model.fingerprint)
     if asked.stream:
-        chunks = stream_chunks(completion, head, n=asked.n, include_usage=asked.include_usage)
-        return EventStream(chunks, owner=completion, keep_alive=settings.keep_alive_seconds)
-    async with completion:
-        reply = whole_completion(completion, head, n=asked.n)
-        return JSONResponse(await unless_disconnected(request.receive, reply))
+        return EventStream(_frames(registry, asked), keep_alive=settings.keep_alive_seconds)
+    return JSONResponse(await unless_disconnected(request.receive, _whole(registry, asked)))
 
 
 async def _read(request: Request, settings: ServerSettings) -> ChatCompletionRequest:
@@ -35,3 +33,32 @@ async def _read(request: Request, settings: ServerSettings) -> ChatCompletionReq
     if "model" in request.path_params:
         body["model"] = request.path_params["model"]
     return parse_chat_request(body, max_n=settings.max_n)
+
+
+@asynccontextmanager
+async def _completion(
+    registry: ModelRegistry, asked: ChatCompletionRequest
+) -> AsyncIterator[tuple[ChatCompletion, ReplyHead]]:
+    """The accepted request. Its model stays loaded until this is left."""
+    model = registry.resolve(asked.model)
+    request = asked.to_chat_request()
+    async with (
+        registry.pool.use(model.pooled) as chat,
+        await chat.start(request) as completion,
+    ):
+        yield completion, ReplyHead(asked.model, model.fingerprint)
+
+
+async def _frames(
+    registry: ModelRegistry, asked: ChatCompletionRequest
+) -> AsyncGenerator[bytes, None]:
+    async with _completion(registry, asked) as (completion, head):
+        yield ACCEPTED
+        chunks = stream_chunks(completion, head, n=asked.n, include_usage=asked.include_usage)
+        async for chunk in chunks:
+            yield chunk
+
+
+async def _whole(registry: ModelRegistry, asked: ChatCompletionRequest) -> dict[str, Any]:
+    async with _completion(registry, asked) as (completion, head):
+        return await whole_completion(completion, head, n=asked.n)

@@ -6,15 +6,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from edge_llama.api.registry import ModelRegistry
-from edge_llama.engine.client import EngineState
+from edge_llama.chat.pooled_model import ModelState
 from edge_llama.errors import EngineUnavailable
 
 
 async def health(request: Request) -> JSONResponse:
-    """Always 200: `ok` when every model is ready, else the first other state, e.g. `starting`."""
+    """Always 200: `ok` when the server can take requests, else why not; the state of each model."""
     registry: ModelRegistry = request.app.state.registry
     models = [{"id": model.id, "state": model.state.value} for model in registry]
-    return JSONResponse({"status": _waiting(registry) or "ok", "models": models})
+    return JSONResponse({"status": _obstacle(registry) or "ok", "models": models})
 
 
 async def live(request: Request) -> JSONResponse:
@@ -22,13 +22,21 @@ async def live(request: Request) -> JSONResponse:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """200 when every model is ready, else 503."""
-    state = _waiting(request.app.state.registry)
+    """200 when the server can take requests, else 503.
+
+    It can when a model was loaded since the start, and not all are failing. A model that is not
+    loaded now does not matter: a request loads it.
+    """
+    state = _obstacle(request.app.state.registry)
     if state is not None:
-        raise EngineUnavailable(f"Not every model is ready: one is {state}.")
+        raise EngineUnavailable(f"No model can take requests yet: one is {state}.")
     return JSONResponse({"status": "ok"})
 
 
-def _waiting(registry: ModelRegistry) -> str | None:
-    states = (model.state for model in registry)
-    return next((state.value for state in states if state is not EngineState.READY), None)
+def _obstacle(registry: ModelRegistry) -> str | None:
+    states = [model.state for model in registry]
+    if all(state in (ModelState.RESTARTING, ModelState.FAILED) for state in states):
+        return states[0].value
+    if ModelState.LOADING in states and all(model.info is None for model in registry):
+        return ModelState.LOADING.value
+    return None

@@ -21,8 +21,7 @@ async def retrieve_model(request: Request) -> JSONResponse:
 
 
 def model_object(model: ServedModel, name: str) -> dict[str, Any]:
-    """OpenAI's model object under the asked name; what only the file tells is null until loaded."""
-    info = model.info
+    """OpenAI's model object under the asked name; what nobody knows yet is null."""
     return {
         "id": name,
         "object": "model",
@@ -30,8 +29,8 @@ def model_object(model: ServedModel, name: str) -> dict[str, Any]:
         "owned_by": "edge_llama",
         "aliases": list(model.aliases),
         "state": model.state.value,
-        "context_length": info and info.n_ctx,
-        "max_model_len": info and info.n_ctx,
-        "quantization": info and info.quantization,
-        "parameters": info and info.n_params,
+        "context_length": model.context_length,
+        "max_model_len": model.context_length,
+        "quantization": model.quantization,
+        "parameters": model.info and model.info.n_params,
     }

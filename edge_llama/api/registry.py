@@ -6,13 +6,13 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import edge_llama
-from edge_llama.chat.model import ChatModel
-from edge_llama.engine.client import EngineState
+from edge_llama.chat.model_pool import ModelPool
+from edge_llama.chat.pooled_model import ModelState, PooledModel
+from edge_llama.config import PoolSettings
 from edge_llama.engine.messages import ModelInfo
-from edge_llama.errors import EngineUnavailable, ModelNotFound, SettingsError
+from edge_llama.errors import ModelNotFound, SettingsError
 
 _SHOWN_NAME_LENGTH = 100
 
@@ -23,38 +23,44 @@ class ServedModel:
 
     Attributes:
         id: its name in /v1/models.
-        chat: runs its completions.
+        pooled: runs its completions, once it is loaded.
         aliases: other names for it.
         created: Unix time, seconds.
+        planned_context: tokens of context that it is going to have, if known before it is loaded.
+        file_quantization: e.g. `Q4_K_M`, if known before it is loaded.
     """
 
     id: str
-    chat: ChatModel
+    pooled: PooledModel
     aliases: tuple[str, ...] = ()
     created: int = field(default_factory=lambda: int(time.time()))
+    planned_context: int | None = None
+    file_quantization: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         return (self.id, *self.aliases)
 
     @property
-    def state(self) -> EngineState:
-        return self.chat.engine.state
+    def state(self) -> ModelState:
+        return self.pooled.state
 
     @property
     def info(self) -> ModelInfo | None:
-        """None until the model was loaded for the first time."""
-        try:
-            return self.chat.engine.info
-        except EngineUnavailable:
-            return None
+        """As of the last time it was loaded; None before the first."""
+        return self.pooled.info
 
-    @cached_property
+    @property
+    def context_length(self) -> int | None:
+        return self.planned_context if self.info is None else self.info.n_ctx
+
+    @property
+    def quantization(self) -> str | None:
+        return self.file_quantization if self.info is None else self.info.quantization
+
+    @property
     def fingerprint(self) -> str:
-        """OpenAI's `system_fingerprint`: changes when the same seed may give another text.
-
-        To be read once the model is loaded; what it was then, it stays.
-        """
+        """OpenAI's `system_fingerprint`: changes when the same seed may give another text."""
         info = self.info
         parts = [edge_llama.__version__, self.id]
         if info is not None:
@@ -63,18 +69,27 @@ class ServedModel:
 
 
 class ModelRegistry:
-    """Finds a served model by its id or an alias.
+    """Finds a served model by its id or an alias, in whatever case.
+
+    Args:
+        models: all that are served; the first is loaded when the server starts.
+        settings: which of them stay loaded.
+
+    Attributes:
+        pool: gives leases of them.
 
     Raises:
         SettingsError: two models, or two aliases, have the same name, or a name is empty.
+        DoesNotFit: a model needs more memory than may be used.
     """
 
-    def __init__(self, models: Iterable[ServedModel]) -> None:
+    def __init__(self, models: Iterable[ServedModel], settings: PoolSettings | None = None) -> None:
         self._models = tuple(models)
         self._by_name: dict[str, ServedModel] = {}
         for model in self._models:
-            for name in dict.fromkeys(model.names):
+            for name in model.names:
                 self._add(name, model)
+        self.pool = ModelPool((model.pooled for model in self._models), settings)
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models)
@@ -86,9 +101,9 @@ class ModelRegistry:
             ModelNotFound: nothing has that name; the text says what is served.
         """
         try:
-            return self._by_name[name]
+            return self._by_name[name.casefold()]
         except KeyError:
-            served = ", ".join(self._by_name)
+            served = ", ".join(model.id for model in self._models)
             raise ModelNotFound(
                 f"The model '{name[:_SHOWN_NAME_LENGTH]}' is not served here. Served: {served}.",
                 param="model",
@@ -97,6 +112,5 @@ class ModelRegistry:
     def _add(self, name: str, model: ServedModel) -> None:
         if not name.strip():
             raise SettingsError("A model's name or alias is empty.")
-        if name in self._by_name:
+        if self._by_name.setdefault(name.casefold(), model) is not model:
             raise SettingsError(f"Two models are named '{name}'. Give one of them another name.")
-        self._by_name[name] = model

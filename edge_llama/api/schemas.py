@@ -22,6 +22,7 @@ from edge_llama.api.validation import (
     without_nul,
 )
 from edge_llama.chat.messages import ChatRequest
+from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.errors import InvalidValue
 
@@ -81,7 +82,8 @@ class StreamOptions(Schema):
 class ChatCompletionRequest(Schema):
     """OpenAI's chat request, with the sampling parameters of llama.cpp and vLLM.
 
-    `repeat_penalty` is another name of `repetition_penalty`. Integers may be written as 5.0.
+    `repeat_penalty` is another name of `repetition_penalty`. Integers may be written as 5.0. Of the
+    service tiers only `flex` makes a difference.
     """
 
     model: Name
@@ -108,6 +110,7 @@ class ChatCompletionRequest(Schema):
     n: Count = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
+    service_tier: Any = None
 
     @property
     def include_usage(self) -> bool:
@@ -125,6 +128,7 @@ class ChatCompletionRequest(Schema):
             max_tokens=self._max_tokens(),
             n=self.n,
             stop=tuple(self.stop),
+            tier=ServiceTier.FLEX if self.service_tier == "flex" else ServiceTier.DEFAULT,
         )
 
     def _max_tokens(self) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response
@@ -17,6 +17,8 @@ from edge_llama.api.errors import ClientDisconnected, ServerStopping, error_body
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b"\n"
+ACCEPTED = b""
+"""A frame without bytes: nothing is going to be refused any more, the headers may go out."""
 HIGH_WATER = 64 * 1024
 """Bytes that may wait for a slow client before its stream stops being formatted."""
 LAST_WORDS_SECONDS = 1
@@ -33,64 +35,73 @@ def frame(value: Any) -> bytes:
 class EventStream(Response):
     """Sends frames as they come, everything that is ready in one write.
 
-    The headers go out at once. An error becomes a last frame with an `error` object. When the
-    client goes away, `frames` is cancelled and `owner` is left at once.
+    The headers go out with the first frame, be it `ACCEPTED`, or after `keep_alive` seconds. Until
+    then an error is raised, so that it gets its own status; later it becomes a last frame with an
+    `error` object. When the client goes away, `frames` is closed at once.
 
     Args:
         frames: what to send.
-        owner: what makes the frames; entered for as long as the stream lasts.
         keep_alive: seconds of silence after which a bare newline is sent.
+
+    Raises:
+        Exception: of `frames`, before the headers went out.
+        ClientDisconnected: the client went away before that.
+        ServerStopping: the server ended the request before that.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self,
-        frames: AsyncIterator[bytes],
-        *,
-        owner: AbstractAsyncContextManager[Any],
-        keep_alive: float,
-    ) -> None:
+    def __init__(self, frames: AsyncGenerator[bytes, None], *, keep_alive: float) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._frames = frames
-        self._owner = owner
         self._keep_alive = keep_alive
+        self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._owner:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": self.status_code,
-                    "headers": self.raw_headers,
-                }
-            )
-            try:
-                await unless_disconnected(receive, self._send_all(send))
-            except ClientDisconnected:
-                logger.debug("The client left before the end of its stream.")
-            except ServerStopping as error:
-                await _send_last(send, frame(error_body(error)))
+        try:
+            await unless_disconnected(receive, self._send_all(send))
+        except ClientDisconnected:
+            if not self._begun:
+                raise
+            logger.debug("The client left before the end of its stream.")
+        except ServerStopping as error:
+            if not self._begun:
+                raise
+            await _send_last(send, frame(error_body(error)))
 
     async def _send_all(self, send: Send) -> None:
         outbox = _Outbox()
         pump = asyncio.create_task(self._pump(outbox))
         try:
+            batch = await outbox.take(self._keep_alive)
+            if batch is None:
+                await pump
+            await self._begin(send)
+            if batch:
+                await _send_body(send, batch, more=True)
             while (batch := await outbox.take(self._keep_alive)) is not None:
                 await _send_body(send, batch or KEEP_ALIVE, more=True)
-            await _send_body(send, b"", more=False)
+            await _send_body(send, await _ending(pump), more=False)
         finally:
             await cancel(pump)
 
+    async def _begin(self, send: Send) -> None:
+        self._begun = True
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+
     async def _pump(self, outbox: _Outbox) -> None:
         try:
-            async for event in self._frames:
-                await outbox.put(event)
-        except Exception as error:
-            log_error(error)
-            await outbox.put(frame(error_body(error)))
+            async with aclosing(self._frames) as frames:
+                async for event in frames:
+                    await outbox.put(event)
         finally:
             outbox.close()
 
@@ -134,6 +145,16 @@ class _Outbox:
             self._wake.set()
             return batch or None
         return batch
+
+
+async def _ending(pump: asyncio.Task[None]) -> bytes:
+    """The last bytes of a stream whose frames have ended."""
+    try:
+        await pump
+    except Exception as error:
+        log_error(error)
+        return frame(error_body(error))
+    return b""
 
 
 async def _send_body(send: Send, body: bytes, *, more: bool) -> None:

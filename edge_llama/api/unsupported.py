@@ -2,7 +2,7 @@
 
 Every other unknown key is ignored. So are these, with any value, as they do not change the
 answer: store, metadata, user, safety_identifier, prompt_cache_key, prompt_cache_options,
-prompt_cache_retention, service_tier, reasoning_effort, verbosity, prediction.
+prompt_cache_retention, reasoning_effort, verbosity, prediction.
 """
 
 from __future__ import annotations

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-import subprocess
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
-from edge_llama.config import EngineSettings, usable_cpus
+from edge_llama.config import EngineSettings
+from edge_llama.machine.cpus import choose_threads, read_cpus
+from edge_llama.machine.processor import cpu_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +45,14 @@ class Machine:
 
 def this_machine(settings: EngineSettings) -> Machine:
     """The machine this runs on, and the threads that `settings` would use."""
+    cpus = read_cpus()
     return Machine(
         cpu=cpu_name(),
-        cores=os.cpu_count() or 1,
-        usable_cores=usable_cpus(),
-        threads=settings.threads or usable_cpus(),
+        cores=cpus.logical,
+        usable_cores=cpus.allowed,
+        threads=settings.threads or choose_threads(cpus).decode,
         system=f"{platform.system()} {platform.machine()}",
         llama_cpp=metadata.version("llama-cpp-python"),
         edge_llama=metadata.version("edge-llama"),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     )
-
-
-def cpu_name() -> str:
-    """The processor's name, as well as the system tells it."""
-    system = platform.system()
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        if system == "Linux":
-            for line in Path("/proc/cpuinfo").read_text().splitlines():
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-        if system == "Darwin":
-            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.check_output(command, text=True).strip()
-    return platform.processor() or platform.machine()

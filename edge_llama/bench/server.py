@@ -104,6 +104,12 @@ class ServerTarget:
         self._process: asyncio.subprocess.Process | None = None
         self._target: HTTPTarget | None = None
 
+    @property
+    def pid(self) -> int:
+        """The id of the server's process, which is the parent of the engine's."""
+        assert self._process is not None, "pid outside `async with`"
+        return self._process.pid
+
     async def __aenter__(self) -> ServerTarget:
         environment = {k: v for k, v in os.environ.items() if k != "EDGE_LLAMA_API_KEY"}
         self._process = await asyncio.create_subprocess_exec(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import SamplingParams
 
 
@@ -53,6 +54,7 @@ class ChatRequest:
         max_tokens: most tokens of each choice; None is what is left of the context.
         n: how many choices.
         stop: strings that end a choice; they are not part of its text.
+        tier: how urgent it is.
     """
 
     messages: tuple[Message, ...]
@@ -61,3 +63,4 @@ class ChatRequest:
     max_tokens: int | None = None
     n: int = 1
     stop: tuple[str, ...] = ()
+    tier: ServiceTier = ServiceTier.DEFAULT

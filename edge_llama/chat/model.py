@@ -54,6 +54,7 @@ class ChatModel:
                 sampling=request.sampling,
                 max_tokens=request.max_tokens,
                 n=request.n,
+                tier=request.tier,
             )
         )
         return ChatCompletion(generation, decoders)

@@ -13,19 +13,41 @@ from typing import Annotated, NoReturn
 import typer
 
 from edge_llama import __version__
-from edge_llama.cli import bench, chat, serve
-from edge_llama.errors import EdgeLlamaError, SettingsError
+from edge_llama.cli import (
+    bench,
+    chat,
+    doctor,
+    import_,
+    list_,
+    path,
+    pull,
+    rm,
+    serve,
+    show,
+    verify,
+)
+from edge_llama.cli.exit_codes import epilog, exit_code_of
+from edge_llama.errors import EdgeLlamaError
 
 app = typer.Typer(
     name="edge-llama",
     help="Llama 3.1 on a machine without a GPU.",
+    epilog=epilog(),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve.serve)
 app.command()(chat.chat)
+app.command()(pull.pull)
+app.command("list")(list_.list_)
+app.command()(show.show)
+app.command()(rm.rm)
+app.command()(verify.verify)
+app.command("import")(import_.import_)
+app.command()(path.path)
 app.command()(bench.bench)
+app.command()(doctor.doctor)
 
 
 def _show_version(wanted: bool) -> None:
@@ -45,7 +67,7 @@ def _program(
 
 
 def main() -> None:
-    """Run the program; an expected error is one line on stderr and exit code 1, or 2 for usage."""
+    """Run the program; an expected error is one line on stderr and a code of `ExitCode`."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         # Text that the terminal's encoding lacks is shown as a replacement, not as a traceback.
         if isinstance(stream, io.TextIOWrapper):
@@ -59,4 +81,4 @@ def main() -> None:
 def _fail(error: EdgeLlamaError) -> NoReturn:
     logging.getLogger(__name__).debug("The error was raised here:", exc_info=error)
     sys.stderr.write(f"edge-llama: {' '.join(str(error).split())}\n")
-    sys.exit(2 if isinstance(error, SettingsError) else 1)
+    sys.exit(exit_code_of(error))

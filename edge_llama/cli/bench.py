@@ -34,7 +34,8 @@ def bench(
         typer.Option(
             "--scenario",
             help="Only this load; repeatable. One of decode, decode-4, prefill-512, "
-            "prefill-1000, throughput-4. Default: all.",
+            "prefill-1000, throughput-4. Default: all. Or memory alone: what a server takes "
+            "with its context full, against the plan.",
             show_default=False,
         ),
     ] = None,
@@ -57,13 +58,24 @@ def bench(
     from edge_llama.bench import machine, report
     from edge_llama.bench.comparison import compare
     from edge_llama.bench.engine import EngineTarget
+    from edge_llama.bench.memory import MEMORY, measure_memory
     from edge_llama.bench.raw import RawTarget
     from edge_llama.bench.scenarios import engine_settings
     from edge_llama.bench.server import HTTPTarget, ServerTarget
     from edge_llama.bench.target import Target
 
-    scenarios = _scenarios(scenario)
+    name = model or shape
     stderr = Console(stderr=True)
+    if scenario == [MEMORY]:
+        with stderr.status("writing the model") as status:
+            path = _model_path(shape, model, cache_dir)
+            figure = asyncio.run(measure_memory(path, threads, status.update))
+        if as_json:
+            Console().print_json(data={"model": name, "memory": figure.as_json()})
+        else:
+            Console().print(f"{name}, {figure}", soft_wrap=True, highlight=False)
+        return
+    scenarios = _scenarios(scenario)
     with stderr.status("writing the model") as status:
         path = _model_path(shape, model, cache_dir)
         settings = engine_settings(str(path), scenarios, threads)
@@ -76,7 +88,6 @@ def bench(
         if url is not None:
             targets.append(HTTPTarget(url))
         comparison = asyncio.run(compare(targets, scenarios, runs, status.update))
-    name = model or shape
     if as_json:
         Console().print_json(data=report.as_json(name, here, comparison))
     else:

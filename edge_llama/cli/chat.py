@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_llama.cli.obtain import obtain, plan
 from edge_llama.cli.options import (
+    AllowURL,
     CtxSize,
     LogLevel,
+    MemoryBudget,
     Model,
     Threads,
     ThreadsBatch,
     Verbosity,
     configure_logging,
+    memory_budget,
 )
-from edge_llama.weights import DEMO, DEMO_NOTE, model_id, resolve_model
+from edge_llama.cli.progress import ProgressMode, display_for
+from edge_llama.weights import DEMO, DEMO_NOTE
 
 if TYPE_CHECKING:
     from edge_llama.engine.messages import ModelInfo
@@ -39,9 +44,11 @@ def chat(
             show_default=False,
         ),
     ] = None,
+    memory: MemoryBudget = None,
     ctx_size: CtxSize = None,
     threads: Threads = None,
     threads_batch: ThreadsBatch = None,
+    allow_url: AllowURL = False,
     log_level: Verbosity = LogLevel.ERROR,
 ) -> None:
     """Talk to a model in this terminal.
@@ -49,7 +56,9 @@ def chat(
     With piped input, each line is one message and only the answers are printed.
     """
     configure_logging(log_level)
-    path = resolve_model(model)
+    budget = memory_budget(memory)
+    with display_for(ProgressMode.AUTO, announces=False) as display:
+        found = obtain(model, display, budget=budget, allow_url=allow_url)
 
     from edge_llama.chat.model import ChatModel
     from edge_llama.cli.interrupt import InterruptibleLoop
@@ -61,14 +70,15 @@ def chat(
 
     sampling = SamplingParams() if temperature is None else SamplingParams(temperature=temperature)
     settings = EngineSettings(
-        model=str(path), ctx_size=ctx_size, parallel=1, threads=threads, threads_batch=threads_batch
+        model=str(found.path), parallel=1, threads=threads, threads_batch=threads_batch
     )
+    settings = plan(settings, budget, ctx_size=ctx_size).settings
     screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())
     engine = AsyncEngine(settings)
     chat_model = ChatModel(engine)
     with InterruptibleLoop() as loop:
         try:
-            with screen.busy(f"loading {path.name}"):
+            with screen.busy(f"loading {found.name.id}"):
                 loop.run(engine.start())
                 info = loop.run(chat_model.ready())
             screen.note(DEMO_NOTE if model == DEMO else _describe(info))
@@ -77,7 +87,7 @@ def chat(
                 chat_model,
                 loop,
                 screen,
-                name=model_id(model),
+                name=found.name.id,
                 read=_line_reader(screen.interactive),
                 system=system,
                 sampling=sampling,

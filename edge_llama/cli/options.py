@@ -9,6 +9,26 @@ from typing import Annotated
 
 import typer
 
+from edge_llama.cli.completion import complete_installed, complete_model
+from edge_llama.cli.units import parse_size
+from edge_llama.errors import SettingsError
+
+
+def parse_ctx_size(text: str) -> int | None:
+    """`8192`; None for `auto`.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingsError(
+            f"--ctx-size {text!r} is no number of tokens. Write 8192, or auto."
+        ) from None
+
 
 class LogLevel(str, Enum):
     DEBUG = "debug"
@@ -17,24 +37,31 @@ class LogLevel(str, Enum):
     ERROR = "error"
 
 
-Model = Annotated[
-    str,
-    typer.Argument(help="'demo' for the bundled demo model, or the path of a .gguf file."),
-]
+MODEL_HELP = (
+    "'demo' for the bundled demo model, a model of `edge-llama list --all`, the path of a .gguf "
+    "file, or owner/repo:QUANT of huggingface.co."
+)
+Model = Annotated[str, typer.Argument(help=MODEL_HELP, autocompletion=complete_model)]
 CtxSize = Annotated[
     int | None,
     typer.Option(
         "--ctx-size",
-        help="Tokens of context, shared by all running requests. "
-        "Default: the model's own, at most 8192.",
+        metavar="TOKENS|auto",
+        parser=parse_ctx_size,
+        help="Tokens of context, shared by all running requests. Default: auto, as much as the "
+        "model and the memory allow.",
         show_default=False,
     ),
+]
+AllowURL = Annotated[
+    bool,
+    typer.Option("--allow-url", help="Allow addresses of other servers than huggingface.co."),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
         "--threads",
-        help="Threads that generate. Default: the CPUs this process may use.",
+        help="Threads that generate. Default: what suits the CPUs that it may use.",
         show_default=False,
     ),
 ]
@@ -42,10 +69,31 @@ ThreadsBatch = Annotated[
     int | None,
     typer.Option(
         "--threads-batch",
-        help="Threads that read the prompt. Default: as --threads.",
+        help="Threads that read the prompt. Default: as --threads, else what suits the CPUs.",
         show_default=False,
     ),
 ]
+MemoryBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        parser=parse_size,
+        help="Memory that a model may take: 6G, 6.5GiB, 512M. Default: a safe share of what is "
+        "there.",
+        show_default=False,
+    ),
+]
+Installed = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model that `edge-llama list` shows.",
+        autocompletion=complete_installed,
+    ),
+]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Verbosity = Annotated[
     LogLevel,
     typer.Option("--log-level", help="What to log on stderr. 'debug' shows tracebacks too."),
@@ -58,3 +106,10 @@ def configure_logging(level: LogLevel) -> None:
     logging.basicConfig(
         level=level.value.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+
+
+def memory_budget(memory: int | None) -> int:
+    """Bytes that a model may take: what `--memory` says, else a safe share of this machine's."""
+    from edge_llama.machine.memory import default_budget, read_memory
+
+    return default_budget(read_memory()) if memory is None else memory

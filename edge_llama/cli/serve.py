@@ -1,4 +1,4 @@
-"""`edge-llama serve`: a model behind OpenAI's chat API."""
+"""`edge-llama serve`: models behind OpenAI's chat API."""
 
 from __future__ import annotations
 
@@ -6,32 +6,65 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_llama.cli.aliases import NamedModel, assign_aliases
+from edge_llama.cli.completion import complete_model
+from edge_llama.cli.keep_alive import parse_keep_alive
+from edge_llama.cli.obtain import Obtained, Planned, from_store, obtain, plan
 from edge_llama.cli.options import (
+    MODEL_HELP,
+    AllowURL,
     CtxSize,
     LogLevel,
-    Model,
+    MemoryBudget,
     Threads,
     ThreadsBatch,
     Verbosity,
     configure_logging,
+    memory_budget,
 )
-from edge_llama.errors import SettingsError
-from edge_llama.weights import DEMO, DEMO_NOTE, model_id, resolve_model
+from edge_llama.errors import ModelFileError, SettingsError, WeightsError
+from edge_llama.weights import DEMO, DEMO_NOTE
+
+if TYPE_CHECKING:
+    from edge_llama.api.registry import ServedModel
 
 API_KEY_VARIABLE = "EDGE_LLAMA_API_KEY"
 
 
+class ModelSet(str, Enum):
+    """Models that are served without being named one by one."""
+
+    INSTALLED = "installed"
+
+
 def serve(
-    model: Model = DEMO,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            help=f"{MODEL_HELP} What is not on this machine is downloaded. The first is loaded at "
+            "the start, the others when a request asks for them.",
+            autocompletion=complete_model,
+            show_default=False,
+        ),
+    ] = None,
+    model_set: Annotated[
+        ModelSet | None,
+        typer.Option("--models", help="Serve all installed models besides those that are named."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", help="Port to listen on; 0 picks a free one and prints it.")
     ] = 8000,
+    memory: MemoryBudget = None,
     ctx_size: CtxSize = None,
     parallel: Annotated[
         int, typer.Option("--parallel", help="Requests that run at the same time; others wait.")
@@ -46,12 +79,35 @@ def serve(
             help="Finished requests that are kept for prompts that begin alike; 0 keeps none.",
         ),
     ] = 32,
+    max_stall: Annotated[
+        float | None,
+        typer.Option(
+            "--max-stall",
+            metavar="SECONDS",
+            help="How long a prompt that is being read may hold up running streams. Default: 0.5, "
+            "or four tokens' time if that is longer.",
+            show_default=False,
+        ),
+    ] = None,
     alias: Annotated[
         list[str] | None,
         typer.Option(
-            "--alias", metavar="NAME", help="One more name for the model. May be repeated."
+            "--alias",
+            metavar="[MODEL=]NAME",
+            help="One more name for a model; which one must be told when there are several. "
+            "May be repeated.",
         ),
     ] = None,
+    keep_alive: Annotated[
+        str,
+        typer.Option(
+            "--keep-alive",
+            metavar="DURATION",
+            help="How long a model stays loaded after its last use: seconds, 30s, 10m, 1h; "
+            "0 unloads it at once, -1 never.",
+        ),
+    ] = "10m",
+    allow_url: AllowURL = False,
     api_key: Annotated[
         str | None,
         typer.Option(
@@ -63,37 +119,101 @@ def serve(
     ] = None,
     log_level: Verbosity = LogLevel.WARNING,
 ) -> None:
-    """Serve a model over HTTP with OpenAI's chat API."""
+    """Serve models over HTTP with OpenAI's chat API."""
     configure_logging(log_level)
     _check_environment(api_key)
-    path = resolve_model(model)
+    keep_alive_seconds = parse_keep_alive(keep_alive)
+    budget = memory_budget(memory)
 
-    from edge_llama.api import server
-    from edge_llama.api.app import create_app
-    from edge_llama.api.registry import ModelRegistry, ServedModel
-    from edge_llama.chat.model import ChatModel
-    from edge_llama.cli.startup import Startup
-    from edge_llama.config import EngineSettings, ServerSettings
-    from edge_llama.engine.client import AsyncEngine
+    from edge_llama.config import EngineSettings, PoolSettings, ServerSettings
 
-    engine = AsyncEngine(
-        EngineSettings(
-            model=str(path),
-            ctx_size=ctx_size,
+    def planned(model: Obtained) -> Planned:
+        engine_settings = EngineSettings(
+            model=str(model.path),
             parallel=parallel,
             threads=threads,
             threads_batch=threads_batch,
             batch_size=batch_size,
+            max_stall=max_stall,
             cached_sequences=cached_sequences,
         )
-    )
+        return plan(engine_settings, budget, ctx_size=ctx_size)
+
     settings = ServerSettings(host=host, port=port, api_key=api_key)
-    served = ServedModel(model_id(model), ChatModel(engine), aliases=tuple(alias or ()))
-    startup = Startup(served.chat, lambda url: announce(url, model, guarded=api_key is not None))
+    found = _obtain(models or ([] if model_set else [DEMO]), budget, allow_url=allow_url)
+    plans = {model: planned(model) for model in found}
+    plans |= _plan_set(model_set, planned)
+    if not plans:
+        raise SettingsError("None of the installed models can be run here.")
+
+    from edge_llama.api import server
+    from edge_llama.api.app import create_app
+    from edge_llama.api.registry import ModelRegistry
+    from edge_llama.cli.startup import Startup
+
+    named = [model.name for model in plans]
+    served = [
+        _served(model, plans[model], aliases)
+        for model, aliases in zip(plans, assign_aliases(named, alias or ()), strict=True)
+    ]
+    registry = ModelRegistry(served, PoolSettings(memory=budget, keep_alive=keep_alive_seconds))
+    notes = [each.plan.describe(budget) for each in plans.values() if each.plan is not None]
+    startup = Startup(
+        partial(registry.pool.use, served[0].pooled),
+        lambda url: announce(url, named, notes, guarded=api_key is not None),
+    )
     if sys.stderr.isatty():
-        typer.echo(f"Loading {path.name} …", err=True)
-    server.serve(create_app(ModelRegistry([served]), settings), settings, startup.watch)
+        typer.echo(f"Loading {named[0].id} …", err=True)
+    server.serve(create_app(registry, settings), settings, startup.watch)
     startup.raise_failure()
+
+
+def _obtain(names: Sequence[str], budget: int, *, allow_url: bool) -> list[Obtained]:
+    """The files of the models of these names, each once."""
+    from edge_llama.cli.progress import ProgressMode, display_for
+
+    with display_for(ProgressMode.AUTO, announces=False) as display:
+        found = (obtain(name, display, budget=budget, allow_url=allow_url) for name in names)
+        return list(dict.fromkeys(found))
+
+
+def _plan_set(
+    model_set: ModelSet | None, planned: Callable[[Obtained], Planned]
+) -> dict[Obtained, Planned]:
+    """The models of a set that can be run here; of the others it is told why not."""
+    if model_set is None:
+        return {}
+    from edge_llama.weights.store import default_store
+
+    installed = default_store().installed()
+    if not installed:
+        raise SettingsError("No model is installed. Install one with: edge-llama pull MODEL")
+    plans: dict[Obtained, Planned] = {}
+
+    def add(model: Obtained) -> None:
+        try:
+            plans[model] = planned(model)
+        except (ModelFileError, WeightsError) as error:
+            typer.echo(f"edge-llama: {model.name.id} is not served: {error}", err=True)
+
+    for model in installed:
+        add(from_store(model.id, model))
+    return plans
+
+
+def _served(model: Obtained, planned: Planned, aliases: tuple[str, ...]) -> ServedModel:
+    from edge_llama.api.registry import ServedModel
+    from edge_llama.chat.pooled_model import PooledModel
+    from edge_llama.engine.client import AsyncEngine
+
+    memory = 0 if planned.plan is None else planned.plan.total
+    return ServedModel(
+        model.name.id,
+        PooledModel(model.name.id, partial(AsyncEngine, planned.settings), memory=memory),
+        aliases=aliases,
+        planned_context=planned.settings.ctx_size,
+        file_quantization=None if planned.plan is None else planned.plan.shape.quantization,
+    )
 
 
 def _check_environment(api_key: str | None) -> None:
@@ -102,19 +222,29 @@ def _check_environment(api_key: str | None) -> None:
         raise SettingsError(f"{API_KEY_VARIABLE} is empty. Set a key, or unset the variable.")
 
 
-def announce(url: str, model: str, *, guarded: bool) -> None:
-    """Say on stdout where the server is and what to try."""
+def announce(
+    url: str, models: Sequence[NamedModel], notes: Sequence[str] = (), *, guarded: bool
+) -> None:
+    """Say on stdout where the server is, what there is to note, and what to try."""
+    first, *others = models
     typer.secho(f"edge-llama is ready: {url}", bold=True)
-    if model == DEMO:
+    for note in notes:
+        typer.echo(note)
+    if others:
+        ids = ", ".join(model.id for model in others)
+        typer.echo(f"{first.id} is loaded; loaded when they are asked for: {ids}")
+    if first.asked == DEMO:
         typer.echo(DEMO_NOTE)
     key = ' -H "Authorization: Bearer $' + API_KEY_VARIABLE + '"' if guarded else ""
     message = '{"role": "user", "content": "Hello!"}'
-    chat = f"{_program()} chat" if model == DEMO else f"{_program()} chat {shlex.quote(model)}"
+    chat = _program() + " chat"
+    if first.asked != DEMO:
+        chat += f" {shlex.quote(first.asked)}"
     typer.echo(
         f"""
 Try it:
   curl {url}/v1/chat/completions{key} -H "Content-Type: application/json" \\
-    -d '{{"model": "{model_id(model)}", "messages": [{message}]}}'
+    -d '{{"model": "{first.id}", "messages": [{message}]}}'
 or talk to it in another terminal:
   {chat}
 Ctrl-C stops the server."""

@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from edge_llama.chat.model import ChatModel
 from edge_llama.errors import EdgeLlamaError, EngineUnavailable
 
 
 class Startup:
-    """Waits for the model of a server; ends the server if it cannot be loaded.
+    """Waits for the first model of a server; ends the server if it cannot be loaded.
 
     Args:
-        model: its engine is launched by the server.
+        use: a lease of that model, from the server's pool.
         on_ready: called with the server's URL once the model is loaded.
     """
 
-    def __init__(self, model: ChatModel, on_ready: Callable[[str], None]) -> None:
-        self._model = model
+    def __init__(
+        self,
+        use: Callable[[], AbstractAsyncContextManager[ChatModel]],
+        on_ready: Callable[[str], None],
+    ) -> None:
+        self._use = use
         self._on_ready = on_ready
         self._failure: EdgeLlamaError | None = None
         self._task: asyncio.Task[None] | None = None
@@ -39,14 +44,13 @@ class Startup:
 
     async def _wait(self, url: str) -> None:
         try:
-            await self._model.ready()
+            async with self._use():
+                self._on_ready(url)
         except EngineUnavailable:
             return  # the server was stopped while the model was loading
         except EdgeLlamaError as error:
             self._failure = error
             signal.raise_signal(signal.SIGINT)
-        else:
-            self._on_ready(url)
 
 
 def url_of(host: str, port: int) -> str:

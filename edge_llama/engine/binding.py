@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,8 @@ _LOG_CONTINUED = 5
 
 CELL_MULTIPLE = 256
 """llama.cpp rounds the KV cache up to this, but bounds the batch by what it was asked for."""
+
+_KV_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
 
 
 class _NativeLog:
@@ -86,6 +88,12 @@ def init_backend() -> None:
 
 def has_gpu() -> bool:
     return bool(llama_cpp.llama_supports_gpu_offload())
+
+
+def system_info() -> str:
+    """Backends and the instruction sets they were built for, e.g. `CPU : AVX = 1 | FMA = 1 | `."""
+    info: bytes = llama_cpp.llama_print_system_info()
+    return info.decode("utf-8", errors="replace")
 
 
 class AbortFlag:
@@ -253,6 +261,7 @@ class Batch:
     def __init__(self, size: int) -> None:
         self.size = size
         self.n_tokens = 0
+        self.n_outputs = 0
         self._token = np.zeros(size, np.int32)
         self._pos = np.zeros(size, np.int32)
         self._seq_id = np.zeros(size, np.int32)
@@ -271,8 +280,13 @@ class Batch:
             kind = dict(llama_cpp.llama_batch._fields_)[field]
             setattr(self.struct, field, ctypes.cast(array.ctypes.data, kind))
 
+    @property
+    def only_decodes(self) -> bool:
+        """All tokens give logits: none is inside of a prompt."""
+        return self.n_outputs == self.n_tokens
+
     def clear(self) -> None:
-        self.n_tokens = 0
+        self.n_tokens = self.n_outputs = 0
 
     def add(self, tokens: Sequence[int] | IntArray, pos: int, seq_id: int, n_outputs: int) -> int:
         """Append tokens of one sequence; the last `n_outputs` of them give logits.
@@ -288,6 +302,7 @@ class Batch:
         self._output[start : end - n_outputs] = 0
         self._output[end - n_outputs : end] = 1
         self.n_tokens = end
+        self.n_outputs += n_outputs
         return end - n_outputs
 
 
@@ -311,8 +326,10 @@ class Context:
         n_ctx: cells of the KV cache; rounded up to a multiple of `CELL_MULTIPLE`.
         n_seq_max: most sequence ids, at most 256.
         batch_size: most tokens of one `decode`.
-        threads: threads of a step of one token per sequence.
-        threads_batch: threads of a larger step.
+        micro_batch: most tokens that are computed at once.
+        kv_type: how keys and values are stored; q8_0 needs flash attention.
+        threads: threads of a step that reads no prompt.
+        threads_batch: threads of a step that does.
         flash_attention: use llama.cpp's fused attention.
 
     Raises:
@@ -326,6 +343,8 @@ class Context:
         n_ctx: int,
         n_seq_max: int,
         batch_size: int,
+        micro_batch: int = 256,
+        kv_type: Literal["f16", "q8_0"] = "f16",
         threads: int,
         threads_batch: int,
         flash_attention: bool,
@@ -335,20 +354,22 @@ class Context:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = -(-n_ctx // CELL_MULTIPLE) * CELL_MULTIPLE
         params.n_seq_max = n_seq_max
-        params.n_batch = params.n_ubatch = max(batch_size, n_seq_max)
+        params.n_batch = max(batch_size, n_seq_max)
+        params.n_ubatch = min(micro_batch, params.n_batch)
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.n_outputs_max = n_seq_max
-        params.n_threads = threads
-        params.n_threads_batch = threads_batch
+        self._threads, self._threads_batch = threads, threads_batch
         params.flash_attn_type = int(flash_attention)
         params.kv_unified = True
         params.no_perf = True
         params.abort_callback = self.abort_flag.predicate
         params.abort_callback_data = self.abort_flag.data
+        _native_log.first_error()
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise ModelFileError(
-                f"There is not enough memory for a context of {n_ctx} tokens. "
-                "Choose a smaller --ctx-size."
+                f"A context of {n_ctx} tokens ({kv_type}) cannot be made, most likely for lack of "
+                f"memory. Choose a smaller --ctx-size. {_native_log.first_error()}".strip()
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
         self._n_vocab = model.vocab.n_tokens
@@ -369,6 +390,9 @@ class Context:
             DecodeError: llama.cpp reports a fault.
         """
         batch.struct.n_tokens = batch.n_tokens
+        # llama.cpp itself takes a step of several sequences for one that reads a prompt.
+        threads = self._threads if batch.only_decodes else self._threads_batch
+        llama_cpp.llama_set_n_threads(self._handle, threads, threads)
         _native_log.first_error()
         status = llama_cpp.llama_decode(self._handle, batch.struct)
         if status < 0 or status > DecodeStatus.ABORTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
@@ -60,10 +61,12 @@ class EngineCore:
         """
         spans = self.scheduler.schedule()
         self.prefilling = _only_prefill(spans)
+        began = time.perf_counter()
         status, sampled = self._runner.run(spans)
         if status is not DecodeStatus.OK:
             self._recover(status, spans)
             return []
+        self.scheduler.record(spans, time.perf_counter() - began)
         return [self._output(p) for p in self.scheduler.postprocess(spans, sampled)]
 
     def _recover(self, status: DecodeStatus, spans: list[Span]) -> None:

@@ -62,6 +62,7 @@ class Intake:
                 num_prompt=len(token_ids),
                 max_length=max_length,
                 sampling=request.sampling.for_choice(index),
+                tier=request.tier,
                 arrived=arrived,
             )
             for index in range(request.n)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_llama.config import DEFAULT_CTX_SIZE, EngineSettings, usable_cpus
+from edge_llama.config import DEFAULT_CTX_SIZE, EngineSettings
 from edge_llama.engine import binding
 from edge_llama.engine.core import EngineCore
+from edge_llama.engine.cost_table import CostTable
 from edge_llama.engine.intake import Intake
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import ModelInfo
+from edge_llama.engine.pace import Pace
 from edge_llama.engine.prefix_cache import PrefixCache
 from edge_llama.engine.runner import ModelRunner
 from edge_llama.engine.scheduler import Scheduler
+from edge_llama.machine.cpus import choose_threads, read_cpus
 
 
 def open_model(settings: EngineSettings) -> binding.Model:
@@ -36,16 +39,20 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
     Raises:
         ModelFileError: there is not enough memory.
     """
-    threads = settings.threads or usable_cpus()
+    chosen = choose_threads(read_cpus())
     flash_attention = settings.flash_attention
+    if flash_attention is None:
+        flash_attention = settings.kv_type != "f16" or binding.has_gpu()
     return binding.Context(
         model,
         n_ctx=context_size(settings, model),
         n_seq_max=settings.parallel + settings.cached_sequences,
         batch_size=settings.batch_size,
-        threads=threads,
-        threads_batch=settings.threads_batch or threads,
-        flash_attention=binding.has_gpu() if flash_attention is None else flash_attention,
+        threads=settings.threads or chosen.decode,
+        threads_batch=settings.threads_batch or settings.threads or chosen.prefill,
+        micro_batch=settings.micro_batch,
+        kv_type=settings.kv_type,
+        flash_attention=flash_attention,
     )
 
 
@@ -69,8 +76,7 @@ class LoadedEngine:
             PrefixCache(kv, settings.cached_sequences),
             eog_tokens=model.vocab.eog_tokens,
             parallel=settings.parallel,
-            batch_size=settings.batch_size,
-            busy_prefill=settings.busy_prefill,
+            pace=Pace(CostTable(), settings.batch_size, settings.max_stall),
         )
         runner = ModelRunner(model, context, settings.batch_size)
         self.core = EngineCore(scheduler, runner, model.vocab.piece)

@@ -26,6 +26,13 @@ class FinishReason(str, enum.Enum):
     ABORT = "abort"
 
 
+class ServiceTier(str, enum.Enum):
+    """How urgent a request is: FLEX is work in the background, which yields to all others."""
+
+    DEFAULT = "default"
+    FLEX = "flex"
+
+
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt and how to continue it.
 
@@ -34,12 +41,14 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
         sampling: how tokens are chosen.
         max_tokens: most tokens of output; None is what is left of the context.
         n: how many continuations; they share the prompt's prefill.
+        tier: how urgent it is.
     """
 
     prompt: Prompt
     sampling: SamplingParams = SamplingParams()
     max_tokens: int | None = None
     n: int = 1
+    tier: ServiceTier = ServiceTier.DEFAULT
 
 
 def check_request(request: GenerationRequest) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from edge_llama.engine.kv_cache import KVCache
-from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.messages import FinishReason, ServiceTier
+from edge_llama.engine.pace import Pace
 from edge_llama.engine.prefix_cache import Match, PrefixCache, common_prefix
 from edge_llama.engine.sequence import Sequence, SequenceStatus
 
 SHARED_PREFILL = 32
 """A newcomer waits for a running prefill that will give it at least this many tokens."""
+
+AGEING = 100.0
+"""Tokens by which a second of waiting makes a prompt count as shorter."""
 
 HEADROOM = 64
 """Free cells kept per running sequence when another is admitted, against preempting it at once."""
@@ -54,13 +58,16 @@ class Progress:
 class Scheduler:
     """Continuous batching: decode first, prefill with the rest of the step's tokens.
 
+    Prompts are read shortest rest first, with ageing, so that none starves. Sequences of the tier
+    `flex` yield to all others: in the queue, in reading prompts, and with their place.
+
     Args:
         kv: the KV cache; its cells bound what runs at the same time.
         prefix_cache: where finished sequences stay.
         eog_tokens: ids that end a sequence.
         parallel: most sequences that run at the same time.
-        batch_size: most tokens of a step.
-        busy_prefill: most prompt tokens of a step in which a sequence decodes.
+        pace: how large a step may be while sequences decode.
+        clock: seconds.
     """
 
     def __init__(
@@ -70,15 +77,15 @@ class Scheduler:
         *,
         eog_tokens: Collection[int],
         parallel: int,
-        batch_size: int,
-        busy_prefill: int,
+        pace: Pace,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._kv = kv
         self._prefix_cache = prefix_cache
         self._eog_tokens = frozenset(eog_tokens)
         self._parallel = parallel
-        self._batch_size = batch_size
-        self._busy_prefill = busy_prefill
+        self._pace = pace
+        self._clock = clock
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
 
@@ -87,8 +94,11 @@ class Scheduler:
         return bool(self.waiting or self.running)
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence; first come, first served."""
-        self.waiting.append(sequence)
+        """Queue a sequence; first come, first served in each tier."""
+        if sequence.tier is ServiceTier.FLEX:
+            self.waiting.append(sequence)
+        else:
+            self.waiting.insert(self._ahead_of_flex(), sequence)
 
     def abort(self, id: int, index: int | None = None) -> list[Sequence]:
         """End the choices of a request that are not finished; what is computed stays cached."""
@@ -103,18 +113,16 @@ class Scheduler:
 
     def schedule(self) -> list[Span]:
         """Choose the next step's tokens and account for their cells."""
+        while self._admit():
+            pass
         plan: Plan = {}
         for sequence in list(self.running):
             if sequence.decoding:
                 self._plan(sequence, 1, plan)
-        budget = self._batch_size - len(plan)
-        if plan:
-            budget = min(budget, self._busy_prefill)
-        for sequence in list(self.running):
-            if sequence not in plan:
+        if prefilling := self._prefill_order():
+            budget = self._step_size(plan) - len(plan)
+            for sequence in prefilling:
                 budget -= self._plan(sequence, budget, plan)
-        while budget > 0 and self._admit():
-            budget -= self._plan(self.running[-1], budget, plan)
         return list(plan.values())
 
     def postprocess(self, spans: list[Span], sampled: list[list[int]]) -> list[Progress]:
@@ -134,6 +142,11 @@ class Scheduler:
             if span.n_outputs:
                 progress.append(Progress(sequence, self._append(sequence, tokens)))
         return progress
+
+    def record(self, spans: list[Span], seconds: float) -> None:
+        """Remember what a step took."""
+        size = sum(len(span.tokens) for span in spans)
+        self._pace.costs.record(size, self.depth, seconds)
 
     def rollback(self, spans: list[Span]) -> None:
         """Undo `schedule` after a step that was not computed."""
@@ -157,10 +170,29 @@ class Scheduler:
             assert self._kv.length(sequence.seq_id) == sequence.num_computed
         assert all(sequence.seq_id < 0 for sequence in self.waiting)
 
+    @property
+    def depth(self) -> int:
+        """Tokens in the KV cache, cached prefixes included."""
+        return self._kv.n_cells - self._kv.n_free
+
+    def _step_size(self, decoding: Plan) -> int:
+        """Most tokens of a step in which these decode; only streams of users set the pace."""
+        paced = any(sequence.tier is not ServiceTier.FLEX for sequence in decoding)
+        return self._pace.step_size(len(decoding) if paced else 0, self.depth)
+
+    def _prefill_order(self) -> list[Sequence]:
+        now = self._clock()
+
+        def rank(sequence: Sequence) -> tuple[bool, float]:
+            rest = sequence.num_pending - AGEING * (now - sequence.arrived)
+            return sequence.tier is ServiceTier.FLEX, rest
+
+        return sorted((each for each in self.running if not each.decoding), key=rank)
+
     def _plan(self, sequence: Sequence, budget: int, plan: Plan) -> int:
         """Plan up to `budget` pending tokens of a sequence; returns how many."""
         n = min(sequence.num_pending, budget)
-        if n == 0 or not self._make_room(sequence, n, plan):
+        if n <= 0 or not self._make_room(sequence, n, plan):
             return 0
         start = sequence.num_computed
         self._kv.extend(sequence.seq_id, n)
@@ -170,7 +202,8 @@ class Scheduler:
         return n
 
     def _make_room(self, sequence: Sequence, n: int, plan: Plan) -> bool:
-        """Free `n` cells: cached prefixes go first, then the youngest running sequence.
+        """Free `n` cells: cached prefixes go first, then the youngest running sequence, of `flex`
+        if one is.
 
         Returns:
             False if `sequence` itself had to give way.
@@ -180,18 +213,20 @@ class Scheduler:
         while self._kv.n_free < n:
             if self._prefix_cache.evict():
                 continue
-            youngest = self.running[-1]
-            plan.pop(youngest, None)
-            self._preempt(youngest)
-            if youngest is sequence:
+            victim = self._flex_running()[-1:] or self.running[-1:]
+            plan.pop(victim[0], None)
+            self._preempt(victim[0])
+            if victim[0] is sequence:
                 return False
         return True
 
     def _admit(self) -> bool:
         """Let the first in the queue run, with the longest prefix that is already computed."""
-        if not self.waiting or len(self.running) >= self._parallel:
+        if not self.waiting:
             return False
         sequence = self.waiting[0]
+        if len(self.running) >= self._parallel and not self._yield_place(sequence):
+            return False
         tokens = np.asarray(sequence.token_ids, np.int32)
         match = self._prefix_cache.match(tokens[:-1])
         source, length = (match.seq_id, match.length) if match else (-1, 0)
@@ -211,6 +246,7 @@ class Scheduler:
         """Whether `needed` cells are free, or would be without the prefix cache."""
         if self.running:
             needed += HEADROOM * (len(self.running) + 1)
+            needed += sum(other.num_pending for other in self.running)
         if needed <= self._kv.n_free or not self.running:
             return True
         running = [sequence.seq_id for sequence in self.running]
@@ -242,18 +278,35 @@ class Scheduler:
         sequence.num_computed = length
         if sequence.num_cached is None:
             sequence.num_cached = length
-            sequence.admitted = time.perf_counter()
+            sequence.admitted = self._clock()
 
     def _preempt(self, sequence: Sequence) -> None:
         """Send a running sequence back to the head of the queue; its KV becomes evictable."""
         self._release(sequence)
         sequence.status = SequenceStatus.WAITING
-        self.waiting.appendleft(sequence)
+        flex = sequence.tier is ServiceTier.FLEX
+        self.waiting.insert(self._ahead_of_flex() if flex else 0, sequence)
+
+    def _ahead_of_flex(self) -> int:
+        """Where in the queue the first of the tier `flex` is, or would be."""
+        flex = (i for i, each in enumerate(self.waiting) if each.tier is ServiceTier.FLEX)
+        return next(flex, len(self.waiting))
+
+    def _yield_place(self, newcomer: Sequence) -> bool:
+        """Preempt the youngest of the tier `flex` for a newcomer of another tier."""
+        flex = self._flex_running()
+        if newcomer.tier is ServiceTier.FLEX or not flex:
+            return False
+        self._preempt(flex[-1])
+        return True
+
+    def _flex_running(self) -> list[Sequence]:
+        return [each for each in self.running if each.tier is ServiceTier.FLEX]
 
     def _append(self, sequence: Sequence, tokens: list[int]) -> list[int]:
         """Append output tokens up to the one that ends the sequence."""
         if not sequence.first_token:
-            sequence.first_token = time.perf_counter()
+            sequence.first_token = self._clock()
         for count, token in enumerate(tokens, 1):
             sequence.token_ids.append(token)
             if token in self._eog_tokens:

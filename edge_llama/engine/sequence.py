@@ -6,7 +6,7 @@ import enum
 import time
 from dataclasses import dataclass, field
 
-from edge_llama.engine.messages import FinishReason, Timings
+from edge_llama.engine.messages import FinishReason, ServiceTier, Timings
 from edge_llama.engine.sampling import SamplingParams
 
 
@@ -39,6 +39,7 @@ class Sequence:
         num_prompt: tokens of the prompt.
         max_length: tokens of prompt and output at which it ends.
         sampling: how its tokens are chosen.
+        tier: how urgent it is.
         seq_id: its id in the KV cache while it runs.
         num_computed: tokens whose KV is in the cache.
         num_cached: prompt tokens that were taken from the prefix cache at its first admission.
@@ -51,6 +52,7 @@ class Sequence:
     num_prompt: int
     max_length: int
     sampling: SamplingParams
+    tier: ServiceTier = ServiceTier.DEFAULT
     status: SequenceStatus = SequenceStatus.WAITING
     seq_id: int = -1
     num_computed: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_llama.errors import ModelFileError
-from edge_llama.weights.header import check_header
+from edge_llama.weights.gguf_model import read_model
 
 DEMO = "demo"
 DEMO_NOTE = "edge-llama demo: a tiny model that shows the machinery, not Llama 3.1's knowledge"
@@ -42,12 +42,12 @@ def resolve_model(name: str) -> Path:
         name: `demo`, or the path of a GGUF file; `~` is the home folder.
 
     Raises:
-        ModelFileError: there is no such file, its path is not valid UTF-8, or its header shows that
-            it cannot be run.
+        ModelFileError: there is no such file, its path is not valid UTF-8, it is cut off or lacks
+            parts, or its header shows that it cannot be run.
     """
     path = bundled_model() if name == DEMO else _existing_file(name)
     _check_encoding(path)
-    check_header(path)
+    read_model(path)
     return path
 
 
@@ -68,7 +68,7 @@ def _existing_file(name: str) -> Path:
         raise ModelFileError(f"{name} cannot be read: {error}.") from error
     if not exists:
         raise ModelFileError(
-            f"There is no model {name!r}. Give 'demo', or the path of a .gguf file."
+            f"There is no file {name!r}. Give 'demo', or the path of a .gguf file."
         )
     if not is_file:
         raise ModelFileError(f"{path} is not a file. Give the path of a .gguf file.")

@@ -21,7 +21,7 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 TOKENS_PER_BATCH = 2048
 #: Shares of the sample lengths: at first, and later, when long contexts join.
 LENGTHS = {256: 0.5, 384: 0.15, 512: 0.35}
-LATE_LENGTHS = {256: 0.36, 384: 0.06, 512: 0.3, 1024: 0.2, 2048: 0.08}
+LATE_LENGTHS = {256: 0.28, 384: 0.05, 512: 0.27, 1024: 0.26, 2048: 0.14}
 
 
 def segments(conversation: Conversation) -> Iterator[Segment]:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import BEHAVIOURS, Example, heldout
+from heldout import BEHAVIOURS, Example, heldout
 
 from edge_llama import (
     AsyncEngine,

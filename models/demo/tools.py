@@ -173,10 +173,16 @@ class Toolbox:
         self.rng = words.rng
 
     def functions(self, count: int) -> list[Function]:
-        """`count` functions with different names."""
+        """`count` functions with different names, some of which differ in their noun only."""
         chosen: dict[str, Function] = {}
         while len(chosen) < count:
-            function = self._common() if self.rng.random() < 0.35 else self._composed()
+            kind = self.rng.random()
+            if kind < 0.35:
+                function = self._common()
+            elif chosen and kind < 0.6:
+                function = self._sibling(self.rng.choice(list(chosen.values())))
+            else:
+                function = self._composed()
             chosen.setdefault(function.name, function)
         return list(chosen.values())
 
@@ -190,15 +196,23 @@ class Toolbox:
         name, description, parameters, questions = self.rng.choice(_COMMON)
         return Function(name, description, parameters, questions)
 
+    def _sibling(self, function: Function) -> Function:
+        """The same verb and parameters for another noun."""
+        verb, _, _ = function.name.partition("_")
+        return self._named(verb, self._noun_for(verb), function.parameters)
+
+    def _noun_for(self, verb: str) -> str:
+        """A noun that makes a name of this split with `verb`."""
+        while True:
+            noun = self.rng.choice(_NOUNS) if self.rng.random() < 0.85 else self.words.word()
+            if is_held_out(verb, noun) == self.words.held_out:
+                return noun
+
     def _composed(self) -> Function:
         """A verb, a noun and parameters; the combination belongs to the split."""
         rng = self.rng
-        while True:
-            verb, noun = rng.choice(_VERBS), rng.choice(_NOUNS)
-            if rng.random() < 0.15:
-                noun = self.words.word()
-            if is_held_out(verb, noun) == self.words.held_out:
-                break
+        verb = rng.choice(_VERBS)
+        noun = self._noun_for(verb)
         if rng.random() < 0.15:
             verb = self.words.word()
         parameters: dict[str, str] = {}
@@ -213,7 +227,10 @@ class Toolbox:
             )
             name = self.words.word() if rng.random() < 0.1 else rng.choice(names)
             parameters.setdefault(name, kind)
-        description = rng.choice(_DESCRIPTION_VERBS).format(v=verb, n=noun)
+        return self._named(verb, noun, parameters)
+
+    def _named(self, verb: str, noun: str, parameters: dict[str, str]) -> Function:
+        description = self.rng.choice(_DESCRIPTION_VERBS).format(v=verb, n=noun)
         return Function(f"{verb}_{noun}", description[0].upper() + description[1:], parameters)
 
     def schema(self, function: Function) -> Tool:

@@ -3,6 +3,8 @@
     torchrun --nproc-per-node 2 models/demo/train.py \\
         --work build/demo --chat-template template.jinja --minutes 90
 
+`--start-from model.gguf` trains a shipped model further, with long samples from the start.
+
 One process a core: each computes the gradient of its own half of the batch on one thread, which
 is faster than two threads in step when the machine has other work.
 """
@@ -21,6 +23,7 @@ from data import Training
 from export import write_gguf
 from model import Llama, Shape
 from optimizer import optimizers
+from restore import read_tokenizer, read_weights
 from tokenizer import PromptEncoder, learn
 from torch import Tensor
 from torch.nn import functional
@@ -136,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and exports go here")
     parser.add_argument("--chat-template", type=Path, required=True, help="embedded in the GGUF")
+    parser.add_argument("--start-from", type=Path, help="a GGUF of this model to train further")
     parser.add_argument("--minutes", type=float, default=90, help="training time in all")
     parser.add_argument("--copies", type=int, default=300, help="early batches of random copies")
     parser.add_argument("--muon-lr", type=float, default=0.015)
@@ -150,11 +154,16 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     vocabulary = arguments.work / "tokenizer.json"
     if rank == 0 and not vocabulary.exists():
-        learn_tokenizer(vocabulary, Shape().vocab)
+        if arguments.start_from:
+            read_tokenizer(arguments.start_from).save(str(vocabulary))
+        else:
+            learn_tokenizer(vocabulary, Shape().vocab)
     dist.barrier()
     tokenizer = PromptEncoder(vocabulary).tokenizer
     template = arguments.chat_template.read_text(encoding="utf-8")
     trainer = Trainer(arguments.work, arguments.minutes, arguments.muon_lr, arguments.adam_lr)
+    if arguments.start_from:
+        read_weights(arguments.start_from, trainer.model)
     trainer.resume()
 
     def save() -> None:
@@ -163,8 +172,9 @@ def main() -> None:
             write_gguf(arguments.work / "latest.gguf", trainer.model, tokenizer, template)
 
     def new_feed() -> Feed:
-        copies = 0 if trainer.steps else arguments.copies
-        late = trainer.progress >= LATE
+        begun = bool(trainer.steps or arguments.start_from)
+        copies = 0 if begun else arguments.copies
+        late = bool(arguments.start_from) or trainer.progress >= LATE
         return Feed(Plan(vocabulary, arguments.seed + trainer.steps, rank, copies, late))
 
     feed, saved, mean_loss = new_feed(), trainer.spent, 0.0

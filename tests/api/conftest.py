@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from typing import Any
 
 import httpx
 import pytest
@@ -10,27 +11,38 @@ from starlette.applications import Starlette
 
 from edge_llama.api.app import create_app
 from edge_llama.api.registry import ModelRegistry, ServedModel
-from edge_llama.chat.model import ChatModel
-from edge_llama.config import ServerSettings
+from edge_llama.chat.pooled_model import PooledModel
+from edge_llama.config import PoolSettings, ServerSettings
 from tests.fakes import FakeEngine, Script
 
-ClientFor = Callable[..., httpx.AsyncClient]
+POOL_OPTIONS = {field.name for field in dataclasses.fields(PoolSettings)}
+
+
+def app_of(*models: ServedModel, **options: Any) -> Starlette:
+    """The API with these models. Options are those of `PoolSettings` and `ServerSettings`."""
+    pool_options = {name: options.pop(name) for name in POOL_OPTIONS & options.keys()}
+    registry = ModelRegistry(models, PoolSettings(**pool_options))
+    return create_app(registry, ServerSettings(**options))
 
 
 def app_for(engine: FakeEngine, settings: ServerSettings | None = None) -> Starlette:
     """The API with one model, `demo`, and the seeds' names as aliases."""
     model = ServedModel(
         "demo",
-        ChatModel(engine),
+        PooledModel("demo", lambda: engine),
         aliases=("meta/llama-3.1-70b-instruct", "llama3_1_8b_instruct"),
         created=1738752367,
     )
     return create_app(ModelRegistry([model]), settings or ServerSettings())
 
 
-def client_for(engine: FakeEngine, settings: ServerSettings | None = None) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app_for(engine, settings), raise_app_exceptions=False)
+def client_of(app: Starlette) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+def client_for(engine: FakeEngine, settings: ServerSettings | None = None) -> httpx.AsyncClient:
+    return client_of(app_for(engine, settings))
 
 
 @pytest.fixture

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
-from tests.api.conftest import app_for
-from tests.fakes import FakeEngine
+from edge_llama.api.registry import ServedModel
+from edge_llama.chat.pooled_model import PooledModel
+from tests.api.asgi_call import until
+from tests.api.conftest import app_of
+from tests.fakes import FakeEngines
 
 
-async def test_the_lifespan_launches_and_stops_the_engine(engine: FakeEngine) -> None:
-    app = app_for(engine)
-    assert engine.launched == 0
+async def test_the_lifespan_loads_the_first_model_and_unloads_all() -> None:
+    one, two = FakeEngines(), FakeEngines()
+    first = PooledModel("one", one)
+    app = app_of(ServedModel("one", first), ServedModel("two", PooledModel("two", two)))
+    assert one.made == []
     async with app.router.lifespan_context(app):
-        assert (engine.launched, engine.stopped) == (1, 0)
-    assert (engine.launched, engine.stopped) == (1, 1)
+        await until(lambda: first.info is not None)
+        async with app.state.registry.pool.use(first):
+            assert (one.running, two.running) == (1, 0)
+    assert (len(one.made), one.running, two.made) == (1, 0, [])

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import math
+
 import httpx
 import pytest
 
-from edge_llama.engine.client import EngineState
-from edge_llama.errors import EngineUnavailable
-from tests.api.conftest import client_for
-from tests.fakes import FakeEngine
+from edge_llama.api.registry import ServedModel
+from edge_llama.chat.pooled_model import ModelState, PooledModel
+from tests.api.asgi_call import until
+from tests.api.conftest import app_of, client_of
+from tests.fakes import FakeEngines
 
 
 async def test_the_list(client: httpx.AsyncClient) -> None:
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
+    await client.post("/v1/chat/completions", json=body)
     reply = (await client.get("/v1/models")).json()
     assert reply == {
         "object": "list",
@@ -20,7 +25,7 @@ async def test_the_list(client: httpx.AsyncClient) -> None:
                 "created": 1738752367,
                 "owned_by": "edge_llama",
                 "aliases": ["meta/llama-3.1-70b-instruct", "llama3_1_8b_instruct"],
-                "state": "ready",
+                "state": "loaded",
                 "context_length": 2048,
                 "max_model_len": 2048,
                 "quantization": "F32",
@@ -35,7 +40,7 @@ async def test_one_model_by_any_name(client: httpx.AsyncClient, name: str) -> No
     response = await client.get(f"/v1/models/{name}")
     assert response.status_code == 200
     assert response.json()["id"] == name
-    assert response.json()["context_length"] == 2048
+    assert response.json()["aliases"] == ["meta/llama-3.1-70b-instruct", "llama3_1_8b_instruct"]
 
 
 @pytest.mark.parametrize("name", ["gpt-4", "../etc/passwd", "%2e%2e%2fetc", "demo/x"])
@@ -45,14 +50,26 @@ async def test_an_unknown_one_is_404(client: httpx.AsyncClient, name: str) -> No
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-async def test_a_loading_model_is_listed() -> None:
-    class Loading(FakeEngine):
-        @property
-        def info(self):  # type: ignore[no-untyped-def]
-            raise EngineUnavailable("The model is still loading.")
+async def test_all_models_are_listed_with_their_states() -> None:
+    one, two = PooledModel("one", FakeEngines(loading=math.inf)), PooledModel("two", FakeEngines())
+    app = app_of(
+        ServedModel("one", one),
+        ServedModel("two", two, planned_context=4096, file_quantization="Q4_K_M"),
+    )
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        first, second = (await client.get("/v1/models")).json()["data"]
+        assert (first["id"], first["state"]) == ("one", "loading")
+        assert (first["context_length"], first["quantization"]) == (None, None)
+        assert (second["id"], second["state"]) == ("two", "available")
+        assert (second["context_length"], second["quantization"]) == (4096, "Q4_K_M")
+        assert (second["max_model_len"], second["parameters"]) == (4096, None)
 
-    client = client_for(Loading(state=EngineState.STARTING))
-    model = (await client.get("/v1/models")).json()["data"][0]
-    assert model["state"] == "starting"
-    assert model["context_length"] is None
-    assert model["quantization"] is None
+
+async def test_an_unloaded_model_stays_known() -> None:
+    pooled = PooledModel("one", FakeEngines())
+    app = app_of(ServedModel("one", pooled), keep_alive=0)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        await until(lambda: pooled.info is not None and pooled.state is ModelState.AVAILABLE)
+        model = (await client.get("/v1/models/one")).json()
+        assert (model["state"], model["context_length"]) == ("available", 2048)
+        assert (model["quantization"], model["parameters"]) == ("F32", 1000)

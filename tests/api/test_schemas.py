@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge_llama.api.schemas import ChatCompletionRequest, parse_chat_request
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.chat.messages import ChatRequest
+from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
 
@@ -72,6 +73,12 @@ def test_unknown_and_ignorable_keys_are_ignored() -> None:
         assert parse(**dict.fromkeys(ignorable.split(), value)) == parse()
     assert parse(modalities=["text"]) == parse()
     assert parse(stream=True, stream_options={"include_obfuscation": 5}) == parse()
+
+
+def test_only_the_tier_flex_makes_a_difference() -> None:
+    assert parse(service_tier="flex").tier is ServiceTier.FLEX
+    for tier in ("auto", "default", "priority", "scale", None):
+        assert parse(service_tier=tier).tier is ServiceTier.DEFAULT
 
 
 def test_max_completion_tokens_wins() -> None:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -12,45 +11,34 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from edge_llama.api import sse
-from edge_llama.api.sse import DONE, HIGH_WATER, EventStream, frame
-from edge_llama.errors import EngineDied
+from edge_llama.api.errors import ClientDisconnected, ServerStopping
+from edge_llama.api.sse import ACCEPTED, DONE, HIGH_WATER, EventStream, frame
+from edge_llama.errors import EngineDied, EngineUnavailable
 from tests.api.asgi_call import AsgiCall, until
 
 
-class Owner:
-    """Notes that it was entered and left."""
+class Frames:
+    """Frames, seconds to sleep, or an error to raise; notes whether it was closed."""
 
-    def __init__(self) -> None:
-        self.entered = False
-        self.left = False
+    def __init__(self, *events: bytes | float | Exception) -> None:
+        self.closed = False
+        self._events = events
 
-    async def __aenter__(self) -> None:
-        self.entered = True
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.left = True
-
-
-async def frames_of(events: Sequence[bytes | float | Exception]) -> AsyncIterator[bytes]:
-    """Frames, seconds to sleep, or an error to raise."""
-    for event in events:
-        if isinstance(event, Exception):
-            raise event
-        if isinstance(event, float):
-            await asyncio.sleep(event)
-        else:
-            yield event
+    async def __call__(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for event in self._events:
+                if isinstance(event, Exception):
+                    raise event
+                if isinstance(event, float):
+                    await asyncio.sleep(event)
+                else:
+                    yield event
+        finally:
+            self.closed = True
 
 
-def stream_of(
-    *events: bytes | float | Exception, owner: Owner | None = None, keep_alive: float = 10.0
-) -> ASGIApp:
-    return EventStream(frames_of(events), owner=owner or Owner(), keep_alive=keep_alive)
+def stream_of(*events: bytes | float | Exception, keep_alive: float = 10.0) -> ASGIApp:
+    return EventStream(Frames(*events)(), keep_alive=keep_alive)
 
 
 @given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner), max_leaves=5))
@@ -74,12 +62,35 @@ async def test_headers_and_end() -> None:
     assert call.sent[-1]["more_body"] is False
 
 
-async def test_headers_come_before_the_first_frame() -> None:
-    call = AsgiCall(stream_of(30.0))
+async def test_headers_go_out_on_acceptance() -> None:
+    call = AsgiCall(stream_of(ACCEPTED, 30.0))
     await until(lambda: call.status == 200)
     assert call.body == b""
     call.disconnect()
     await call.finished()
+
+
+async def test_headers_do_not_wait_for_ever() -> None:
+    call = AsgiCall(stream_of(0.15, ACCEPTED, b"data: 1\n\n", keep_alive=0.04))
+    await until(lambda: call.status == 200)
+    assert call.body == b""
+    await call.finished()
+    assert call.body.endswith(b"\ndata: 1\n\n")
+
+
+@pytest.mark.parametrize("events", [(), (ACCEPTED,), (0.01,)])
+async def test_an_error_before_the_headers_is_raised(events: tuple[bytes | float, ...]) -> None:
+    call = AsgiCall(stream_of(*events, EngineDied("The engine ended.")))
+    with pytest.raises(EngineDied):
+        await call.finished()
+    assert call.sent == []
+
+
+async def test_an_error_after_late_headers_is_a_frame() -> None:
+    call = AsgiCall(stream_of(0.15, EngineUnavailable("No room."), keep_alive=0.04))
+    await call.finished()
+    assert call.status == 200
+    assert json.loads(call.body.strip().removeprefix(b"data: "))["error"]["message"] == "No room."
 
 
 async def test_what_is_ready_goes_out_in_one_write() -> None:
@@ -107,47 +118,80 @@ async def test_an_error_becomes_the_last_frame() -> None:
 
 
 async def test_a_bug_in_mid_stream_leaks_nothing() -> None:
-    call = AsgiCall(stream_of(RuntimeError("/secret/path")))
+    call = AsgiCall(stream_of(b"data: 1\n\n", RuntimeError("/secret/path")))
     await call.finished()
     assert b"secret" not in call.body
     assert b'"type":"server_error"' in call.body
 
 
-async def test_a_disconnect_ends_the_stream_at_once() -> None:
-    owner = Owner()
-    call = AsgiCall(stream_of(b"data: 1\n\n", 30.0, owner=owner))
-    await call.until_sent(b"data: 1")
-    assert owner.entered
-    assert not owner.left
+@pytest.mark.parametrize("first", [b"data: 1\n\n", ACCEPTED])
+async def test_a_disconnect_ends_the_stream_at_once(first: bytes) -> None:
+    frames = Frames(first, 30.0)
+    call = AsgiCall(EventStream(frames(), keep_alive=10))
+    await until(lambda: call.status == 200)
+    assert not frames.closed
     call.disconnect()
     await call.finished()
-    assert owner.left
+    assert frames.closed
 
 
-async def test_a_client_that_was_gone_before_the_stream_leaves_nothing_behind() -> None:
-    owner = Owner()
-    call = AsgiCall(stream_of(30.0, owner=owner))
+async def test_a_disconnect_before_the_headers_sends_nothing() -> None:
+    frames = Frames(30.0)
+    call = AsgiCall(EventStream(frames(), keep_alive=10))
+    await asyncio.sleep(0.01)
     call.disconnect()
-    await call.finished()
-    assert owner.left
+    with pytest.raises(ClientDisconnected):
+        await call.finished()
+    assert frames.closed
+    assert call.sent == []
+
+
+async def test_a_disconnect_while_the_client_is_slow_closes_the_frames() -> None:
+    frames = Frames(b"x" * 2 * HIGH_WATER, b"y" * 2 * HIGH_WATER, 30.0)
+    gone, stuck = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            stuck.set()
+            await asyncio.sleep(30)
+
+    stream = EventStream(frames(), keep_alive=10)
+    task = asyncio.ensure_future(stream({"type": "http"}, receive, send))
+    await stuck.wait()
+    gone.set()
+    await asyncio.wait_for(task, 1)
+    assert frames.closed
 
 
 async def test_a_server_that_stops_says_so() -> None:
-    owner = Owner()
-    call = AsgiCall(stream_of(b"data: 1\n\n", 30.0, owner=owner))
+    frames = Frames(b"data: 1\n\n", 30.0)
+    call = AsgiCall(EventStream(frames(), keep_alive=10))
     await call.until_sent(b"data: 1")
     call.task.cancel()
     await call.finished()
-    assert owner.left
+    assert frames.closed
     assert b'data: {"error":{"message":"The server is stopping."' in call.body
     assert call.sent[-1]["more_body"] is False
+
+
+async def test_a_server_that_stops_before_the_headers_raises() -> None:
+    call = AsgiCall(stream_of(30.0))
+    await asyncio.sleep(0.01)
+    call.task.cancel()
+    with pytest.raises(ServerStopping):
+        await call.finished()
+    assert call.sent == []
 
 
 async def test_a_server_that_stops_does_not_wait_for_a_stuck_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sse, "LAST_WORDS_SECONDS", 0.02)
-    owner = Owner()
+    frames = Frames(b"one", 30.0)
     stuck = asyncio.Event()
 
     async def receive() -> Message:
@@ -159,24 +203,25 @@ async def test_a_server_that_stops_does_not_wait_for_a_stuck_client(
             stuck.set()
             await asyncio.sleep(30)
 
-    task = asyncio.ensure_future(stream_of(b"one", owner=owner)({"type": "http"}, receive, send))
+    stream = EventStream(frames(), keep_alive=10)
+    task = asyncio.ensure_future(stream({"type": "http"}, receive, send))
     await stuck.wait()
     task.cancel()
     await asyncio.wait_for(task, 1)
-    assert owner.left
+    assert frames.closed
 
 
 async def test_a_slow_client_holds_the_frames_up() -> None:
     made = 0
     slow = asyncio.Event()
 
-    async def frames() -> AsyncIterator[bytes]:
+    async def frames() -> AsyncGenerator[bytes, None]:
         nonlocal made
         for _ in range(100):
             made += 1
             yield b"x" * 10_000
 
-    stream = EventStream(frames(), owner=Owner(), keep_alive=10)
+    stream = EventStream(frames(), keep_alive=10)
     received = 0
 
     async def receive() -> Message:

@@ -8,6 +8,7 @@ import pytest
 
 import edge_llama
 from edge_llama.cli import main
+from edge_llama.cli.exit_codes import ExitCode
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -45,9 +46,13 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", ["serve", "chat"])
 def test_a_missing_model_is_one_line(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, err = run(capsys, command, "nothing.gguf")
-    assert (code, out) == (1, "")
+    assert (code, out) == (ExitCode.NO_SUCH_MODEL, "")
+    assert err.startswith("edge-llama: There is no file 'nothing.gguf'. Give a name that")
+    assert err.count("\n") == 1
+    code, out, err = run(capsys, command, "./nothing.gguf")
+    assert (code, out) == (ExitCode.ERROR, "")
     assert err == (
-        "edge-llama: There is no model 'nothing.gguf'. Give 'demo', or the path of a .gguf file.\n"
+        "edge-llama: There is no file 'nothing.gguf'. Give 'demo', or the path of a .gguf file.\n"
     )
 
 
@@ -71,9 +76,9 @@ def test_debug_shows_where_an_error_came_from() -> None:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.NO_SUCH_MODEL
     assert "Traceback" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("edge-llama: There is no model")
+    assert done.stderr.splitlines()[-1].startswith("edge-llama: There is no file")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from edge_llama.cli.aliases import NamedModel
 from edge_llama.cli.serve import announce
 from edge_llama.weights import bundled_model
+from edge_llama.weights.record import StoredFile
+from edge_llama.weights.store import Store
 from tests.serving import serving
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def ask(url: str, model: str) -> httpx.Response:
@@ -44,6 +49,42 @@ def test_a_file_is_served_under_its_stem(tmp_path: Path) -> None:
     with serving(str(path)) as (url, _):
         models = httpx.get(f"{url}/v1/models").json()["data"]
         assert [model["id"] for model in models] == ["My model.Q8_0"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An EDGE_LLAMA_HOME with two installed models: the catalog's 8B, and one of nobody's."""
+    store = Store(tmp_path / "models")
+    for repository, catalog_id in (("owner/a", "llama-3.1-8b-instruct"), ("owner/b", None)):
+        path = store.location(repository, "file.gguf")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bundled_model().read_bytes())
+        store.add(
+            [StoredFile(path, path.stat().st_size, "0" * 64)],
+            quantization="Q8_0",
+            source="hub",
+            catalog_id=catalog_id,
+            repository=repository,
+        )
+    return tmp_path
+
+
+def test_all_installed_models_are_served_with_the_catalogs_names(home: Path) -> None:
+    options = ("LLAMA3.1:8b", "--models", "installed", "--alias", "file=mine")
+    with serving(*options, EDGE_LLAMA_HOME=str(home)) as (url, _):
+        models = httpx.get(f"{url}/v1/models").json()["data"]
+        listed = [(model["id"], model["state"]) for model in models]
+        assert listed == [("llama-3.1-8b-instruct", "loaded"), ("file", "available")]
+        assert models[1]["aliases"] == ["mine"]
+        for name in (
+            "llama-3.1-8b-instruct",
+            "meta/llama-3.1-8b-instruct",
+            "llama3_1_8b_instruct",
+            "meta-llama/Llama-3.1-8B-Instruct",
+            "llama3.1:8b",
+            "mine",
+        ):
+            assert ask(url, name).json()["model"] == name
 
 
 def test_the_key_of_the_environment_guards_it() -> None:
@@ -83,8 +124,11 @@ def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("edge-llama: ")
 
 
+FILE = NamedModel("models/My model.gguf", "My model")
+
+
 def test_the_announcement_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
-    announce("http://127.0.0.1:9", "models/My model.gguf", guarded=True)
+    announce("http://127.0.0.1:9", [FILE], guarded=True)
     out = capsys.readouterr().out
     assert out.startswith("edge-llama is ready: http://127.0.0.1:9\n")
     assert "curl http://127.0.0.1:9/v1/chat/completions" in out
@@ -95,10 +139,43 @@ def test_the_announcement_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_demo_is_called_a_demo(capsys: pytest.CaptureFixture[str]) -> None:
-    announce("http://127.0.0.1:9", "demo", guarded=False)
+    announce("http://127.0.0.1:9", [NamedModel("demo", "demo")], guarded=False)
     out = capsys.readouterr().out
     assert "edge-llama demo: a tiny model that shows the machinery" in out
     assert "Authorization" not in out
+
+
+def test_the_announcement_tells_what_is_loaded_later(capsys: pytest.CaptureFixture[str]) -> None:
+    others = [NamedModel("a.gguf", "a"), NamedModel("b.gguf", "b")]
+    announce("http://127.0.0.1:9", [FILE, *others], guarded=False)
+    out = capsys.readouterr().out
+    assert "My model is loaded; loaded when they are asked for: a, b\n" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--keep-alive", "soon"), "--keep-alive 'soon' is not a duration"),
+        (("demo", "other.gguf", "--alias", "x"), "--alias 'x' does not tell which model it names"),
+        (("--models", "installed"), "No model is installed"),
+        (("--models", "some"), "some"),
+    ],
+)
+def test_wrong_usage_is_told_with_code_2(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "other.gguf").write_bytes(bundled_model().read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_llama", "serve", *arguments, "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "EDGE_LLAMA_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 def test_an_empty_key_of_the_environment_is_refused() -> None:

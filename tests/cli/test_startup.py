@@ -2,25 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import cast
 
 import pytest
 
-from edge_llama.chat.model import ChatModel
+from edge_llama.chat.model_pool import ModelPool
+from edge_llama.chat.pooled_model import PooledModel
 from edge_llama.cli.startup import Startup, url_of
 from edge_llama.errors import EdgeLlamaError, EngineStartError, EngineUnavailable
-
-
-class FakeModel:
-    """Becomes ready, or fails, after a turn of the event loop."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-
-    async def ready(self) -> None:
-        await asyncio.sleep(0)
-        if self.error:
-            raise self.error
+from tests.fakes import FakeEngine
 
 
 @pytest.fixture
@@ -33,10 +22,13 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 async def watch(error: Exception | None = None) -> tuple[Startup, list[str]]:
     urls: list[str] = []
-    startup = Startup(cast("ChatModel", FakeModel(error)), urls.append)
+    model = PooledModel("demo", lambda: FakeEngine(failure=error))
+    pool = ModelPool([model])
+    startup = Startup(lambda: pool.use(model), urls.append)
     startup.watch("127.0.0.1", 8000)
     assert urls == []
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    await pool.close()
     return startup, urls
 
 

@@ -8,13 +8,27 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from edge_llama.engine.binding import DecodeStatus
 from edge_llama.engine.core import EngineCore
+from edge_llama.engine.cost_table import CostTable
 from edge_llama.engine.kv_cache import KVCache
-from edge_llama.engine.messages import FinishReason, Output
+from edge_llama.engine.messages import FinishReason, Output, ServiceTier
+from edge_llama.engine.pace import Pace
 from edge_llama.engine.prefix_cache import PrefixCache
 from edge_llama.engine.sampling import SamplingParams
 from edge_llama.engine.scheduler import Scheduler, Span
 from edge_llama.engine.sequence import Sequence, SequenceStatus
 from tests.engine.fake_runner import EOG, FakeMemory, FakeRunner, next_token
+
+
+class FixedPace(Pace):
+    """So many tokens of prompts beside those that decode."""
+
+    def __init__(self, batch_size: int, busy_prefill: int) -> None:
+        super().__init__(CostTable(), batch_size)
+        self._most = batch_size
+        self._busy_prefill = busy_prefill
+
+    def step_size(self, decoding: int, depth: int) -> int:
+        return min(self._most, decoding + self._busy_prefill) if decoding else self._most
 
 
 class Engine:
@@ -29,6 +43,7 @@ class Engine:
         busy_prefill: int = 4,
         cached: int = 3,
     ) -> None:
+        self.now = 0.0
         self.memory = FakeMemory()
         self.kv = KVCache(self.memory, n_cells, parallel + cached)
         self.scheduler = Scheduler(
@@ -36,17 +51,32 @@ class Engine:
             PrefixCache(self.kv, cached),
             eog_tokens={EOG},
             parallel=parallel,
-            batch_size=batch_size,
-            busy_prefill=busy_prefill,
+            pace=FixedPace(batch_size, busy_prefill),
+            clock=lambda: self.now,
         )
         self.runner = FakeRunner(self.memory)
         self.core = EngineCore(self.scheduler, self.runner, lambda token: bytes([token]))
         self.ids = itertools.count()
 
-    def add(self, prompt: list[int], max_tokens: int = 5, n: int = 1) -> list[Sequence]:
+    def add(
+        self,
+        prompt: list[int],
+        max_tokens: int = 5,
+        n: int = 1,
+        tier: ServiceTier = ServiceTier.DEFAULT,
+    ) -> list[Sequence]:
         id = next(self.ids)
         sequences = [
-            Sequence(id, i, list(prompt), len(prompt), len(prompt) + max_tokens, SamplingParams())
+            Sequence(
+                id=id,
+                index=i,
+                token_ids=list(prompt),
+                num_prompt=len(prompt),
+                max_length=len(prompt) + max_tokens,
+                sampling=SamplingParams(),
+                tier=tier,
+                arrived=self.now,
+            )
             for i in range(n)
         ]
         self.core.add(sequences)
@@ -93,6 +123,71 @@ def test_decode_goes_first_and_prefill_gets_the_rest() -> None:
     engine.add(list(range(1, 12)), max_tokens=1)
     engine.step()
     assert [len(span.tokens) for span in engine.runner.steps[-1]] == [1, 4]
+
+
+def test_the_shortest_rest_of_a_prompt_is_read_first() -> None:
+    engine = Engine(parallel=3, batch_size=16)
+    [long] = engine.add(list(range(1, 41)), max_tokens=1)
+    engine.step()
+    [short] = engine.add([2] * 10, max_tokens=1)
+    engine.step()
+    assert [(s.sequence, len(s.tokens)) for s in engine.runner.steps[-1]] == [
+        (short, 10),
+        (long, 6),
+    ]
+
+
+def test_a_long_prompt_does_not_starve() -> None:
+    engine = Engine(n_cells=1000, parallel=3, batch_size=10)
+    [long] = engine.add(list(range(1, 41)), max_tokens=1)
+    reads = 0
+    for number in range(30):
+        engine.now += 0.05
+        engine.add([number, *[3] * 9], max_tokens=1)
+        engine.step()
+        reads += any(span.sequence is long for span in engine.runner.steps[-1])
+    assert reads == 4
+    assert long.finish_reason is FinishReason.LENGTH
+
+
+def test_flex_waits_behind_all_others_and_is_read_last() -> None:
+    engine = Engine(parallel=1)
+    [running] = engine.add([1, 1], max_tokens=3)
+    engine.step()
+    [flex] = engine.add([2, 2], tier=ServiceTier.FLEX)
+    [later] = engine.add([3, 3])
+    assert list(engine.scheduler.waiting) == [later, flex]
+    engine.finish()
+    assert [s.finish_reason for s in (running, flex, later)] == [FinishReason.LENGTH] * 3
+
+    engine = Engine(parallel=2, batch_size=8)
+    [flex] = engine.add([2, 2], tier=ServiceTier.FLEX)
+    [other] = engine.add([3] * 8)
+    engine.step()
+    assert [span.sequence for span in engine.runner.steps[-1]] == [other]
+
+
+def test_flex_gives_up_its_place_and_resumes() -> None:
+    engine = Engine(parallel=1)
+    [flex] = engine.add([2, 2], max_tokens=9, tier=ServiceTier.FLEX)
+    engine.step()
+    engine.step()
+    [other] = engine.add([3, 3], max_tokens=2)
+    engine.step()
+    assert engine.scheduler.running == [other]
+    assert list(engine.scheduler.waiting) == [flex]
+    engine.finish()
+    assert flex.token_ids == expected([2, 2], 9)
+    assert other.token_ids == expected([3, 3], 2)
+
+
+def test_flex_streams_do_not_slow_down_prompts() -> None:
+    engine = Engine(parallel=2, batch_size=16, busy_prefill=4)
+    engine.add([2, 2], max_tokens=9, tier=ServiceTier.FLEX)
+    engine.step()
+    engine.add([3] * 12, max_tokens=2)
+    engine.step()
+    assert [len(span.tokens) for span in engine.runner.steps[-1]] == [1, 12]
 
 
 def test_first_come_first_served_up_to_parallel() -> None:
@@ -279,9 +374,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         prompt=st.lists(st.integers(1, 2), min_size=1, max_size=40),
         max_tokens=st.integers(1, 20),
         n=st.integers(1, 2),
+        tier=st.sampled_from(ServiceTier),
     )
-    def add(self, prompt: list[int], max_tokens: int, n: int) -> None:
-        self.live += self.engine.add(prompt, max_tokens, n)
+    def add(self, prompt: list[int], max_tokens: int, n: int, tier: ServiceTier) -> None:
+        self.engine.now += 0.01
+        self.live += self.engine.add(prompt, max_tokens, n, tier)
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_llama.bench.gguf_writer import file_header
 from edge_llama.errors import ModelFileError
 from edge_llama.weights import bundled_model, locate, model_id, resolve_model
 
-DEMO_BYTES = b"GGUF\x03\0\0\0" + b"\x01" + bytes(7) + b"\x01" + bytes(7) + bytes(100)
+DEMO_BYTES = file_header({"general.name": "demo"}, [])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The requests and replies of the two documents that the API follows."""
+"""Documented requests get replies of the documented shape."""
 
 from __future__ import annotations
 
@@ -8,23 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-CURL_BODY = """{
-"model": "meta/llama-3.1-70b-instruct",
-"messages": [{"role":"user","content":"hello"}],
-"stream": true
-}"""
-JSON_BODY = """{
-"model": "meta/llama-3.1-70b-instruct",
-"messages": [
-{ "role": "system", "content": "You are a helpful assistant." },
-{ "role": "user", "content": "Hello!" }
-],
-"temperature": 0.7,
-"top_p": 0.95,
-"max_tokens": 1024,
-"stream": false
-}"""
-HEADERS = {"Authorization": "Bearer sk-aig-1234", "Content-Type": "application/json"}
+from tests.documented_requests import CURL_BODY, HEADERS, JSON_BODY
+
 PROJECT_PATH = "/project/p-1234/genai/llama3_1_8b_instruct/v1/chat/completions"
 
 

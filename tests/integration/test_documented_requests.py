@@ -1,4 +1,4 @@
-"""The requests of the documents that the project grew from, as they were written."""
+"""Documented requests, word for word, to a real server with the demo."""
 
 from __future__ import annotations
 
@@ -7,23 +7,7 @@ import json
 import httpx
 import openai
 
-CURL_BODY = """{
-"model": "meta/llama-3.1-70b-instruct",
-"messages": [{"role":"user","content":"hello"}],
-"stream": true
-}"""
-JSON_BODY = """{
-"model": "meta/llama-3.1-70b-instruct",
-"messages": [
-{ "role": "system", "content": "You are a helpful assistant." },
-{ "role": "user", "content": "Hello!" }
-],
-"temperature": 0.7,
-"top_p": 0.95,
-"max_tokens": 1024,
-"stream": false
-}"""
-HEADERS = {"Authorization": "Bearer sk-aig-none", "Content-Type": "application/json"}
+from tests.documented_requests import CURL_BODY, HEADERS, JSON_BODY
 
 
 def test_the_curl_call_streams_in_the_documented_order(demo_url: str) -> None:

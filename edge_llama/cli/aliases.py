@@ -1,0 +1,69 @@
+"""The names that served models answer to, besides their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_llama.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model that is going to be served.
+
+    Attributes:
+        asked: what the user called it.
+        id: the name it is listed under.
+        known_as: other names that people use for it.
+    """
+
+    asked: str
+    id: str
+    known_as: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.asked, self.id, *self.known_as)
+
+
+def assign_aliases(models: Sequence[NamedModel], options: Sequence[str]) -> list[tuple[str, ...]]:
+    """The aliases of each model: those that the user gave it, then those it is known as.
+
+    A name by which two models are known goes to the first of them, and names that were given go
+    before those.
+
+    Args:
+        models: all that are served.
+        options: values of `--alias`: `MODEL=NAME`, or `NAME` alone for an only model.
+
+    Raises:
+        SettingsError: an option does not tell which of several models it names.
+    """
+    given: dict[str, list[str]] = {model.id: [] for model in models}
+    for option in options:
+        id, alias = _parse(models, option)
+        given[id].append(alias)
+    explicit = (*given, *(alias for aliases in given.values() for alias in aliases))
+    taken = {name.casefold() for name in explicit}
+    assigned = []
+    for model in models:
+        known_as = [name for name in model.known_as if name.casefold() not in taken]
+        taken.update(name.casefold() for name in known_as)
+        assigned.append((*given[model.id], *known_as))
+    return assigned
+
+
+def _parse(models: Sequence[NamedModel], option: str) -> tuple[str, str]:
+    """The id of the model that `option` names, and the name."""
+    for model in models:
+        for name in model.names:
+            if option.startswith(f"{name}="):
+                return model.id, option.removeprefix(f"{name}=")
+    if len(models) == 1:
+        return models[0].id, option
+    ids = ", ".join(model.id for model in models)
+    raise SettingsError(
+        f"--alias {option!r} does not tell which model it names. Write --alias MODEL=NAME, "
+        f"where MODEL is one of: {ids}."
+    )

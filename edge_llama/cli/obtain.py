@@ -1,0 +1,118 @@
+"""From what a user calls a model to one that can be loaded: found or downloaded, and planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_llama.cli.aliases import NamedModel
+from edge_llama.errors import ModelFileError
+from edge_llama.weights import DEMO, model_id, resolve_model
+
+if TYPE_CHECKING:
+    from edge_llama.cli.progress import Display
+    from edge_llama.config import EngineSettings
+    from edge_llama.weights.memory_plan import MemoryPlan
+    from edge_llama.weights.record import InstalledModel
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """A model whose files are on this machine. Two are equal when they are the same file.
+
+    Attributes:
+        path: its first file.
+        name: what it is called.
+    """
+
+    path: Path
+    name: NamedModel = field(compare=False)
+
+
+def obtain(name: str, display: Display, *, budget: int, allow_url: bool = False) -> Obtained:
+    """The model that `name` means; one of the catalog or the hub is downloaded if need be.
+
+    What is on this machine already is found without a connection.
+
+    Args:
+        display: shows the download.
+        budget: bytes that it may take, which a quantization is chosen by.
+        allow_url: whether files may come from other servers than the hub.
+
+    Raises:
+        EdgeLlamaError: it cannot be had; the text says why and what to do.
+    """
+    from edge_llama.cli.pull import install
+    from edge_llama.weights.catalog import load_catalog
+    from edge_llama.weights.reference import DemoReference, FileReference, parse_reference
+    from edge_llama.weights.store import default_store
+
+    store = default_store()
+    if name != DEMO and (installed := store.find(name)) is not None and installed.is_complete:
+        return from_store(name, installed)
+    reference = parse_reference(name, load_catalog(), allow_url=allow_url)
+    if isinstance(reference, DemoReference | FileReference):
+        path = str(reference)
+        return Obtained(resolve_model(path), NamedModel(name, model_id(path)))
+    return from_store(name, install(reference, store, display, budget=budget))
+
+
+def from_store(name: str, model: InstalledModel) -> Obtained:
+    """An installed model that is called `name`."""
+    from edge_llama.weights.catalog import load_catalog
+
+    known = load_catalog().find(model.catalog_id or "")
+    return Obtained(model.path, NamedModel(name, model.id, known.names if known else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """How a model is going to run.
+
+    Attributes:
+        settings: for its engine.
+        plan: the memory that it takes; None for a file whose header does not tell its dimensions.
+    """
+
+    settings: EngineSettings
+    plan: MemoryPlan | None
+
+
+def plan(settings: EngineSettings, budget: int, *, ctx_size: int | None) -> Planned:
+    """Fill in what depends on memory: context, type of the KV cache, micro-batch.
+
+    Args:
+        settings: everything else.
+        budget: bytes that the model may take.
+        ctx_size: tokens of context; None chooses.
+
+    Raises:
+        DoesNotFit: it needs more memory; the text says what would fit.
+        ModelFileError: the file is damaged.
+    """
+    from edge_llama.weights.fit import plan_memory
+    from edge_llama.weights.gguf_model import read_model
+    from edge_llama.weights.model_shape import ModelShape
+
+    model = read_model(Path(settings.model))
+    try:
+        shape = ModelShape.of_model(model)
+    except ModelFileError:
+        # A kind of model that is not a plain transformer; llama.cpp may run it all the same.
+        return Planned(replace(settings, ctx_size=ctx_size), None)
+    chosen = plan_memory(
+        shape,
+        budget,
+        ctx_size=ctx_size,
+        parallel=settings.parallel,
+        batch_size=settings.batch_size,
+        cached_sequences=settings.cached_sequences,
+    )
+    planned = replace(
+        settings,
+        ctx_size=chosen.ctx_size,
+        kv_type=chosen.kv_type,
+        micro_batch=chosen.micro_batch,
+    )
+    return Planned(planned, chosen)

@@ -1,0 +1,35 @@
+"""`edge-llama rm`: remove a model from this machine."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from edge_llama.cli.exit_codes import ExitCode
+from edge_llama.cli.options import Installed, Yes
+
+
+def rm(model: Installed, yes: Yes = False) -> None:
+    """Remove an installed model.
+
+    Files that belong to another program, or that it keeps under a name of its own, stay there.
+    """
+    from edge_llama.cli.confirm import confirm
+    from edge_llama.cli.installed import installed_model
+    from edge_llama.cli.units import format_size
+    from edge_llama.weights.store import default_store
+
+    store = default_store()
+    found = installed_model(model, store)
+    size = format_size(found.size)
+    what = {
+        "copy": f"{size} are deleted",
+        "hard link": f"{size} are deleted, unless another program keeps them too",
+        "reference": f"the {size} stay, they belong to another program",
+    }[found.files[0].linked]
+    if not confirm(f"Remove {found.id} ({found.quantization}; {what})?", yes=yes):
+        raise typer.Exit(ExitCode.ERROR)
+    freed = store.remove(found)
+    effect = f"{format_size(freed)} are free again" if freed else "Another program keeps its bytes"
+    sys.stdout.write(f"Removed {found.id}. {effect}.\n")

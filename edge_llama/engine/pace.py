@@ -1,0 +1,66 @@
+"""Pace: how large a step may be, so that running streams keep theirs."""
+
+from __future__ import annotations
+
+from edge_llama.engine.cost_table import CostTable, sizes_up_to
+
+STALL_FACTOR = 4.0
+SHORTEST_STALL = 0.5
+"""The default limit of a step, in seconds and in steps that only decode, whichever is longer."""
+
+SHARE = 0.9
+"""The part of the limit that a step may fill; the rest is for what varies."""
+
+FIRST_STEP = 16
+"""Tokens of prompts in a step of which nothing is known."""
+
+SMALLEST_STEP = 8
+"""Tokens of prompts in a step that breaks the limit whatever its size: prompts go on."""
+
+
+class Pace:
+    """Chooses the size of steps in which some sequences decode while others read their prompts.
+
+    Of the sizes whose measured time keeps the limit, the one that reads most prompt tokens a
+    second.
+
+    Args:
+        costs: what steps took.
+        batch_size: most tokens of a step.
+        max_stall: seconds that a step may take; None is the longer of `SHORTEST_STALL` and
+            `STALL_FACTOR` steps that only decode.
+    """
+
+    def __init__(self, costs: CostTable, batch_size: int, max_stall: float | None = None) -> None:
+        self.costs = costs
+        self._sizes = sizes_up_to(batch_size)
+        self._batch_size = batch_size
+        self._max_stall = max_stall
+
+    def step_size(self, decoding: int, depth: int) -> int:
+        """Most tokens of the next step.
+
+        Args:
+            decoding: sequences of it that decode; without any, the step is as large as can be.
+            depth: tokens in the KV cache.
+        """
+        if not decoding:
+            return self._batch_size
+        limit = self._limit(decoding, depth)
+        rates = {
+            size: (size - decoding) / seconds
+            for size in self._sizes
+            if size > decoding and (seconds := self.costs.seconds(size, depth)) is not None
+            if seconds <= limit
+        }
+        if rates:
+            return max(rates, key=lambda size: rates[size])
+        known = self.costs.seconds(decoding, depth) is not None
+        return min(self._batch_size, decoding + (SMALLEST_STEP if known else FIRST_STEP))
+
+    def _limit(self, decoding: int, depth: int) -> float:
+        limit = self._max_stall
+        if limit is None:
+            solo = self.costs.seconds(decoding, depth) or 0.0
+            limit = max(SHORTEST_STALL, STALL_FACTOR * solo)
+        return limit * SHARE

@@ -1,0 +1,1 @@
+"""The folders in which other programs keep GGUFs."""

@@ -1,0 +1,332 @@
+"""What a GGUF says of itself before its tensors' data: metadata and the tensors' places.
+
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+
+A header comes from anywhere, so every length in it is held against the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import SEEK_END, BufferedReader
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from edge_llama.errors import ModelFileError
+from edge_llama.weights.ggml_types import TENSOR_TYPES, TensorType
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+MAX_ENTRIES = 1 << 20
+MAX_HEADER_BYTES = 64 << 20
+"""Llama 3's, with 128,256 tokens and 280,147 merges, has 8 MB."""
+MAX_KEPT = 256
+"""Longer arrays, such as a vocabulary, are skipped; only their length is kept."""
+MAX_DIMS = 4
+MAX_WEIGHTS = (1 << 63) - 1
+DEFAULT_ALIGNMENT = 32
+
+_FIRST_READ = 16 << 20
+_HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
+_MIN_METADATA_BYTES = 8 + 1 + 4 + 1  # key length, key, type, value
+_MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8  # name length, name, dims, one dim, type, offset
+
+_STRING, _ARRAY = 8, 9
+_NUMBERS = {
+    0: struct.Struct("<B"),
+    1: struct.Struct("<b"),
+    2: struct.Struct("<H"),
+    3: struct.Struct("<h"),
+    4: struct.Struct("<I"),
+    5: struct.Struct("<i"),
+    6: struct.Struct("<f"),
+    7: struct.Struct("<?"),
+    10: struct.Struct("<Q"),
+    11: struct.Struct("<q"),
+    12: struct.Struct("<d"),
+}
+_UINT32, _UINT64 = _NUMBERS[4], _NUMBERS[10]
+
+
+@dataclass(frozen=True, slots=True)
+class LongArray:
+    """An array that was skipped.
+
+    Attributes:
+        length: its entries.
+    """
+
+    length: int
+
+
+Scalar: TypeAlias = bool | int | float | str
+MetadataValue: TypeAlias = Scalar | tuple[Scalar, ...] | LongArray
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Where a tensor is and what it is made of.
+
+    Attributes:
+        name: e.g. `blk.0.attn_q.weight`.
+        shape: as in the file: the length of a row first.
+        type: how its numbers are stored.
+        offset: bytes from the start of the data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: TensorType
+    offset: int
+
+    @property
+    def n_weights(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes, without padding."""
+        return self.type.size(self.n_weights)
+
+
+@dataclass(frozen=True, slots=True)
+class GGUFHeader:
+    """All that one file says before its data.
+
+    Attributes:
+        metadata: by key; arrays of more than `MAX_KEPT` entries are a `LongArray`.
+        tensors: in the order of the file.
+        data_start: bytes before the data of the tensors.
+    """
+
+    metadata: Mapping[str, MetadataValue]
+    tensors: tuple[TensorInfo, ...]
+    data_start: int
+
+    @property
+    def data_end(self) -> int:
+        """Bytes that the file must have."""
+        return max((self.data_start + t.offset + t.size for t in self.tensors), default=0)
+
+
+def check_header(path: Path) -> None:
+    """Read the first 24 bytes of `path`.
+
+    Raises:
+        ModelFileError: it cannot be read, or is not a little-endian GGUF of version 2 or 3 that
+            is long enough for what its header announces.
+    """
+    with _opened(path) as file:
+        _check_fixed_part(path, file)
+
+
+def read_header(path: Path) -> GGUFHeader:
+    """Read the whole header of `path`, and see that the data of its tensors is there.
+
+    Raises:
+        ModelFileError: as for `check_header`; or the header is malformed, or the file is shorter
+            than its tensors.
+    """
+    with _opened(path) as file:
+        size = _check_fixed_part(path, file)
+        try:
+            header = _parse_start(file, min(size, _FIRST_READ))
+            if header is None:
+                header = _parse_start(file, min(size, MAX_HEADER_BYTES))
+        except _MalformedHeader as error:
+            raise ModelFileError(f"{path} is not a model that can be run: {error}.") from None
+    if header is None:
+        raise _truncated(path, size)
+    if size < header.data_end:
+        raise ModelFileError(
+            f"{path} is cut off: {header.data_end - size:,} bytes are missing. "
+            "Download or copy it again."
+        )
+    return header
+
+
+def _check_fixed_part(path: Path, file: BufferedReader) -> int:
+    """Raises as `check_header` does; returns the bytes that the file has."""
+    head = file.read(_HEADER.size)
+    size = file.seek(0, SEEK_END)
+    if not head:
+        raise ModelFileError(f"{path} is empty. Download or copy it again.")
+    if head[:4] != MAGIC:
+        raise ModelFileError(f"{path} is not a GGUF model: it does not begin with 'GGUF'.")
+    if len(head) < _HEADER.size:
+        raise _truncated(path, size)
+    _, version, tensors, metadata = _HEADER.unpack(head)
+    if version not in VERSIONS:
+        raise ModelFileError(
+            f"{path} has GGUF version {version:#x}, which cannot be read. Get a current "
+            "little-endian GGUF (version 3)."
+        )
+    # The first file of a split model may have metadata alone.
+    if not (0 <= tensors <= MAX_ENTRIES and 0 < metadata <= MAX_ENTRIES):
+        raise ModelFileError(
+            f"{path} is not a model that can be run: its header announces {tensors} tensors and "
+            f"{metadata} metadata entries."
+        )
+    if size < _HEADER.size + metadata * _MIN_METADATA_BYTES + tensors * _MIN_TENSOR_BYTES:
+        raise _truncated(path, size)
+    return size
+
+
+class _EndOfData(Exception):
+    """There are fewer bytes than the header announces."""
+
+
+class _MalformedHeader(Exception):
+    """What is wrong, fit to follow a colon."""
+
+
+class _Cursor:
+    """Reads one thing after another. Raises `_EndOfData` where that would go beyond the end."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self.position = 0
+
+    def number(self, format: struct.Struct) -> Any:
+        try:
+            (value,) = format.unpack_from(self._data, self.position)
+        except struct.error:
+            raise _EndOfData from None
+        self.position += format.size
+        return value
+
+    def string(self) -> str:
+        start = self.position + _UINT64.size
+        self.skip(self.number(_UINT64))
+        return self._data[start : self.position].decode("utf-8", errors="replace")
+
+    def skip(self, size: int) -> None:
+        if size > len(self._data) - self.position:
+            raise _EndOfData
+        self.position += size
+
+    def skip_strings(self, count: int) -> None:
+        """Skip `count` strings: a vocabulary has 128,256 and must not take long."""
+        data, position, unpack = self._data, self.position, _UINT64.unpack_from
+        if count > (len(data) - position) // _UINT64.size:
+            raise _EndOfData
+        try:
+            for _ in range(count):
+                position += unpack(data, position)[0] + 8
+        except (struct.error, OverflowError):
+            raise _EndOfData from None
+        self.skip(position - self.position)
+
+
+def _parse_start(file: BufferedReader, size: int) -> GGUFHeader | None:
+    """The header, if it ends within the first `size` bytes of the file."""
+    file.seek(0)
+    # Not a bytes object: the allocator would keep its megabytes for the life of the process.
+    with mmap.mmap(-1, size) as data:
+        file.readinto(data)
+        try:
+            return _parse(_Cursor(data))
+        except _EndOfData:
+            if size == MAX_HEADER_BYTES:
+                raise _MalformedHeader(f"its header has more than {size:,} bytes") from None
+            return None
+
+
+def _parse(cursor: _Cursor) -> GGUFHeader:
+    cursor.skip(8)  # magic and version
+    n_tensors, n_metadata = cursor.number(_UINT64), cursor.number(_UINT64)
+    metadata = _unique("metadata entry", n_metadata, _metadata(cursor, n_metadata))
+    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+        raise _MalformedHeader("its general.alignment is no power of two")
+    tensors = _unique("tensor", n_tensors, _tensors(cursor, n_tensors, alignment))
+    data_start = -(-cursor.position // alignment) * alignment
+    return GGUFHeader(metadata, tuple(tensors.values()), data_start)
+
+
+def _unique(noun: str, count: int, items: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+    """The `count` items by name; llama.cpp takes a name once."""
+    by_name = dict(items)
+    if len(by_name) != count:
+        raise _MalformedHeader(f"it has a {noun} twice")
+    return by_name
+
+
+def _metadata(cursor: _Cursor, count: int) -> Iterator[tuple[str, MetadataValue]]:
+    for _ in range(count):
+        yield cursor.string(), _value(cursor, cursor.number(_UINT32))
+
+
+def _value(cursor: _Cursor, kind: int) -> MetadataValue:
+    return _array(cursor) if kind == _ARRAY else _scalar(cursor, kind)
+
+
+def _scalar(cursor: _Cursor, kind: int) -> Scalar:
+    if kind == _STRING:
+        return cursor.string()
+    if (format := _NUMBERS.get(kind)) is None:
+        raise _MalformedHeader(f"it has a metadata value of the unknown type {kind}")
+    value: bool | int | float = cursor.number(format)
+    return value
+
+
+def _array(cursor: _Cursor) -> tuple[Scalar, ...] | LongArray:
+    kind, length = cursor.number(_UINT32), cursor.number(_UINT64)
+    if kind == _ARRAY:
+        raise _MalformedHeader("it has an array of arrays")
+    if length <= MAX_KEPT:
+        return tuple(_scalar(cursor, kind) for _ in range(length))
+    if kind == _STRING:
+        cursor.skip_strings(length)
+    elif kind in _NUMBERS:
+        cursor.skip(length * _NUMBERS[kind].size)
+    else:
+        raise _MalformedHeader(f"it has an array of the unknown type {kind}")
+    return LongArray(length)
+
+
+def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[tuple[str, TensorInfo]]:
+    for _ in range(count):
+        tensor = _tensor(cursor)
+        if tensor.offset % alignment:
+            raise _MalformedHeader(f"tensor {_shown(tensor.name)} is not aligned")
+        yield tensor.name, tensor
+
+
+def _tensor(cursor: _Cursor) -> TensorInfo:
+    name = cursor.string()
+    n_dims = cursor.number(_UINT32)
+    if n_dims > MAX_DIMS:
+        raise _MalformedHeader(f"tensor {_shown(name)} has {n_dims} dimensions")
+    shape = tuple(cursor.number(_UINT64) for _ in range(n_dims))
+    kind, offset = cursor.number(_UINT32), cursor.number(_UINT64)
+    if (type := TENSOR_TYPES.get(kind)) is None:
+        raise _MalformedHeader(f"tensor {_shown(name)} is of the unknown type {kind}")
+    if math.prod(shape) > MAX_WEIGHTS or math.prod(shape[:1]) % type.block_weights:
+        raise _MalformedHeader(f"tensor {_shown(name)} has an impossible shape for {type.name}")
+    return TensorInfo(name, shape, type, offset)
+
+
+def _shown(name: str) -> str:
+    """A name from a file, fit for one line."""
+    return repr(name if len(name) <= 64 else name[:64] + "…")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _truncated(path: Path, size: int) -> ModelFileError:
+    return ModelFileError(
+        f"{path} is cut off: {size} bytes are too few for its header. Download or copy it again."
+    )

@@ -1,0 +1,151 @@
+"""MemoryPlan: what a model takes while it runs.
+
+The rules are those of llama.cpp as llama-cpp-python 0.3.36 has it: `src/llama-kv-cache.cpp`,
+`build_attn_mha` in `src/llama-graph.cpp`, `output_reserve` in `src/llama-context.cpp`, and ggml's
+allocator, which lets tensors share memory that are not needed at the same time. What it reserves
+for a step is `_token_bytes` to within 1 %; it was read from its log for the widths of Llama 3.1
+8B, 3.2 3B and 1B, 1,024 to 32,768 tokens of context and micro-batches of 64 to 512.
+`edge-llama bench --scenario memory` holds the sum against a server that runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from edge_llama.weights.model_shape import ModelShape
+
+KVType: TypeAlias = Literal["f16", "q8_0"]
+
+CELL_MULTIPLE = 256
+"""llama.cpp rounds the KV cache up to this."""
+
+F32_BYTES, F16_BYTES, I64_BYTES = 4, 2, 8
+KV_BYTES: dict[KVType, float] = {"f16": F16_BYTES, "q8_0": 34 / 32}
+"""Bytes of a number in the KV cache; q8_0 has a scale for each block of 32."""
+
+Q8_0_BLOCK = 32
+
+ENGINE_BYTES = 50_000_000
+"""The engine process but for its model: Python, numpy, llama.cpp. Like the next two it was measured
+on Linux x86-64 with Python 3.11, as resident memory; for this one with models of next to nothing.
+"""
+
+SERVER_BYTES = 50_000_000
+"""The server's process: Python, Starlette, pydantic."""
+
+TOKEN_BYTES = 290
+"""A token of the vocabulary and its merge in llama.cpp's maps: what the engine process grew by from
+vocabularies of 1,024 to 128,256 tokens.
+"""
+
+CANDIDATE_BYTES = 12
+"""A token while one is chosen among them: id, logit, probability."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """How a model is run, and what that takes once its context has been full.
+
+    Attributes:
+        shape: the model.
+        ctx_size: tokens of context, shared by all running requests.
+        parallel: requests that run at the same time.
+        cached_sequences: finished requests whose KV is kept.
+        micro_batch: most tokens that llama.cpp computes at once.
+        kv_type: how keys and values are stored.
+    """
+
+    shape: ModelShape
+    ctx_size: int
+    parallel: int = 4
+    cached_sequences: int = 32
+    micro_batch: int
+    kv_type: KVType
+
+    @property
+    def flash_attention(self) -> bool:
+        """Whether llama.cpp's fused attention is used on a CPU: a quantized cache needs it."""
+        return self.kv_type != "f16"
+
+    @property
+    def cells(self) -> int:
+        """Tokens that the KV cache is made for."""
+        return -(-self.ctx_size // CELL_MULTIPLE) * CELL_MULTIPLE
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights. They are mapped, so other processes may share them."""
+        return self.shape.weight_bytes
+
+    @property
+    def kv_cache(self) -> int:
+        """Bytes of keys and values. All are written at the start."""
+        shape = self.shape
+        numbers = self.cells * shape.kv_heads * (shape.key_length + shape.value_length)
+        return round(numbers * KV_BYTES[self.kv_type])
+
+    @property
+    def compute(self) -> int:
+        """Bytes for one step at full depth: activations, attention scores, logits."""
+        return self.micro_batch * self._token_bytes + self._output_bytes
+
+    @property
+    def process(self) -> int:
+        """Bytes of the engine's and the server's processes without all that."""
+        return ENGINE_BYTES + SERVER_BYTES + TOKEN_BYTES * self.shape.vocabulary
+
+    @property
+    def total(self) -> int:
+        """Bytes of all."""
+        return self.weights + self.kv_cache + self.compute + self.process
+
+    def describe(self, budget: int) -> str:
+        """The plan in one line, held against the bytes there are for it."""
+        buffers = self.compute + self.process
+        return (
+            f"{self.shape.title}: weights {format_size(self.weights)} + "
+            f"KV cache {format_size(self.kv_cache)} ({self.ctx_size:,} tokens, {self.kv_type}) + "
+            f"buffers {format_size(buffers)} = {format_size(self.total)} of {format_size(budget)}"
+        )
+
+    @property
+    def _token_bytes(self) -> int:
+        """Bytes that a token of a micro-batch takes.
+
+        ```
+        attention         scores of all heads, their mask, residual, query, key, value, output
+        feed-forward      gate, up and their product, residual, normed residual
+        ```
+        The two share memory. Without flash attention a copy of the scores as f16 comes on top,
+        since the values that they are multiplied with are f16.
+        """
+        shape = self.shape
+        feed_forward = 3 * (shape.embedding_length + shape.feed_forward_length)
+        if self.flash_attention:
+            return F32_BYTES * feed_forward + F16_BYTES * self.cells
+        attention = shape.heads * self.cells + 5 * shape.embedding_length
+        places = I64_BYTES * shape.kv_heads // shape.layers * shape.value_length
+        return (
+            F32_BYTES * (max(attention, feed_forward) + self.cells)
+            + F16_BYTES * shape.heads * self.cells
+            + places
+        )
+
+    @property
+    def _output_bytes(self) -> int:
+        """Logits: a row for every sequence, and what choosing a token takes for running ones."""
+        sequences = self.parallel + self.cached_sequences
+        running = self.parallel * (F32_BYTES + CANDIDATE_BYTES)
+        return self.shape.vocabulary * (sequences * F32_BYTES + running)
+
+
+def kv_types(shape: ModelShape) -> tuple[KVType, ...]:
+    """How the keys and values of a model can be stored, the faster first."""
+    whole = shape.key_length % Q8_0_BLOCK == shape.value_length % Q8_0_BLOCK == 0
+    return ("f16", "q8_0") if whole else ("f16",)
+
+
+def format_size(size: float) -> str:
+    """Bytes for people: `4.9 GB`, `812 MB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 999.5e6 else f"{size / 1e6:.0f} MB"

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_llama.engine.cost_table import FRESH, SIZES, CostTable, sizes_up_to
+
+
+def test_nothing_is_known_at_first() -> None:
+    assert CostTable().seconds(8, 0) is None
+
+
+def test_a_time_is_the_median_of_the_last_samples() -> None:
+    costs = CostTable()
+    for seconds in (9.0, 9.0, 9.0, 0.1, 0.2, 0.3, 0.4, 9.0):
+        costs.record(8, 100, seconds)
+    assert costs.seconds(8, 100) == 0.3
+
+
+def test_a_slow_first_step_does_not_count_for_long() -> None:
+    costs = CostTable()
+    costs.record(1, 10, 5.0)
+    costs.record(1, 11, 0.1)
+    assert costs.seconds(1, 12) == 0.1
+
+
+def test_depths_are_told_apart_and_the_nearest_stands_in() -> None:
+    costs = CostTable()
+    costs.record(8, 400, 0.1)
+    costs.record(8, 8000, 0.5)
+    assert costs.seconds(8, 0) == 0.1
+    assert costs.seconds(8, 700) == 0.1
+    assert costs.seconds(8, 5000) == 0.5
+    assert costs.seconds(8, 100_000) == 0.5
+
+
+def test_an_unknown_size_is_bounded_by_its_neighbours() -> None:
+    costs = CostTable()
+    costs.record(8, 0, 0.2)
+    assert costs.seconds(16, 0) == pytest.approx(0.4)
+    costs.record(512, 0, 2.56)
+    assert costs.seconds(16, 0) == pytest.approx(0.2)
+    assert costs.seconds(64, 0) == pytest.approx(1.5 * 0.32)
+    assert costs.seconds(4, 0) == pytest.approx(1.5 * 0.1)
+
+
+def test_old_samples_count_only_when_nothing_is_newer() -> None:
+    now = 0.0
+    costs = CostTable(lambda: now)
+    costs.record(16, 0, 5.0)
+    costs.record(8, 0, 2.0)
+    now = FRESH + 1
+    assert costs.seconds(16, 0) == 5.0
+    costs.record(8, 0, 0.1)
+    assert costs.seconds(16, 0) == pytest.approx(0.2)
+
+
+@given(
+    st.dictionaries(st.sampled_from(SIZES), st.floats(0.001, 10), min_size=1),
+    st.integers(1, 8192),
+    st.integers(0, 1 << 20),
+)
+def test_a_time_is_known_for_every_size_once_one_was_measured(
+    times: dict[int, float], size: int, depth: int
+) -> None:
+    costs = CostTable()
+    for measured, seconds in times.items():
+        costs.record(measured, 0, seconds)
+    found = costs.seconds(size, depth)
+    assert found is not None
+    assert found > 0
+    if size in times:
+        assert found == times[size]
+
+
+def test_sizes_end_with_the_largest_step() -> None:
+    assert sizes_up_to(20)[-3:] == (12, 16, 20)
+    assert sizes_up_to(21)[-2:] == (20, 21)
+    assert sizes_up_to(100_000)[-1] == 100_000

@@ -1,0 +1,108 @@
+"""The KV cache as f16 and as q8_0, and steps that are computed in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_llama.config import EngineSettings
+from edge_llama.engine.binding import Batch, Context, DecodeStatus, FloatArray, Model, init_backend
+from edge_llama.engine.client import AsyncEngine
+from edge_llama.engine.loading import open_context
+from edge_llama.engine.messages import GenerationRequest
+from edge_llama.engine.prompt import Text
+from edge_llama.engine.sampling import SamplingParams
+from edge_llama.errors import ModelFileError, SettingsError
+from edge_llama.weights import bundled_model
+
+TOKENS = list(range(20, 70))
+
+
+@pytest.fixture(scope="module")
+def model(tiny_gguf: Path) -> Iterator[Model]:
+    init_backend()
+    model = Model(tiny_gguf, gpu_layers=0, repack=False)
+    yield model
+    model.close()
+
+
+@contextmanager
+def opened(model: Model, **changes: Any) -> Iterator[Context]:
+    settings = EngineSettings(model="tiny.gguf", ctx_size=256, threads=1, **changes)
+    context = open_context(settings, model)
+    yield context
+    context.close()
+
+
+def logits(context: Context) -> FloatArray:
+    batch = Batch(64)
+    index = batch.add(TOKENS, 0, 0, 1)
+    assert context.decode(batch) is DecodeStatus.OK
+    computed: FloatArray = context.logits(index).copy()
+    return computed
+
+
+def test_q8_0_takes_half_the_memory_for_nearly_the_same_logits(model: Model) -> None:
+    with opened(model) as context:
+        exact, size = logits(context), len(context.save_sequence(0))
+    with opened(model, kv_type="q8_0") as context:
+        rounded, rounded_size = logits(context), len(context.save_sequence(0))
+    assert 0.5 < rounded_size / size < 0.6
+    assert not np.array_equal(rounded, exact)
+    assert np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_micro_batches_give_the_same_logits_as_a_whole(model: Model) -> None:
+    with opened(model, micro_batch=512) as context:
+        whole = logits(context)
+    with opened(model, micro_batch=16) as context:
+        np.testing.assert_allclose(logits(context), whole, rtol=1e-3, atol=1e-4)
+
+
+def test_q8_0_without_flash_attention_is_refused(model: Model) -> None:
+    with pytest.raises(SettingsError, match="needs flash attention"):
+        EngineSettings(model="m.gguf", kv_type="q8_0", flash_attention=False)
+    with pytest.raises(ModelFileError, match="q8_0"):
+        Context(
+            model,
+            n_ctx=256,
+            n_seq_max=1,
+            batch_size=64,
+            kv_type="q8_0",
+            threads=1,
+            threads_batch=1,
+            flash_attention=False,
+        )
+
+
+@pytest.mark.parametrize("changes", [{"kv_type": "q4_0"}, {"micro_batch": 0}])
+def test_other_values_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        EngineSettings(model="m.gguf", **changes)
+
+
+async def test_the_demo_answers_with_either() -> None:
+    request = GenerationRequest(
+        prompt=(Text("The capital of France is"),),
+        sampling=SamplingParams(temperature=0.0, ignore_eos=True),
+        max_tokens=8,
+    )
+    answers = []
+    for kv_type in ("f16", "q8_0"):
+        settings = EngineSettings(
+            model=str(bundled_model()),
+            ctx_size=256,
+            threads=1,
+            micro_batch=4,
+            kv_type=kv_type,  # type: ignore[arg-type]
+        )
+        async with AsyncEngine(settings) as engine:
+            outputs = [output async for output in await engine.submit(request)]
+        answers.append([token for output in outputs for token in output.tokens])
+    assert len(answers[0]) == 8
+    assert answers[0] == answers[1]

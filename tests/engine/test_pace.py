@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_llama.engine.cost_table import CostTable, sizes_up_to
+from edge_llama.engine.pace import SHARE, Pace
+
+
+def measured(cost: Callable[[int], float], batch_size: int = 512) -> CostTable:
+    """A table of all sizes that `cost` (seconds by tokens) gives."""
+    costs = CostTable()
+    for size in sizes_up_to(batch_size):
+        costs.record(size, 0, cost(size))
+    return costs
+
+
+def test_nobody_decodes_and_the_step_is_as_large_as_can_be() -> None:
+    assert Pace(CostTable(), 512).step_size(0, 0) == 512
+
+
+def test_of_nothing_known_it_begins_small() -> None:
+    assert Pace(CostTable(), 512).step_size(2, 0) == 18
+
+
+def test_a_staircase_is_climbed_where_it_reads_most() -> None:
+    # llama.cpp with flash attention: 48 tokens cost more than 64.
+    steps = {8: 0.22, 16: 0.27, 32: 0.52, 48: 0.70, 64: 0.48, 128: 0.9, 512: 3.6}
+    costs = CostTable()
+    costs.record(1, 0, 0.07)
+    for size, seconds in steps.items():
+        costs.record(size, 0, seconds)
+    assert Pace(costs, 512, max_stall=0.6).step_size(1, 0) == 64
+    assert Pace(costs, 512, max_stall=0.35).step_size(1, 0) == 16
+
+
+def test_the_default_limit_grows_with_the_cost_of_decoding() -> None:
+    fast = measured(lambda size: 0.005 * size)
+    slow = measured(lambda size: 0.25 + 0.035 * size)
+    assert Pace(fast, 512).step_size(1, 0) * 0.005 <= 0.5
+    # 8B: a token costs 285 ms, so a step may cost four times that.
+    assert 16 <= Pace(slow, 512).step_size(1, 0) <= 28
+
+
+def test_prompts_go_on_where_every_step_breaks_the_limit() -> None:
+    costs = measured(lambda size: 1.0 * size)
+    assert Pace(costs, 512, max_stall=0.05).step_size(3, 0) == 11
+
+
+@given(st.integers(1, 16), st.floats(0.05, 5), st.floats(0.001, 0.3), st.floats(0.0005, 0.05))
+def test_a_step_keeps_the_limit_whenever_one_can(
+    decoding: int, max_stall: float, base: float, each: float
+) -> None:
+    def cost(size: int) -> float:
+        return base + each * size
+
+    size = Pace(measured(cost), 512, max_stall).step_size(decoding, 0)
+    assert decoding < size <= 512
+    possible = [n for n in sizes_up_to(512) if n > decoding and cost(n) <= max_stall * SHARE]
+    if possible:
+        assert cost(size) <= max_stall
+        assert size == max(possible)
+
+
+@pytest.mark.parametrize("batch_size", [17, 64, 300])
+def test_a_step_is_never_larger_than_the_batch(batch_size: int) -> None:
+    costs = measured(lambda size: 0.001, batch_size)
+    assert Pace(costs, batch_size).step_size(16, 0) == batch_size

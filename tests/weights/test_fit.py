@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_llama.errors import DoesNotFit
+from edge_llama.weights.catalog import CatalogModel, load_catalog
+from edge_llama.weights.fit import USEFUL_CONTEXT, choose_variant, plan_memory
+from edge_llama.weights.memory_plan import KVType, MemoryPlan
+from edge_llama.weights.variant import Variant, WeightFile
+from tests.weights.shapes import GB, LLAMA_8B
+
+CATALOG = load_catalog(Path("no such file"))
+
+
+def in_catalog(id: str) -> CatalogModel:
+    model = CATALOG.find(id)
+    assert model is not None
+    return model
+
+
+def variant(quantization: str, size: int | None, repository: str = "a/b") -> Variant:
+    return Variant(repository, quantization, (WeightFile(f"m-{quantization}.gguf", size),))
+
+
+def with_variants(*variants: Variant) -> CatalogModel:
+    return replace(in_catalog("llama-3.1-8b-instruct"), variants=variants)
+
+
+EIGHT_B = with_variants(
+    variant("F16", 16_068_891_552),
+    variant("Q8_0", 8_540_771_232),
+    variant("Q4_K_M", 4_920_734_272),
+    variant("Q4_K_S", 4_692_669_344),
+    variant("Q3_K_M", 4_018_918_304),
+    variant("Q2_K", 3_179_131_808),
+    variant("IQ1_S", 2_019_633_056),
+)
+
+
+def sizes(plan: MemoryPlan) -> tuple[int, str, int]:
+    return plan.ctx_size, plan.kv_type, plan.micro_batch
+
+
+def refusal(budget: float, **options: int | KVType) -> str:
+    with pytest.raises(DoesNotFit) as caught:
+        plan_memory(LLAMA_8B, int(budget * GB), **options)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+class TestPlan:
+    @pytest.mark.parametrize(
+        ("budget", "expected"),
+        [
+            (256, (16384, "f16", 256)),  # more would make the KV cache as large as the weights
+            (8, (16384, "f16", 128)),
+            (6, (4096, "f16", 256)),
+            (5.5, (4096, "q8_0", 256)),
+            (5.25, (2048, "q8_0", 128)),
+            (5.18, (1024, "q8_0", 128)),
+        ],
+    )
+    def test_the_context_follows_the_memory(
+        self, budget: float, expected: tuple[int, str, int]
+    ) -> None:
+        assert sizes(plan_memory(LLAMA_8B, int(budget * GB))) == expected
+
+    def test_a_small_model_gets_the_useful_context_whatever_its_weights(self) -> None:
+        tiny = replace(LLAMA_8B, weight_bytes=3_000_000, layers=1, kv_heads=8)
+        assert plan_memory(tiny, 18 * GB).ctx_size == USEFUL_CONTEXT
+
+    @pytest.mark.parametrize("own", [512, 2048, 6000])
+    def test_the_models_own_context_is_the_most(self, own: int) -> None:
+        shape = replace(LLAMA_8B, context_length=own)
+        assert plan_memory(shape, 256 * GB).ctx_size == own
+
+    def test_a_context_that_is_asked_for_is_kept(self) -> None:
+        assert sizes(plan_memory(LLAMA_8B, 16 * GB, ctx_size=32768)) == (32768, "f16", 256)
+        assert sizes(plan_memory(LLAMA_8B, 10 * GB, ctx_size=32768)) == (32768, "q8_0", 256)
+
+    def test_a_kv_type_that_is_asked_for_is_kept(self) -> None:
+        assert plan_memory(LLAMA_8B, 16 * GB, kv_type="q8_0").kv_type == "q8_0"
+
+    def test_heads_of_odd_size_are_never_quantized(self) -> None:
+        odd = replace(LLAMA_8B, key_length=80)
+        assert sizes(plan_memory(odd, int(5.3 * GB)))[:2] == (1024, "f16")
+
+    def test_the_micro_batch_is_no_larger_than_the_batch(self) -> None:
+        assert plan_memory(LLAMA_8B, 16 * GB, batch_size=64).micro_batch == 64
+
+    def test_what_does_not_fit_is_refused_with_numbers(self) -> None:
+        said = refusal(4)
+        assert "Llama 3.1 8B Instruct Q4_K_M does not fit into 4.0 GB of memory" in said
+        assert "with 1,024 tokens of context it takes 5.2 GB (weights 4.9 GB, " in said
+        assert said.endswith(
+            "Choose a smaller quantization or model, or give it more with --memory."
+        )
+
+    def test_a_context_that_does_not_fit_is_refused_with_the_largest_that_does(self) -> None:
+        said = refusal(8, ctx_size=131072)
+        assert "with 131,072 tokens of context it takes 14.3 GB" in said
+        largest = re.findall(r"--ctx-size (\d+) \(KV cache (\w+)\)", said)
+        assert [kv_type for _, kv_type in largest] == ["f16", "q8_0"]
+        for size, kv_type in largest:
+            assert plan_memory(LLAMA_8B, 8 * GB, ctx_size=int(size)).kv_type == kv_type
+            refusal(8, ctx_size=int(size) + 256, kv_type=kv_type)
+        assert "q8_0" not in refusal(8, ctx_size=131072, kv_type="f16")
+
+    @given(
+        budget=st.integers(1, 64 * GB),
+        weights=st.integers(1, 40 * GB),
+        ctx_size=st.none() | st.integers(64, 1 << 20),
+        parallel=st.integers(1, 64),
+        own=st.integers(64, 1 << 20),
+    )
+    def test_a_plan_keeps_its_promises(
+        self, budget: int, weights: int, ctx_size: int | None, parallel: int, own: int
+    ) -> None:
+        shape = replace(LLAMA_8B, weight_bytes=weights, context_length=own)
+        try:
+            plan = plan_memory(shape, budget, ctx_size=ctx_size, parallel=parallel)
+        except DoesNotFit:
+            smallest = MemoryPlan(
+                shape=shape,
+                ctx_size=ctx_size or min(own, 1024),
+                parallel=parallel,
+                micro_batch=128,
+                kv_type="q8_0",
+            )
+            assert smallest.total > budget
+        else:
+            assert plan.total <= budget
+            assert plan.ctx_size == (ctx_size or min(plan.ctx_size, own))
+
+
+class TestChoice:
+    @pytest.mark.parametrize(
+        ("budget", "expected"),
+        [
+            (256, "Q4_K_M"),
+            (6, "Q4_K_M"),
+            (5.2, "Q4_K_S"),
+            (4.7, "Q3_K_M"),
+            (3.8, "Q2_K"),
+        ],
+    )
+    def test_the_best_that_fits(self, budget: float, expected: str) -> None:
+        assert choose_variant(EIGHT_B, int(budget * GB)).quantization == expected
+
+    def test_a_useful_context_comes_before_better_weights(self) -> None:
+        budget = int(5.25 * GB)  # Q4_K_M would fit with 2,048 tokens
+        assert plan_memory(LLAMA_8B, budget).ctx_size == 2048
+        assert choose_variant(EIGHT_B, budget).quantization == "Q4_K_S"
+        alone = with_variants(variant("Q4_K_M", LLAMA_8B.weight_bytes))
+        assert choose_variant(alone, budget).quantization == "Q4_K_M"
+
+    def test_larger_ones_are_for_models_that_have_no_other(self) -> None:
+        model = with_variants(variant("F16", 16 * GB), variant("Q8_0", 8 * GB))
+        assert choose_variant(model, 64 * GB).quantization == "Q8_0"
+
+    def test_what_is_worse_than_q2_k_is_not_chosen_unasked(self) -> None:
+        with pytest.raises(DoesNotFit):
+            choose_variant(EIGHT_B, 3 * GB)
+        only = with_variants(variant("IQ1_S", 2_019_633_056))
+        assert choose_variant(only, 3 * GB).quantization == "IQ1_S"
+
+    def test_of_equals_the_first_repository_is_taken(self) -> None:
+        first, second = (variant("Q4_K_M", 5 * GB, repository) for repository in ("a/b", "c/d"))
+        assert choose_variant(with_variants(first, second), 64 * GB) is first
+
+    def test_an_unknown_size_is_only_taken_if_none_is_known(self) -> None:
+        unknown, known = variant("Q4_K_M", None), variant("Q3_K_M", 4 * GB)
+        assert choose_variant(with_variants(unknown, known), 64 * GB) is known
+        assert choose_variant(with_variants(unknown), GB) is unknown
+
+    def test_without_dimensions_the_weights_are_judged(self) -> None:
+        model = replace(EIGHT_B, architecture=None)
+        assert choose_variant(model, 7 * GB).quantization == "Q4_K_M"
+        assert choose_variant(model, 6 * GB).quantization == "Q4_K_S"
+        with pytest.raises(DoesNotFit):
+            choose_variant(model, 3 * GB)
+
+    def test_a_refusal_names_what_would_fit(self) -> None:
+        with pytest.raises(DoesNotFit) as caught:
+            choose_variant(in_catalog("llama-3.3-70b-instruct"), 6 * GB, CATALOG.models)
+        said = str(caught.value)
+        assert "Llama 3.3 70B Instruct does not fit into 6.0 GB of memory" in said
+        assert "What fits: llama-3.1-8b-instruct as Q4_K_M (4.9 GB), llama-3.2-3b" in said
+        assert "--memory" in said
+        with pytest.raises(DoesNotFit, match="Choose a smaller model"):
+            choose_variant(EIGHT_B, GB // 2)
+
+    def test_a_model_without_weights_is_refused(self) -> None:
+        with pytest.raises(DoesNotFit, match="no weights"):
+            choose_variant(with_variants(), GB)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edge_llama.weights.memory_plan import MemoryPlan, format_size, kv_types
+from tests.weights.shapes import GB, LLAMA_8B
+
+MIB = 1 << 20
+
+
+def plan(**changes: Any) -> MemoryPlan:
+    given: dict[str, Any] = {"shape": LLAMA_8B, "ctx_size": 8192, "micro_batch": 512}
+    return MemoryPlan(**{**given, "kv_type": "f16", **changes})
+
+
+def test_the_kv_cache_is_what_llama_cpp_reserves() -> None:
+    assert plan().kv_cache == 8192 * LLAMA_8B.layers * 2 * 1024 * 2 == 1024 * MIB
+    assert plan(kv_type="q8_0").kv_cache == 544 * MIB
+    assert plan(ctx_size=8000).kv_cache == 1024 * MIB  # rounded up to 256 cells
+
+
+@pytest.mark.parametrize(
+    ("changes", "reserved"),
+    [
+        ({}, 603.29),
+        ({"ctx_size": 1024}, 120.24),
+        ({"ctx_size": 32768}, 2273.91),
+        ({"kv_type": "q8_0"}, 122.43),
+        ({"kv_type": "q8_0", "ctx_size": 32768}, 147.75),
+    ],
+)
+def test_a_step_is_what_llama_cpp_reserves(changes: dict[str, Any], reserved: float) -> None:
+    """Against llama.cpp's log for this width and 512 tokens, which it rounds up to 540.
+
+    What a step takes besides, the copy of the scores as f16, is not in that buffer.
+    """
+    planned = plan(**changes, shape=replace(LLAMA_8B, vocabulary=0))
+    copies = 0 if planned.flash_attention else 2 * 32 * planned.cells * 512
+    assert (planned.compute - copies) / 512 == pytest.approx(reserved * MIB / 540, rel=0.05)
+
+
+def test_logits_have_a_row_for_each_sequence() -> None:
+    few, many = plan(cached_sequences=0), plan(cached_sequences=100)
+    assert many.compute - few.compute == 100 * 4 * LLAMA_8B.vocabulary
+
+
+def test_the_total_is_the_sum_of_all() -> None:
+    p = plan()
+    assert p.total == p.weights + p.kv_cache + p.compute + p.process
+    assert p.weights == LLAMA_8B.weight_bytes
+    assert 0.1 * GB < p.process < 0.2 * GB
+
+
+def test_only_a_quantized_cache_needs_flash_attention() -> None:
+    assert not plan().flash_attention
+    assert plan(kv_type="q8_0").flash_attention
+
+
+def test_a_plan_is_told_in_one_line() -> None:
+    assert plan(micro_batch=128).describe(14_400_000_000) == (
+        "Llama 3.1 8B Instruct Q4_K_M: weights 4.9 GB + KV cache 1.1 GB (8,192 tokens, f16) + "
+        "buffers 381 MB = 6.4 GB of 14.4 GB"
+    )
+
+
+def test_heads_that_are_no_whole_blocks_are_not_quantized() -> None:
+    assert kv_types(LLAMA_8B) == ("f16", "q8_0")
+    assert kv_types(replace(LLAMA_8B, value_length=80)) == ("f16",)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (3_012_864, "3 MB"),
+        (999_499_999, "999 MB"),
+        (999_500_000, "1.0 GB"),
+        (1.1e12, "1,100.0 GB"),
+    ],
+)
+def test_sizes(size: float, text: str) -> None:
+    assert format_size(size) == text
