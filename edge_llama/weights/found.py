@@ -78,10 +78,11 @@ class Findings:
     def file(self, path: Path, name: str, sha256: str | None = None) -> FoundFile | None:
         """The GGUF at `path`; None, and counted, if it cannot be used."""
         try:
+            str(path).encode()  # what is not UTF-8 cannot be recorded
             if path.is_file() and is_language_model(header := read_header(path)):
                 size = path.stat().st_size
                 return FoundFile(path, name, size, quantization_in(header), sha256)
-        except (OSError, ModelFileError):
+        except (OSError, ModelFileError, UnicodeEncodeError):
             pass  # counted below, like links that lead nowhere
         self.skipped += 1
         return None

@@ -52,7 +52,9 @@ def _find_file(path: Path) -> Findings:
     files = [findings.file(part, part.name) for part in model.paths]
     findings.collect([file for file in files if file is not None], app=None)
     if not findings.models:
-        raise ModelFileError(f"{path} is a GGUF, but no language model.")
+        raise ModelFileError(
+            f"{path} cannot be used: it is no language model, or its path is not valid UTF-8."
+        )
     return findings
 
 

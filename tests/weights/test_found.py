@@ -77,3 +77,10 @@ def test_the_repository_is_that_of_the_folder(tmp_path: Path) -> None:
 def test_the_header_tells_the_quantization_that_the_name_does_not(tmp_path: Path) -> None:
     tiny(tmp_path / "tiny.gguf")
     assert [model.quantization for model in search(tmp_path).models] == ["F32"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_path_that_cannot_be_recorded_is_counted(tmp_path: Path) -> None:
+    tiny(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.gguf")))
+    findings = search(tmp_path)
+    assert (findings.models, findings.skipped) == ([], 1)
