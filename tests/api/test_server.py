@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from edge_llama.api.server import bind
@@ -82,6 +84,17 @@ def test_a_signal_lets_running_requests_end(process: subprocess.Popen[str]) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="voluntary switches are POSIX's")
+def test_an_idle_server_sleeps(process: subprocess.Popen[str]) -> None:
+    address(process)
+    server = psutil.Process(process.pid)
+    time.sleep(0.5)
+    before = server.num_ctx_switches().voluntary
+    time.sleep(2)
+    # uvicorn's own loop would wake up twenty times.
+    assert server.num_ctx_switches().voluntary - before <= 8
+
+
 def test_a_second_signal_does_not_wait(process: subprocess.Popen[str]) -> None:
     with urllib.request.urlopen(address(process) + "/endless") as response:
         assert response.read(3) == b"one"
