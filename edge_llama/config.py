@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edge_llama.errors import SettingsError
 
 MIN_CTX_SIZE = 64
 DEFAULT_CTX_SIZE = 8192
+
+
+class StepCost(NamedTuple):
+    """What a step took when it was measured.
+
+    Attributes:
+        size: tokens of the step.
+        depth: tokens in the KV cache after it.
+        seconds: how long it took.
+    """
+
+    size: int
+    depth: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +50,8 @@ class EngineSettings:
         repack: let llama.cpp rearrange weights at load for this CPU (faster decode, slower
             prefill and load, weights in memory twice).
         gpu_layers: layers on the GPU; -1 is all, which without one (Metal) means none.
+        step_costs: what steps took with these settings on this machine before; what they take now
+            counts more.
 
     Raises:
         SettingsError: a number is out of range.
@@ -54,6 +70,7 @@ class EngineSettings:
     flash_attention: bool | None = None
     repack: bool = False
     gpu_layers: int = -1
+    step_costs: tuple[StepCost, ...] = ()
 
     def __post_init__(self) -> None:
         if self.ctx_size is not None:
@@ -86,6 +103,8 @@ class ServerSettings:
         host: address to listen on.
         port: 0 picks a free port.
         api_key: when set, every route but /health wants it as a Bearer token.
+        share_prefixes: let requests with different API keys share what is computed of prompts that
+            begin alike; how fast an answer begins then tells whether another key sent its prompt.
         max_n: most choices of one request.
         max_body_bytes: largest request body; reading it holds up all other requests.
         keep_alive_seconds: silence on a stream after which a newline is sent; a stream that is
@@ -95,6 +114,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     api_key: str | None = None
+    share_prefixes: bool = False
     max_n: int = 8
     max_body_bytes: int = 2 * 1024 * 1024
     keep_alive_seconds: float = 10.0

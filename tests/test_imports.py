@@ -18,14 +18,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "child": set(),
     "config": {"errors"},
+    "units": {"errors"},
     "machine": {"errors"},
-    "weights": {"errors", "machine"},
+    "weights": {"errors", "units", "machine"},
     "engine": {"errors", "config", "child", "machine"},
     "text": {"errors"},
     "chat": {"errors", "config", "child", "engine", "text"},
     "api": {"errors", "config", "engine", "text", "chat"},
     "bench": {"errors", "config", "child", "engine", "machine", "weights"},
-    "cli": {"errors", "config", "machine", "engine", "text", "chat", "api", "weights", "bench"},
+    "tune": {"errors", "config", "child", "units", "engine", "machine", "weights", "bench"},
+    "cli": {
+        "units",
+        *("errors", "config", "machine", "engine", "text", "chat", "api"),
+        *("weights", "bench", "tune"),
+    },
     "__main__": {"cli"},
 }
 """Rooms by what they may use. All may read the version in `edge_llama` itself."""

@@ -16,6 +16,8 @@ PUBLIC_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 class ApiKeyMiddleware:
     """Lets a request pass that carries the key as a Bearer token; others get a 401.
 
+    Puts who asked into the request's state as `caller`: a hash of the key, empty if none is needed.
+
     Args:
         app: what is guarded.
         api_key: None lets every request pass.
@@ -27,6 +29,8 @@ class ApiKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._passes(scope):
+            caller = "" if self._digest is None else self._digest.hex()
+            scope.setdefault("state", {})["caller"] = caller
             await self._app(scope, receive, send)
         else:
             error = InvalidApiKey(

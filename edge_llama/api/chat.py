@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -23,9 +24,11 @@ async def create_chat_completion(request: Request) -> Response:
     settings: ServerSettings = request.app.state.settings
     registry: ModelRegistry = request.app.state.registry
     asked = await _read(request, settings)
+    domain = "" if settings.share_prefixes else request.state.caller
     if asked.stream:
-        return EventStream(_frames(registry, asked), keep_alive=settings.keep_alive_seconds)
-    return JSONResponse(await unless_disconnected(request.receive, _whole(registry, asked)))
+        frames = _frames(registry, asked, domain)
+        return EventStream(frames, keep_alive=settings.keep_alive_seconds)
+    return JSONResponse(await unless_disconnected(request.receive, _whole(registry, asked, domain)))
 
 
 async def _read(request: Request, settings: ServerSettings) -> ChatCompletionRequest:
@@ -37,11 +40,11 @@ async def _read(request: Request, settings: ServerSettings) -> ChatCompletionReq
 
 @asynccontextmanager
 async def _completion(
-    registry: ModelRegistry, asked: ChatCompletionRequest
+    registry: ModelRegistry, asked: ChatCompletionRequest, domain: str
 ) -> AsyncIterator[tuple[ChatCompletion, ReplyHead]]:
     """The accepted request. Its model stays loaded until this is left."""
     model = registry.resolve(asked.model)
-    request = asked.to_chat_request()
+    request = replace(asked.to_chat_request(), cache_domain=domain)
     async with (
         registry.pool.use(model.pooled) as chat,
         await chat.start(request) as completion,
@@ -50,15 +53,17 @@ async def _completion(
 
 
 async def _frames(
-    registry: ModelRegistry, asked: ChatCompletionRequest
+    registry: ModelRegistry, asked: ChatCompletionRequest, domain: str
 ) -> AsyncGenerator[bytes, None]:
-    async with _completion(registry, asked) as (completion, head):
+    async with _completion(registry, asked, domain) as (completion, head):
         yield ACCEPTED
         chunks = stream_chunks(completion, head, n=asked.n, include_usage=asked.include_usage)
         async for chunk in chunks:
             yield chunk
 
 
-async def _whole(registry: ModelRegistry, asked: ChatCompletionRequest) -> dict[str, Any]:
-    async with _completion(registry, asked) as (completion, head):
+async def _whole(
+    registry: ModelRegistry, asked: ChatCompletionRequest, domain: str
+) -> dict[str, Any]:
+    async with _completion(registry, asked, domain) as (completion, head):
         return await whole_completion(completion, head, n=asked.n)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import Callable
 
-from edge_llama.bench.scenarios import SAMPLING, Scenario, Stream, ordinary_ids, prompt_ids
+from edge_llama.bench.client import Reply, play
+from edge_llama.bench.load import Load
+from edge_llama.bench.stream import Stream
+from edge_llama.bench.target import ENGINE
+from edge_llama.bench.token_prompts import SAMPLING, TokenPrompts
 from edge_llama.config import EngineSettings
 from edge_llama.engine.client import AsyncEngine
 from edge_llama.engine.messages import GenerationRequest
@@ -15,42 +18,46 @@ from edge_llama.engine.prompt import Tokens
 class EngineTarget:
     """AsyncEngine with its child process, fed with token ids."""
 
-    name = "engine"
+    name = ENGINE
 
     def __init__(self, settings: EngineSettings) -> None:
         self._engine = AsyncEngine(settings)
-        self._ordinary: list[int] = []
+        self._prompts = TokenPrompts(0, ())
 
     async def __aenter__(self) -> EngineTarget:
         await self._engine.__aenter__()
         info = self._engine.info
-        self._ordinary = ordinary_ids(info.n_vocab, list(info.control_tokens.values()))
+        self._prompts = TokenPrompts(info.n_vocab, list(info.control_tokens.values()))
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._engine.stop()
 
-    async def run(self, scenario: Scenario, seed: int) -> list[Stream]:
+    async def run(self, load: Load, seed: int) -> list[Stream]:
         """One run of a load.
 
         Raises:
             EngineDied: the engine process ended.
         """
-        prompts = prompt_ids(scenario, seed, self._ordinary)
-        start = time.perf_counter()
-        return await asyncio.gather(
-            *(self._stream(prompt, scenario.output_tokens, start) for prompt in prompts)
-        )
+        return await play(self, load, seed)
 
-    async def _stream(self, prompt: tuple[int, ...], n_tokens: int, start: float) -> Stream:
+    def system(self, n_tokens: int, seed: str) -> tuple[int, ...]:
+        return self._prompts.of(n_tokens, seed)
+
+    def user(self, n_tokens: int, seed: str) -> tuple[int, ...]:
+        return self._prompts.of(n_tokens, seed)
+
+    async def ask(
+        self, prompt: tuple[int, ...], n_tokens: int, on_output: Callable[[], None]
+    ) -> Reply[int]:
         request = GenerationRequest(
             prompt=(Tokens(prompt),), sampling=SAMPLING, max_tokens=n_tokens
         )
-        generation = await self._engine.submit(request)
-        count, cached, first, last = 0, 0, 0.0, 0.0
-        async for output in generation:
-            last = time.perf_counter() - start
-            first = first or last
-            count += len(output.tokens)
-            cached = output.cached_tokens
-        return Stream(len(prompt), cached, count, first, last)
+        answer: list[int] = []
+        cached = 0
+        async with await self._engine.submit(request) as generation:
+            async for output in generation:
+                on_output()
+                answer += output.tokens
+                cached = output.cached_tokens
+        return Reply(len(prompt), cached, len(answer), tuple(answer))

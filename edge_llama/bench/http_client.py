@@ -10,20 +10,25 @@ from urllib.parse import urlsplit
 
 from edge_llama.errors import EngineError, SettingsError
 
-DATA = b"data: "
+DATA = b"data:"
+
+
+class RequestRefused(EngineError):
+    """The server answered with a status from 400 to 499."""
 
 
 class HTTPClient:
     """Speaks JSON and server-sent events to one server, a connection per request.
 
     Args:
-        url: e.g. `http://127.0.0.1:8000`, without `/v1`; `https` works too.
+        url: e.g. `http://127.0.0.1:8000`, with or without `/v1`; `https` works too.
+        key: sent as a Bearer token.
 
     Raises:
         SettingsError: it is no such address.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         parts = urlsplit(url.rstrip("/"))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SettingsError(f"--url must look like http://127.0.0.1:8000, not {url!r}.")
@@ -31,12 +36,14 @@ class HTTPClient:
         self._tls = parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._path = parts.path.removesuffix("/v1")
+        self._key = key
 
     async def get(self, path: str) -> Any:
         """The JSON at `path`.
 
         Raises:
             EngineError: nobody answers, or the answer is an error.
+            ValueError: the answer is no JSON.
         """
         body = b"".join([chunk async for chunk in self._request("GET", path, b"")])
         return json.loads(body)
@@ -45,16 +52,18 @@ class HTTPClient:
         """Post JSON; the JSON of each event of the answer, as it arrives.
 
         Raises:
+            RequestRefused: the server does not take this request.
             EngineError: nobody answers, or the answer is an error or breaks off.
         """
         buffer = b""
         async for chunk in self._request("POST", path, json.dumps(body).encode()):
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
-                if not line.startswith(DATA) or line.startswith(DATA + b"[DONE]"):
+                data = line[len(DATA) :].strip()
+                if not line.startswith(DATA) or data == b"[DONE]":
                     continue
-                event = json.loads(line[len(DATA) :])
-                if "error" in event:
+                event = json.loads(data)
+                if event.get("error"):
                     raise EngineError(f"The server broke off: {event['error']}")
                 yield event
 
@@ -69,7 +78,8 @@ class HTTPClient:
             chunks = _read_chunks(reader) if chunked else _read_rest(reader)
             if status != 200:
                 answer = b"".join([chunk async for chunk in chunks]).decode(errors="replace")
-                raise EngineError(f"The server answered {status} to {path}: {answer}")
+                kind = RequestRefused if 400 <= status < 500 else EngineError
+                raise kind(f"The server answered {status} to {path}: {answer}")
             async for chunk in chunks:
                 yield chunk
         except (OSError, EOFError) as error:
@@ -78,10 +88,11 @@ class HTTPClient:
             writer.close()
 
     def _head(self, method: str, path: str, length: int) -> bytes:
+        key = f"Authorization: Bearer {self._key}\r\n" if self._key else ""
         return (
             f"{method} {self._path}{path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {length}\r\n"
-            "Connection: close\r\n\r\n"
+            f"{key}Connection: close\r\n\r\n"
         ).encode()
 
 

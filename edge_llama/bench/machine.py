@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
 
-from edge_llama.config import EngineSettings
 from edge_llama.machine.cpus import choose_threads, read_cpus
 from edge_llama.machine.processor import cpu_name
 
@@ -24,7 +22,6 @@ class Machine:
         system: e.g. `Linux x86_64`.
         llama_cpp: version of llama-cpp-python.
         edge_llama: version of this package.
-        load: processes that wanted a CPU in the minute before, on average; None if unknown.
     """
 
     cpu: str
@@ -34,7 +31,6 @@ class Machine:
     system: str
     llama_cpp: str
     edge_llama: str
-    load: float | None
 
     def __str__(self) -> str:
         return (
@@ -43,16 +39,15 @@ class Machine:
         )
 
 
-def this_machine(settings: EngineSettings) -> Machine:
-    """The machine this runs on, and the threads that `settings` would use."""
+def this_machine(threads: int | None) -> Machine:
+    """The machine this runs on, and the threads of a step; without a number those it would use."""
     cpus = read_cpus()
     return Machine(
         cpu=cpu_name(),
         cores=cpus.logical,
         usable_cores=cpus.allowed,
-        threads=settings.threads or choose_threads(cpus).decode,
+        threads=threads or choose_threads(cpus).decode,
         system=f"{platform.system()} {platform.machine()}",
         llama_cpp=metadata.version("llama-cpp-python"),
         edge_llama=metadata.version("edge-llama"),
-        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     )

@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from edge_llama.bench.scenarios import CONTEXT_RESERVE, Metric, Scenario
+from edge_llama.bench.comparison import Result
+from edge_llama.bench.load import TEMPLATE_TOKENS, concurrent, solo
+from edge_llama.bench.processes import resident_bytes
+from edge_llama.bench.quantity import Figure, Quantity, Unit
+from edge_llama.bench.scenarios import MEMORY
 from edge_llama.bench.server import ServerTarget
+from edge_llama.bench.target import SERVER
 from edge_llama.config import EngineSettings
-from edge_llama.weights.memory_plan import MemoryPlan, format_size
+from edge_llama.weights.memory_plan import MemoryPlan
 from edge_llama.weights.model_shape import ModelShape
-
-MEMORY = "memory"
-"""How `--scenario` calls it."""
 
 CTX_SIZE = 4096
 OUTPUT_TOKENS = 32
 PROMPT_SHARE = 0.95
 """Of the context; how many tokens random words make is only known about."""
+
+
+MEASURED = Quantity("measured", "memory, measured", Unit.BYTES)
+PLANNED = Quantity("planned", "memory, planned", Unit.BYTES)
+RATIO = Quantity("ratio", "measured / planned", Unit.RATIO)
+ENGINE_MEMORY = Quantity("engine_memory", "of the engine", Unit.BYTES)
+SERVER_MEMORY = Quantity("server_memory", "of the server", Unit.BYTES)
+ENGINE_EXTRA = Quantity("engine_extra", "of the engine beyond weights and KV cache", Unit.BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +55,23 @@ class MemoryFigure:
         """The measured bytes over the planned ones, less one."""
         return self.measured / self.plan.total - 1
 
-    def __str__(self) -> str:
+    def result(self) -> Result:
+        """In the table with other scenarios."""
         plan = self.plan
-        return (
-            f"memory with {plan.ctx_size:,} tokens of context: planned {format_size(plan.total)} "
-            f"(weights {format_size(plan.weights)}, KV cache {format_size(plan.kv_cache)}, "
-            f"compute {format_size(plan.compute)}, processes {format_size(plan.process)}), "
-            f"measured {format_size(self.measured)} (engine {format_size(self.engine)}, "
-            f"server {format_size(self.server)}): {self.deviation:+.1%}"
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs; sizes in bytes."""
-        plan = self.plan
-        return {
-            "ctx_size": plan.ctx_size,
-            "kv_type": plan.kv_type,
-            "planned": {
-                "weights": plan.weights,
-                "kv_cache": plan.kv_cache,
-                "compute": plan.compute,
-                "process": plan.process,
-                "total": plan.total,
-            },
-            "measured": {"engine": self.engine, "server": self.server, "total": self.measured},
-            "deviation": self.deviation,
+        values = {
+            MEASURED: self.measured,
+            PLANNED: plan.total,
+            RATIO: self.measured / plan.total,
+            ENGINE_MEMORY: self.engine,
+            SERVER_MEMORY: self.server,
+            ENGINE_EXTRA: self.engine - plan.weights - plan.kv_cache,
         }
+        return Result(
+            MEMORY,
+            f"a server whose {plan.ctx_size:,} tokens of context were full ({plan.kv_type})",
+            {quantity: {SERVER: Figure((value,))} for quantity, value in values.items()},
+            {},
+        )
 
 
 async def measure_memory(
@@ -91,16 +91,14 @@ async def measure_memory(
         model=str(model), ctx_size=min(ctx_size, shape.context_length), threads=threads
     )
     plan = _plan(shape, settings)
-    n_prompt = int((plan.ctx_size - CONTEXT_RESERVE) * PROMPT_SHARE) - OUTPUT_TOKENS
+    n_prompt = int((plan.ctx_size - TEMPLATE_TOKENS) * PROMPT_SHARE) - OUTPUT_TOKENS
     progress("starting server")
     async with ServerTarget(settings) as target:
         progress(f"memory: a prompt of {n_prompt:,} tokens")
-        await target.run(Scenario("", Metric.PREFILL, 1, n_prompt, OUTPUT_TOKENS), seed=1)
+        await target.run(solo(n_prompt, OUTPUT_TOKENS), seed=1)
         progress("memory: several streams")
-        await target.run(
-            Scenario("", Metric.THROUGHPUT, settings.parallel, 16, OUTPUT_TOKENS), seed=2
-        )
-        engine, server = _resident(target.pid)
+        await target.run(concurrent(settings.parallel, 16, OUTPUT_TOKENS, apart=0), seed=2)
+        engine, server = resident_bytes(target.pid)
     return MemoryFigure(plan, engine, server)
 
 
@@ -114,12 +112,3 @@ def _plan(shape: ModelShape, settings: EngineSettings) -> MemoryPlan:
         micro_batch=settings.micro_batch,
         kv_type=settings.kv_type,
     )
-
-
-def _resident(pid: int) -> tuple[int, int]:
-    """Bytes of the children of a process, and of itself."""
-    import psutil
-
-    server = psutil.Process(pid)
-    children = server.children(recursive=True)
-    return sum(child.memory_info().rss for child in children), server.memory_info().rss

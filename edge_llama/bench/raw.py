@@ -14,12 +14,40 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from edge_llama.bench.scenarios import SAMPLING, Scenario, Stream, ordinary_ids, prompt_ids
+from edge_llama.bench.load import Load, Request
+from edge_llama.bench.stream import Stream
+from edge_llama.bench.target import RAW
+from edge_llama.bench.token_prompts import SAMPLING, TokenPrompts
 from edge_llama.config import EngineSettings
 from edge_llama.engine import binding
 from edge_llama.engine.loading import open_context, open_model
 from edge_llama.engine.sampler import Sampler
 from edge_llama.errors import EdgeLlamaError, EngineDied
+
+
+class _Sequence:
+    """One request in the raw loop; its id is its number in the load."""
+
+    def __init__(self, id: int, request: Request, prompt: tuple[int, ...]) -> None:
+        self.id = id
+        self.request = request
+        self.waiting = prompt
+        self.length = 0
+        self.times: list[float] = []
+
+    @property
+    def done(self) -> bool:
+        return len(self.times) == self.request.output_tokens
+
+    def take(self, room: int) -> tuple[int, ...]:
+        """The next tokens to compute."""
+        taken, self.waiting = self.waiting[:room], self.waiting[room:]
+        self.length += len(taken)
+        return taken
+
+    def stream(self) -> Stream:
+        request = self.request
+        return Stream(request.prompt_tokens, 0, len(self.times), request.delay, tuple(self.times))
 
 
 class RawLoop:
@@ -38,25 +66,23 @@ class RawLoop:
         self._batch = binding.Batch(settings.batch_size)
         vocab = self._model.vocab
         self._sampler = Sampler(SAMPLING, vocab, prompt=(), window=0)
-        self._ordinary = ordinary_ids(vocab.n_tokens, list(vocab.control_tokens.values()))
+        self._prompts = TokenPrompts(vocab.n_tokens, list(vocab.control_tokens.values()))
 
-    def run(self, scenario: Scenario, seed: int) -> list[Stream]:
-        """Prefill one prompt after the other, then decode all sequences together."""
-        prompts = prompt_ids(scenario, seed, self._ordinary)
-        start = time.perf_counter()
-        tokens, firsts = [], []
-        for seq_id, prompt in enumerate(prompts):
-            tokens.append(self._prefill(seq_id, prompt))
-            firsts.append(time.perf_counter() - start)
-        for step in range(scenario.output_tokens - 1):
-            tokens = self._decode(tokens, scenario.prompt_tokens + step)
-        last = time.perf_counter() - start
-        for seq_id in range(scenario.clients):
-            self.context.remove(seq_id)
-        return [
-            Stream(scenario.prompt_tokens, 0, scenario.output_tokens, first, last)
-            for first in firsts
+    def run(self, load: Load, seed: int) -> list[Stream]:
+        """Read the prompts that are there, in full batches; without one, decode all sequences."""
+        sequences = [
+            _Sequence(id, request, self._prompts.of(request.prompt_tokens, f"{seed}.{id}"))
+            for id, request in enumerate(load.requests)
         ]
+        start = time.perf_counter()
+        while unfinished := [sequence for sequence in sequences if not sequence.done]:
+            now = time.perf_counter() - start
+            there = [sequence for sequence in unfinished if sequence.request.delay <= now]
+            if there:
+                self._step([each for each in there if not each.times] or there, start)
+            else:
+                time.sleep(min(sequence.request.delay for sequence in unfinished) - now)
+        return [sequence.stream() for sequence in sequences]
 
     def close(self) -> None:
         """Free sampler, context and model."""
@@ -64,20 +90,22 @@ class RawLoop:
         self.context.close()
         self._model.close()
 
-    def _prefill(self, seq_id: int, prompt: tuple[int, ...]) -> int:
-        for start in range(0, len(prompt), self._batch.size):
-            chunk = prompt[start : start + self._batch.size]
-            self._batch.clear()
-            index = self._batch.add(chunk, start, seq_id, n_outputs=1)
-            self._compute()
-        return self._sampler.sample(self.context, index)
-
-    def _decode(self, tokens: list[int], position: int) -> list[int]:
+    def _step(self, sequences: list[_Sequence], start: float) -> None:
         self._batch.clear()
-        for seq_id, token in enumerate(tokens):
-            self._batch.add([token], position, seq_id, n_outputs=1)
+        outputs: list[tuple[_Sequence, int]] = []
+        for sequence in sequences:
+            position = sequence.length
+            tokens = sequence.take(self._batch.size - self._batch.n_tokens)
+            if tokens:
+                whole = not sequence.waiting
+                index = self._batch.add(tokens, position, sequence.id, n_outputs=int(whole))
+                outputs += [(sequence, index)] * whole
         self._compute()
-        return [self._sampler.sample(self.context, index) for index in range(len(tokens))]
+        for sequence, index in outputs:
+            sequence.waiting = (self._sampler.sample(self.context, index),)
+            sequence.times.append(time.perf_counter() - start)
+            if sequence.done:
+                self.context.remove(sequence.id)
 
     def _compute(self) -> None:
         status = self.context.decode(self._batch)
@@ -86,7 +114,7 @@ class RawLoop:
 
 
 def serve_raw(connection: Connection, settings: EngineSettings) -> None:
-    """The child's main: answers (scenario, seed) with streams until the parent hangs up."""
+    """The child's main: answers (load, seed) with streams until the parent hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     binding.init_backend()
     try:
@@ -97,16 +125,16 @@ def serve_raw(connection: Connection, settings: EngineSettings) -> None:
     connection.send(None)
     while True:
         try:
-            scenario, seed = connection.recv()
+            load, seed = connection.recv()
         except EOFError:
             return
-        connection.send(loop.run(scenario, seed))
+        connection.send(loop.run(load, seed))
 
 
 class RawTarget:
     """The raw loop in its child process."""
 
-    name = "raw"
+    name = RAW
 
     def __init__(self, settings: EngineSettings) -> None:
         context = multiprocessing.get_context("spawn")
@@ -133,14 +161,14 @@ class RawTarget:
         await asyncio.to_thread(self._process.join)
         self._connection.close()
 
-    async def run(self, scenario: Scenario, seed: int) -> list[Stream]:
+    async def run(self, load: Load, seed: int) -> list[Stream]:
         """One run of a load.
 
         Raises:
             EngineDied: the child ended.
         """
         with contextlib.suppress(OSError):  # the child has ended; receiving tells how
-            self._connection.send((scenario, seed))
+            self._connection.send((load, seed))
         streams: list[Stream] = await self._receive()
         return streams
 

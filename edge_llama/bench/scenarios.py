@@ -1,131 +1,159 @@
-"""What is measured: loads, and the one figure each of them gives."""
+"""Scenarios: the loads that are put on targets, and what is measured of each."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-
+from edge_llama.bench import load as loads
+from edge_llama.bench.load import Load
+from edge_llama.bench.measures import (
+    DECODE,
+    MEDIAN_TTFT,
+    P99_GAP,
+    PREFILL,
+    THROUGHPUT,
+    Measure,
+    churn_measures,
+    newcomer_measures,
+    prefix_measures,
+)
+from edge_llama.bench.target import RAW, SERVER, TARGETS, URL
 from edge_llama.config import EngineSettings
-from edge_llama.engine.sampling import SamplingParams
-
-CONTEXT_RESERVE = 128
-"""Tokens that a chat template may add to a prompt."""
+from edge_llama.errors import SettingsError
 
 MIN_CTX_SIZE = 1024
+PARALLEL = 4
+APART = 0.02
+"""Seconds between clients that come at once."""
 
-SAMPLING = SamplingParams(ignore_eos=True)
-"""Llama 3.1's own sampling, for all targets alike, but never an end before all tokens are out."""
+CONVERSATIONS = 12
 
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One client's request.
-
-    Attributes:
-        prompt_tokens: tokens of its prompt.
-        cached_tokens: how many of them came from a prefix cache.
-        output_tokens: tokens that it got.
-        first: seconds from the start of the load to its first token.
-        last: seconds from the start of the load to its last token.
-    """
-
-    prompt_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    first: float
-    last: float
-
-
-class Metric(enum.Enum):
-    """The figure that a load is for, in tokens per second.
-
-    DECODE leaves the prompt's time out. PREFILL counts the prompt's tokens that were not cached.
-    THROUGHPUT is all clients' output over the whole time.
-    """
-
-    DECODE = "decode"
-    PREFILL = "prefill"
-    THROUGHPUT = "throughput"
-
-    def rate(self, streams: Sequence[Stream]) -> float:
-        """Tokens per second."""
-        if self is Metric.DECODE:
-            return sum(_rate(s.output_tokens - 1, s.last - s.first) for s in streams)
-        if self is Metric.PREFILL:
-            return sum(_rate(s.prompt_tokens - s.cached_tokens, s.first) for s in streams)
-        return _rate(sum(s.output_tokens for s in streams), max(s.last for s in streams))
-
-
-def _rate(tokens: int, seconds: float) -> float:
-    return tokens / seconds if seconds > 0 else 0.0
+SERVERS = (SERVER, URL)
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A load: so many clients at once, each with a prompt of its own.
+    """A load and its figures.
 
     Attributes:
-        title: how the table names it.
-        metric: the figure it is for.
-        clients: requests that start together.
-        prompt_tokens: tokens of each prompt, about.
-        output_tokens: tokens that each gets.
+        name: for `--scenario` and JSON.
+        title: for people.
+        load: what is asked.
+        measures: what is read off each run; the first is the one that counts.
+        targets: names of those it is for: where requests wait for each other, the raw loop cannot
+            play it, and the engine shows what the server does.
+        cached: needs the prefix cache; what a prefix cache keeps costs attention in every step, so
+            it is off for the others.
     """
 
+    name: str
     title: str
-    metric: Metric
-    clients: int
-    prompt_tokens: int
-    output_tokens: int
+    load: Load
+    measures: tuple[Measure, ...]
+    targets: tuple[str, ...] = TARGETS
+    cached: bool = False
 
-    @property
-    def cells(self) -> int:
-        """Tokens of context that it needs in all."""
-        return self.clients * (self.prompt_tokens + self.output_tokens + CONTEXT_RESERVE)
+    def on(self, targets: Sequence[str]) -> Scenario:
+        """The same for these targets, as far as they can play it."""
+        able = [name for name in targets if name != RAW or self.load.independent]
+        return replace(self, targets=tuple(able))
 
+
+def _concurrent(clients: int) -> Scenario:
+    return Scenario(
+        f"concurrent-{clients}",
+        f"{clients} clients, 235 + 32 tokens each",
+        loads.concurrent(clients, 235, 32, APART),
+        (THROUGHPUT, P99_GAP, MEDIAN_TTFT),
+    )
+
+
+def _prefill(tokens: int) -> Scenario:
+    return Scenario(
+        f"prefill-{tokens}", f"a prompt of {tokens:,} tokens", loads.solo(tokens, 1), (PREFILL,)
+    )
+
+
+def _stall(name: str, tokens: int) -> Scenario:
+    title = f"a prompt of {tokens:,} tokens comes into a running stream"
+    return Scenario(name, title, loads.newcomer(tokens), newcomer_measures(), SERVERS)
+
+
+DECODE_SCENARIO = Scenario("decode", "one stream of 64 tokens", loads.solo(16, 64), (DECODE,))
 
 SCENARIOS = {
-    "decode": Scenario("decode, 1 stream", Metric.DECODE, 1, 16, 64),
-    "decode-4": Scenario("decode, 4 streams", Metric.THROUGHPUT, 4, 16, 32),
-    "prefill-512": Scenario("prefill, 512 tokens", Metric.PREFILL, 1, 512, 1),
-    "prefill-1000": Scenario("prefill, 1,000 tokens", Metric.PREFILL, 1, 1000, 1),
-    "throughput-4": Scenario("4 clients, 235 + 32 tokens", Metric.THROUGHPUT, 4, 235, 32),
+    scenario.name: scenario
+    for scenario in (
+        DECODE_SCENARIO,
+        _prefill(512),
+        _prefill(1000),
+        _concurrent(4),
+        _concurrent(8),
+        _stall("stall", 1000),
+        _stall("stall-335", 335),
+        Scenario(
+            "prefix",
+            "two questions after the same 841 tokens",
+            loads.same_system_prompt(841, 24),
+            prefix_measures(),
+            SERVERS,
+            cached=True,
+        ),
+        Scenario(
+            "churn",
+            f"second turns of {CONVERSATIONS} conversations, with --parallel {PARALLEL}",
+            loads.conversations(CONVERSATIONS, 64, 16),
+            churn_measures(CONVERSATIONS),
+            SERVERS,
+            cached=True,
+        ),
+    )
 }
 
-WARM_UP = Scenario("warm-up", Metric.DECODE, 1, 16, 4)
+STARTUP, MEMORY = "startup", "memory"
+"""What is measured of a server of our own, without a load of the above."""
+
+GROUPS = {
+    "solo": ("decode", "prefill-512"),
+    "concurrent": ("concurrent-4", "concurrent-8"),
+    "overhead": ("decode",),
+}
+"""Names that stand for several scenarios, or for a part of what one shows."""
+
+DEFAULT = ("decode", "prefill-512", "concurrent-4", "stall", "prefix", "churn", STARTUP)
+"""About five minutes for a 1B model on two cores."""
+
+NAMES = (*GROUPS, *SCENARIOS, STARTUP, MEMORY)
+
+
+def chosen_names(names: Sequence[str]) -> list[str]:
+    """The scenarios that the user's names stand for, each once; without a name the default ones.
+
+    Raises:
+        SettingsError: there is no scenario of that name.
+    """
+    found: list[str] = []
+    for name in names or DEFAULT:
+        if name not in NAMES:
+            raise SettingsError(f"--scenario must be one of {', '.join(NAMES)}, not {name!r}.")
+        found += GROUPS.get(name, (name,))
+    return list(dict.fromkeys(found))
 
 
 def engine_settings(
     model: str, scenarios: Sequence[Scenario], threads: int | None = None
 ) -> EngineSettings:
-    """The settings that all targets run with: room for the largest load, and no prefix cache.
-
-    What a prefix cache keeps costs attention in every step; the raw loop keeps nothing.
-    """
-    return EngineSettings(
-        model=model,
-        ctx_size=max(MIN_CTX_SIZE, *(scenario.cells for scenario in scenarios)),
-        parallel=max(scenario.clients for scenario in scenarios),
-        threads=threads,
-        cached_sequences=0,
-    )
-
-
-def prompt_ids(scenario: Scenario, seed: int, ordinary: Sequence[int]) -> list[tuple[int, ...]]:
-    """A random prompt for each client.
+    """The settings that all targets run some scenarios with: room for the largest load.
 
     Args:
-        seed: another one gives other prompts.
-        ordinary: the ids to choose from.
+        scenarios: all with a prefix cache or all without one.
     """
-    rng = np.random.default_rng(seed)
-    shape = (scenario.clients, scenario.prompt_tokens)
-    return [tuple(prompt) for prompt in rng.choice(ordinary, shape).tolist()]
-
-
-def ordinary_ids(n_vocab: int, control: Sequence[int]) -> list[int]:
-    """All ids that are no control tokens."""
-    return sorted(set(range(n_vocab)).difference(control))
+    cached = any(scenario.cached for scenario in scenarios)
+    settings = EngineSettings(
+        model=model,
+        ctx_size=max(MIN_CTX_SIZE, *(scenario.load.cells for scenario in scenarios)),
+        parallel=PARALLEL if cached else max(scenario.load.clients for scenario in scenarios),
+        threads=threads,
+    )
+    return settings if cached else replace(settings, cached_sequences=0)

@@ -9,7 +9,7 @@ import contextlib
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,10 @@ ROPE_LOW_FREQ_FACTOR = 1.0
 ROPE_HIGH_FREQ_FACTOR = 4.0
 FILE_TYPES = {TensorType.F32: 0, TensorType.F16: 1, TensorType.Q8_0: 7, None: 15}
 """llama.cpp's `general.file_type`; 15 is Q4_K_M."""
+
+Q4_K_M = "Q4_K_M"
+QUANTIZATIONS = {Q4_K_M: None, "Q8_0": TensorType.Q8_0, "F16": TensorType.F16}
+"""How matrices are stored; None is Q4_K_M's mix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,21 +92,31 @@ SHAPES = {
 }
 
 
-def synthetic_model(name: str, cache_dir: Path | None = None) -> Path:
-    """The Q4_K_M file of a named shape, written into the cache folder if it is not there yet.
+def synthetic_model(
+    name: str,
+    cache_dir: Path | None = None,
+    *,
+    quantization: str = Q4_K_M,
+    n_layer: int | None = None,
+) -> Path:
+    """The file of a named shape, written into the cache folder if it is not there yet.
+
+    Args:
+        n_layer: write only so many layers.
 
     Raises:
-        SettingsError: there is no shape of that name, or no room for the file, or the folder
-            cannot be written to.
+        SettingsError: there is no such shape or quantization, or no room for the file, or the
+            folder cannot be written to.
     """
-    path = cached_path(name, cache_dir)
+    path = cached_path(name, cache_dir, quantization, n_layer)
     if path.exists():
         return path
+    shape, kind = shape_of(name, n_layer), QUANTIZATIONS[quantization]
     partial = path.with_name(f".{path.name}.part")  # one name: a killed run leaves no second one
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _check_room(path.parent, file_size(SHAPES[name]))
-        write_model(partial, SHAPES[name], name=name)
+        _check_room(path.parent, file_size(shape, kind))
+        write_model(partial, shape, name=name, kind=kind)
         partial.replace(path)
     except OSError as error:
         raise SettingsError(
@@ -114,21 +128,44 @@ def synthetic_model(name: str, cache_dir: Path | None = None) -> Path:
     return path
 
 
-def cached_path(name: str, cache_dir: Path | None = None) -> Path:
-    """Where the file of a named shape is, or will be.
+def shape_of(name: str, n_layer: int | None = None) -> Shape:
+    """A named shape, with so many layers.
 
     Raises:
         SettingsError: there is no shape of that name.
     """
     if name not in SHAPES:
         raise SettingsError(f"--shape must be one of {', '.join(SHAPES)}, not {name!r}.")
+    shape = SHAPES[name]
+    return shape if n_layer is None else replace(shape, n_layer=n_layer)
+
+
+def cached_path(
+    name: str,
+    cache_dir: Path | None = None,
+    quantization: str = Q4_K_M,
+    n_layer: int | None = None,
+) -> Path:
+    """Where the file of a named shape is, or will be.
+
+    Raises:
+        SettingsError: there is no such shape or quantization.
+    """
+    shape_of(name)
+    if quantization not in QUANTIZATIONS:
+        known = ", ".join(QUANTIZATIONS)
+        raise SettingsError(
+            f"Random weights can be made in {known}, not in {quantization!r}. Choose one of them "
+            "with --quant; what is in between in size is in between in speed."
+        )
+    layers = "" if n_layer is None else f"-{n_layer}-layers"
     folder = cache_dir or platformdirs.user_cache_path("edge-llama") / "bench"
-    return folder / f"{name}-Q4_K_M-random-v{FORMAT_VERSION}.gguf"
+    return folder / f"{name}{layers}-{quantization}-random-v{FORMAT_VERSION}.gguf"
 
 
-def file_size(shape: Shape) -> int:
-    """Bytes of the tensors of a Q4_K_M file."""
-    return sum(tensor.size for tensor in tensors(shape, None, RandomWeights(SEED)))
+def file_size(shape: Shape, kind: TensorType | None = None) -> int:
+    """Bytes of the tensors of a file; without a `kind`, in Q4_K_M's mix."""
+    return sum(tensor.size for tensor in tensors(shape, kind, RandomWeights(SEED)))
 
 
 def write_model(

@@ -5,19 +5,22 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from edge_llama.bench.scenarios import Scenario, Stream
+from edge_llama.bench.load import Load
+from edge_llama.bench.stream import Stream
+
+RAW, ENGINE, SERVER, URL = TARGETS = ("raw", "engine", "server", "url")
 
 
 class Target(AbstractAsyncContextManager[Any], Protocol):
     """Something that generates tokens; usable between entering and leaving it.
 
     Attributes:
-        name: how the table names it.
+        name: one of `TARGETS`.
     """
 
     name: str
 
-    async def run(self, scenario: Scenario, seed: int) -> list[Stream]:
+    async def run(self, load: Load, seed: int) -> list[Stream]:
         """Put the load on it once. Prompts of different seeds have nothing in common.
 
         Raises:

@@ -55,6 +55,7 @@ class ChatRequest:
         n: how many choices.
         stop: strings that end a choice; they are not part of its text.
         tier: how urgent it is.
+        cache_domain: computed prompts are shared only between requests of the same domain.
     """
 
     messages: tuple[Message, ...]
@@ -64,3 +65,4 @@ class ChatRequest:
     n: int = 1
     stop: tuple[str, ...] = ()
     tier: ServiceTier = ServiceTier.DEFAULT
+    cache_domain: str = ""

@@ -55,6 +55,7 @@ class ChatModel:
                 max_tokens=request.max_tokens,
                 n=request.n,
                 tier=request.tier,
+                cache_domain=request.cache_domain,
             )
         )
         return ChatCompletion(generation, decoders)

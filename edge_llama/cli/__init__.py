@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -24,6 +26,7 @@ from edge_llama.cli import (
     rm,
     serve,
     show,
+    tune,
     verify,
 )
 from edge_llama.cli.exit_codes import epilog, exit_code_of
@@ -34,6 +37,7 @@ app = typer.Typer(
     help="Llama 3.1 on a machine without a GPU.",
     epilog=epilog(),
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,6 +51,7 @@ app.command()(verify.verify)
 app.command("import")(import_.import_)
 app.command()(path.path)
 app.command()(bench.bench)
+app.command()(tune.tune)
 app.command()(doctor.doctor)
 
 
@@ -68,14 +73,27 @@ def _program(
 
 def main() -> None:
     """Run the program; an expected error is one line on stderr and a code of `ExitCode`."""
+    if sys.stdout is None:  # it was closed before the start
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         # Text that the terminal's encoding lacks is shown as a replacement, not as a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    _settle_home()
     try:
         app()
     except EdgeLlamaError as error:
         _fail(error)
+    except OSError as error:  # such as a full disk below stdout
+        _fail(EdgeLlamaError(str(error)))
+
+
+def _settle_home() -> None:
+    """Give a user who has no home folder, as many have in containers, the one of Docker's."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
 
 
 def _fail(error: EdgeLlamaError) -> NoReturn:

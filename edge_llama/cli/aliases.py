@@ -30,8 +30,8 @@ class NamedModel:
 def assign_aliases(models: Sequence[NamedModel], options: Sequence[str]) -> list[tuple[str, ...]]:
     """The aliases of each model: those that the user gave it, then those it is known as.
 
-    A name by which two models are known goes to the first of them, and names that were given go
-    before those.
+    A name by which two models are known goes to the one that was asked for by it, else to the
+    first of them, and names that were given go before those.
 
     Args:
         models: all that are served.
@@ -46,12 +46,14 @@ def assign_aliases(models: Sequence[NamedModel], options: Sequence[str]) -> list
         given[id].append(alias)
     explicit = (*given, *(alias for aliases in given.values() for alias in aliases))
     taken = {name.casefold() for name in explicit}
-    assigned = []
+    asked = {model.asked.casefold() for model in models}
     for model in models:
-        known_as = [name for name in model.known_as if name.casefold() not in taken]
-        taken.update(name.casefold() for name in known_as)
-        assigned.append((*given[model.id], *known_as))
-    return assigned
+        for name in model.known_as:
+            same = name.casefold()
+            if same not in taken and (same == model.asked.casefold() or same not in asked):
+                taken.add(same)
+                given[model.id].append(name)
+    return [tuple(given[model.id]) for model in models]
 
 
 def _parse(models: Sequence[NamedModel], option: str) -> tuple[str, str]:

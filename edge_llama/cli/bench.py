@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_llama.cli.options import Threads
+from edge_llama.cli.options import AsJSON, Threads, memory_budget
+from edge_llama.errors import SettingsError
 
 if TYPE_CHECKING:
-    from edge_llama.bench.scenarios import Scenario
+    from edge_llama.bench.report import Report
+    from edge_llama.config import EngineSettings
+
+RUNS, ESTIMATE_RUNS = 3, 5
 
 
 def bench(
@@ -19,93 +25,195 @@ def bench(
         typer.Option(
             "--shape",
             help="A model with random weights: 15m, llama-3.2-1b, llama-3.2-3b or llama-3.1-8b. "
-            "It is written once, and is as fast and as large as the real one at Q4_K_M.",
+            "It is written once, and is as fast and as large as the real one.",
         ),
     ] = "llama-3.2-1b",
+    quant: Annotated[
+        str, typer.Option("--quant", help="How its weights are stored: Q4_K_M, Q8_0 or F16.")
+    ] = "Q4_K_M",
+    layers: Annotated[
+        int | None,
+        typer.Option(
+            "--layers",
+            help="Write and measure only so many layers of the shape, a multiple of 4, and "
+            "estimate decode and prefill of all of them. With '--target raw', all are measured "
+            "too, to see how good the estimate is.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", help="'demo' or the path of a .gguf file, instead of a shape."),
     ] = None,
     runs: Annotated[
-        int, typer.Option("--runs", min=1, help="Runs of each load; the medians are shown.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            "--runs",
+            min=1,
+            help=f"Runs of each scenario; the medians are shown. Default: {RUNS}, or "
+            f"{ESTIMATE_RUNS} with --layers.",
+            show_default=False,
+        ),
+    ] = None,
     scenario: Annotated[
         list[str] | None,
         typer.Option(
             "--scenario",
-            help="Only this load; repeatable. One of decode, decode-4, prefill-512, "
-            "prefill-1000, throughput-4. Default: all. Or memory alone: what a server takes "
-            "with its context full, against the plan.",
+            help="Only this; repeatable. solo (decode, prefill-512), prefill-1000, concurrent "
+            "(concurrent-4, concurrent-8), stall, stall-335, prefix, churn, startup, overhead, "
+            "memory. Default: decode, prefill-512, concurrent-4, stall, prefix, churn, startup.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="Only this; repeatable. raw (the bare llama.cpp loop), engine, server, or url, "
+            "which needs --url. Default: all; server and url where requests wait for each other "
+            "(stall, prefix, churn).",
             show_default=False,
         ),
     ] = None,
     threads: Threads = None,
+    tuned: Annotated[
+        bool,
+        typer.Option(
+            "--tuned/--no-tuned",
+            help="Run the model as `edge-llama tune` found best, where it did, as a server would.",
+        ),
+    ] = True,
     url: Annotated[
         str | None,
-        typer.Option("--url", help="Also measure a running server that speaks OpenAI's API."),
+        typer.Option(
+            "--url",
+            help="Also put the same load on a running server that speaks OpenAI's chat API.",
+        ),
+    ] = None,
+    url_model: Annotated[
+        str | None,
+        typer.Option(
+            "--url-model",
+            help="The model to ask that server for. Default: the first that it lists.",
+            show_default=False,
+        ),
+    ] = None,
+    url_key: Annotated[
+        str | None, typer.Option("--url-key", help="The key that this server wants, if any.")
     ] = None,
     cache_dir: Annotated[
         Path | None,
         typer.Option("--cache-dir", help="Folder of the models with random weights."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and no table.")] = False,
+    as_json: AsJSON = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the figures into a .png or .svg file too. Needs the extra 'plot'.",
+        ),
+    ] = None,
 ) -> None:
-    """Measure this machine: the raw llama.cpp loop, the engine and the server, side by side."""
+    """Measure this machine: bare llama.cpp, the engine and the server."""
     import asyncio
 
     from rich.console import Console
 
-    from edge_llama.bench import machine, report
-    from edge_llama.bench.comparison import compare
-    from edge_llama.bench.engine import EngineTarget
-    from edge_llama.bench.memory import MEMORY, measure_memory
-    from edge_llama.bench.raw import RawTarget
-    from edge_llama.bench.scenarios import engine_settings
-    from edge_llama.bench.server import HTTPTarget, ServerTarget
-    from edge_llama.bench.target import Target
+    from edge_llama.bench.estimate import estimate
+    from edge_llama.bench.machine import this_machine
+    from edge_llama.bench.picture import Picture
+    from edge_llama.bench.plot import draw_report
+    from edge_llama.bench.report import Report
+    from edge_llama.bench.scenarios import chosen_names
+    from edge_llama.bench.suite import Suite
+    from edge_llama.bench.url import URLTarget
 
-    name = model or shape
-    stderr = Console(stderr=True)
-    if scenario == [MEMORY]:
-        with stderr.status("writing the model") as status:
-            path = _model_path(shape, model, cache_dir)
-            figure = asyncio.run(measure_memory(path, threads, status.update))
-        if as_json:
-            Console().print_json(data={"model": name, "memory": figure.as_json()})
+    picture = None if plot is None else Picture(plot)
+    n_runs = runs or (RUNS if layers is None else ESTIMATE_RUNS)
+    with Console(stderr=True).status("starting") as status:
+        if layers is not None:
+            _check_estimate(target, {"--model": model, "--scenario": scenario, "--url": url})
+            name = shape
+            result = estimate(
+                shape,
+                quant,
+                layers,
+                n_runs,
+                status.update,
+                threads=threads,
+                cache_dir=cache_dir,
+                check=bool(target),
+            )
+            results = [asyncio.run(result)]
         else:
-            Console().print(f"{name}, {figure}", soft_wrap=True, highlight=False)
-        return
-    scenarios = _scenarios(scenario)
-    with stderr.status("writing the model") as status:
-        path = _model_path(shape, model, cache_dir)
-        settings = engine_settings(str(path), scenarios, threads)
-        here = machine.this_machine(settings)
-        targets: list[Target] = [
-            RawTarget(settings),
-            EngineTarget(settings),
-            ServerTarget(settings),
-        ]
-        if url is not None:
-            targets.append(HTTPTarget(url))
-        comparison = asyncio.run(compare(targets, scenarios, runs, status.update))
-    if as_json:
-        Console().print_json(data=report.as_json(name, here, comparison))
-    else:
-        Console().print(report.as_table(name, here, comparison))
+            names = chosen_names(scenario or ())
+            _check_targets(target, url)
+            server = None if url is None else URLTarget(url, url_model, url_key)
+            path = None
+            if set(target or ()) != {"url"}:
+                status.update("writing the model")
+                path = _model_path(shape, quant, model, cache_dir)
+            suite = Suite(
+                names,
+                target or None,
+                n_runs,
+                path,
+                threads,
+                server,
+                tuned,
+                partial(_planned, tuned),
+            )
+            results = asyncio.run(suite.run(status.update))
+            name = server.model if server is not None and path is None else model or shape
+    report = Report(name, this_machine(threads), n_runs, results)
+    if picture is not None:
+        draw_report(report, picture)
+    _print(report, as_json=as_json)
 
 
-def _scenarios(names: list[str] | None) -> list[Scenario]:
-    from edge_llama.bench.scenarios import SCENARIOS
-    from edge_llama.errors import SettingsError
+def _planned(tuned: bool, settings: EngineSettings) -> EngineSettings:
+    """The settings that a server would run with."""
+    from edge_llama.cli.obtain import plan
 
-    for name in names or []:
-        if name not in SCENARIOS:
-            raise SettingsError(f"--scenario must be one of {', '.join(SCENARIOS)}, not {name!r}.")
-    return [SCENARIOS[name] for name in names or SCENARIOS]
+    budget = memory_budget(None)
+    return plan(settings, budget, ctx_size=settings.ctx_size, use_tuned=tuned).settings
 
 
-def _model_path(shape: str, model: str | None, cache_dir: Path | None) -> Path:
+def _check_estimate(targets: Sequence[str] | None, others: Mapping[str, object]) -> None:
+    given = [option for option, value in others.items() if value]
+    if given:
+        raise SettingsError(f"--layers estimates a --shape; it does not go with {given[0]}.")
+    if set(targets or ()) - {"raw"}:
+        raise SettingsError("--layers measures the bare loop only: --target raw, or none.")
+
+
+def _check_targets(names: Sequence[str] | None, url: str | None) -> None:
+    from edge_llama.bench.target import TARGETS, URL
+
+    for name in names or ():
+        if name not in TARGETS:
+            raise SettingsError(f"--target must be one of {', '.join(TARGETS)}, not {name!r}.")
+    if url is None and URL in (names or ()):
+        raise SettingsError("--target url needs the address of a server: --url.")
+
+
+def _model_path(shape: str, quant: str, model: str | None, cache_dir: Path | None) -> Path:
     from edge_llama.bench.synthetic import synthetic_model
     from edge_llama.weights import resolve_model
 
-    return synthetic_model(shape, cache_dir) if model is None else resolve_model(model)
+    if model is not None:
+        return resolve_model(model)
+    return synthetic_model(shape, cache_dir, quantization=quant)
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    from edge_llama.cli.tables import Column, print_json, print_table
+
+    if as_json:
+        print_json(report.as_json())
+        return
+    figures = [Column(name, right=True) for name in report.targets]
+    print_table([Column(report.model, fold=True), *figures, Column("goal")], list(report.rows()))
+    for note in report.notes():
+        typer.echo(note)

@@ -23,6 +23,7 @@ from edge_llama.cli.options import (
     memory_budget,
 )
 from edge_llama.cli.progress import ProgressMode, display_for
+from edge_llama.cli.pull import stopping_calmly
 from edge_llama.weights import DEMO, DEMO_NOTE
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def chat(
     """
     configure_logging(log_level)
     budget = memory_budget(memory)
-    with display_for(ProgressMode.AUTO, announces=False) as display:
+    with stopping_calmly(), display_for(ProgressMode.AUTO, announces=False) as display:
         found = obtain(model, display, budget=budget, allow_url=allow_url)
 
     from edge_llama.chat.model import ChatModel
@@ -72,9 +73,9 @@ def chat(
     settings = EngineSettings(
         model=str(found.path), parallel=1, threads=threads, threads_batch=threads_batch
     )
-    settings = plan(settings, budget, ctx_size=ctx_size).settings
+    planned = plan(settings, budget, ctx_size=ctx_size)
     screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())
-    engine = AsyncEngine(settings)
+    engine = AsyncEngine(planned.settings)
     chat_model = ChatModel(engine)
     with InterruptibleLoop() as loop:
         try:
@@ -82,6 +83,8 @@ def chat(
                 loop.run(engine.start())
                 info = loop.run(chat_model.ready())
             screen.note(DEMO_NOTE if model == DEMO else _describe(info))
+            if planned.tuned is not None:
+                screen.note(str(planned.tuned))
             screen.note("/help lists the commands, Ctrl-D leaves.")
             ChatSession(
                 chat_model,

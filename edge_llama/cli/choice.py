@@ -6,8 +6,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge_llama.cli.units import format_size
 from edge_llama.errors import DoesNotFit, UnknownModel
+from edge_llama.units import format_size
 
 if TYPE_CHECKING:
     from edge_llama.weights.catalog import Catalog, CatalogModel

@@ -100,6 +100,7 @@ class ModelPlan:
         size: bytes of its files.
         plan: how it would run within the budget; None if it cannot.
         refusal: why it cannot run.
+        damaged: whether that is because of its files.
         speed: `fast`, `steady` or `slow`, an estimate; None where there is no sound one: on a GPU,
             or for a very small model.
         tokens_per_second: the same as a number.
@@ -112,6 +113,7 @@ class ModelPlan:
     refusal: str | None
     speed: str | None
     tokens_per_second: float | None
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +228,9 @@ def _folders() -> tuple[Folder, ...]:
 
 
 def _folder(purpose: str, path: Path) -> Folder:
-    nearest = next((folder for folder in (path, *path.parents) if folder.is_dir()), None)
-    if nearest is None:
+    # The functions of Path raise where a folder on the way may not be entered.
+    nearest = next((each for each in (path, *path.parents) if os.path.exists(each)), None)  # noqa: PTH110
+    if nearest is None or not os.path.isdir(nearest):  # noqa: PTH112
         return Folder(purpose, str(path), writable=False, free=None)
     try:
         with tempfile.TemporaryFile(dir=nearest):
@@ -259,6 +262,7 @@ def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> Model
 
     plan: Plan | None = None
     refusal: str | None = None
+    damaged = False
     speed: Speed | None = None
     try:
         shape = ModelShape.of_file(model.path)
@@ -266,6 +270,7 @@ def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> Model
         plan = Plan.of(plan_memory(shape, budget))
     except (DoesNotFit, ModelFileError) as error:
         refusal = str(error)
+        damaged = isinstance(error, ModelFileError)
     return ModelPlan(
         id=model.id,
         path=str(model.path),
@@ -274,6 +279,7 @@ def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> Model
         refusal=refusal,
         speed=None if speed is None else speed.speed_class,
         tokens_per_second=None if speed is None else speed.tokens_per_second,
+        damaged=damaged,
     )
 
 

@@ -11,7 +11,7 @@ import typer
 from edge_llama.cli.exit_codes import ExitCode
 from edge_llama.cli.options import AsJSON
 from edge_llama.cli.tables import Column, print_facts, print_json, print_table
-from edge_llama.cli.units import format_size
+from edge_llama.units import format_size
 
 if TYPE_CHECKING:
     from edge_llama.cli.diagnosis import Diagnosis, Folder, ModelPlan
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: AsJSON = False) -> None:
-    """Show what this machine has, how models would run on it, and what is wrong.
+    """Show what this machine has, how models run on it, what is wrong.
 
     Uses no network. The exit code is 1 if something keeps every model from running.
     """
@@ -111,7 +111,8 @@ def _facts(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
 
 def _cores(diagnosis: Diagnosis) -> str:
     cpus = diagnosis.cpus
-    cores = f"{cpus.allowed} of {cpus.logical} CPUs may be used, with {cpus.physical} cores"
+    noun = "core" if cpus.physical == 1 else "cores"
+    cores = f"{cpus.allowed} of {cpus.logical} CPUs may be used, with {cpus.physical} {noun}"
     if cpus.performance < cpus.physical:
         cores += f", {cpus.performance} of them performance cores"
     return cores if cpus.quota is None else f"{cores}; quota: {cpus.quota:g} CPUs"

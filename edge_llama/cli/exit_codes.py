@@ -10,6 +10,7 @@ from edge_llama.errors import (
     EdgeLlamaError,
     GatedRepository,
     HubUnavailable,
+    ModelFileError,
     NotEnoughSpace,
     SettingsError,
     UnknownModel,
@@ -39,7 +40,7 @@ MEANINGS = {
     ExitCode.HUB: "no network, or the hub does not answer",
     ExitCode.GATED: "the hub wants an accepted licence and a token",
     ExitCode.DISK_FULL: "the disk is too full",
-    ExitCode.DAMAGED: "a file is damaged",
+    ExitCode.DAMAGED: "a file is damaged or cannot be used",
     ExitCode.DOES_NOT_FIT: "the model does not fit into memory",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
@@ -51,6 +52,7 @@ _OF_ERRORS: dict[type[EdgeLlamaError], ExitCode] = {
     GatedRepository: ExitCode.GATED,
     NotEnoughSpace: ExitCode.DISK_FULL,
     ChecksumMismatch: ExitCode.DAMAGED,
+    ModelFileError: ExitCode.DAMAGED,
     DoesNotFit: ExitCode.DOES_NOT_FIT,
 }
 

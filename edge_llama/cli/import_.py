@@ -22,7 +22,7 @@ def import_(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...",
+            metavar="PATH",
             help="A .gguf file, or a folder with some. Of a split model, any part.",
             show_default=False,
         ),
@@ -48,7 +48,7 @@ def import_(
     from edge_llama.cli.confirm import confirm
     from edge_llama.cli.listing import list_installed
     from edge_llama.cli.tables import print_json
-    from edge_llama.cli.units import format_size
+    from edge_llama.units import format_size
     from edge_llama.weights.adopt import adopted
     from edge_llama.weights.store import default_store
 
@@ -108,7 +108,7 @@ def _report(findings: Findings, known: int) -> None:
 
 def _list(models: list[FoundModel]) -> None:
     from edge_llama.cli.tables import Column, print_table
-    from edge_llama.cli.units import format_size
+    from edge_llama.units import format_size
 
     print_table(
         [

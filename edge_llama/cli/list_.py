@@ -86,7 +86,7 @@ def _print_all(rows: list[ListedModel]) -> None:
 
 
 def _common(row: ListedModel) -> list[str]:
-    from edge_llama.cli.units import format_size
+    from edge_llama.units import format_size
 
     return [
         row.id,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +96,7 @@ def _installed(model: InstalledModel, shape: ModelShape | None) -> ListedModel:
 
 
 def _available(model: CatalogModel, budget: int, speedometer: Speedometer) -> ListedModel:
-    variant = _best_or_smallest(model, budget)
+    variant = _best_or_preferred(model, budget)
     return ListedModel(
         id=model.id,
         quantization=variant.quantization if variant else None,
@@ -104,15 +106,14 @@ def _available(model: CatalogModel, budget: int, speedometer: Speedometer) -> Li
     )
 
 
-def _best_or_smallest(model: CatalogModel, budget: int) -> Variant | None:
-    """What `pull` would choose; where nothing fits, what takes the least."""
+def _best_or_preferred(model: CatalogModel, budget: int) -> Variant | None:
+    """What `pull` would choose; where nothing fits, what `pull --force` would."""
     from edge_llama.weights.fit import choose_variant
 
-    try:
-        return choose_variant(model, budget)
-    except DoesNotFit:
-        known = [variant for variant in model.variants if variant.expected_size is not None]
-        return min(known, key=lambda variant: variant.expected_size or 0, default=None)
+    for bytes_there in (budget, sys.maxsize):
+        with suppress(DoesNotFit):
+            return choose_variant(model, bytes_there)
+    return None  # the catalog knows none of its files
 
 
 def _shape(model: InstalledModel) -> ModelShape | None:

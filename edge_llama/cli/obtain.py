@@ -13,6 +13,7 @@ from edge_llama.weights import DEMO, model_id, resolve_model
 if TYPE_CHECKING:
     from edge_llama.cli.progress import Display
     from edge_llama.config import EngineSettings
+    from edge_llama.tune.choice import TunedChoice
     from edge_llama.weights.memory_plan import MemoryPlan
     from edge_llama.weights.record import InstalledModel
 
@@ -28,6 +29,11 @@ class Obtained:
 
     path: Path
     name: NamedModel = field(compare=False)
+
+    def also(self, other: Obtained) -> Obtained:
+        """This one, under the names of another for the same file too."""
+        known_as = (*self.name.known_as, other.name.id, *other.name.known_as)
+        return replace(self, name=replace(self.name, known_as=known_as))
 
 
 def obtain(name: str, display: Display, *, budget: int, allow_url: bool = False) -> Obtained:
@@ -45,7 +51,12 @@ def obtain(name: str, display: Display, *, budget: int, allow_url: bool = False)
     """
     from edge_llama.cli.pull import install
     from edge_llama.weights.catalog import load_catalog
-    from edge_llama.weights.reference import DemoReference, FileReference, parse_reference
+    from edge_llama.weights.reference import (
+        DemoReference,
+        FileReference,
+        UrlReference,
+        parse_reference,
+    )
     from edge_llama.weights.store import default_store
 
     store = default_store()
@@ -55,7 +66,9 @@ def obtain(name: str, display: Display, *, budget: int, allow_url: bool = False)
     if isinstance(reference, DemoReference | FileReference):
         path = str(reference)
         return Obtained(resolve_model(path), NamedModel(name, model_id(path)))
-    return from_store(name, install(reference, store, display, budget=budget))
+    found = install(reference, store, display, budget=budget)
+    # An address may hold a secret, and what a model was asked for by is one of its names.
+    return from_store(found.id if isinstance(reference, UrlReference) else name, found)
 
 
 def from_store(name: str, model: InstalledModel) -> Obtained:
@@ -63,7 +76,8 @@ def from_store(name: str, model: InstalledModel) -> Obtained:
     from edge_llama.weights.catalog import load_catalog
 
     known = load_catalog().find(model.catalog_id or "")
-    return Obtained(model.path, NamedModel(name, model.id, known.names if known else ()))
+    known_as = (name, *(known.names if known else ()))
+    return Obtained(model.path, NamedModel(name, model.id, known_as))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +87,38 @@ class Planned:
     Attributes:
         settings: for its engine.
         plan: the memory that it takes; None for a file whose header does not tell its dimensions.
+        tuned: what `edge-llama tune` found, as far as there is memory for it; None if it did not
+            run for this model on this machine.
     """
 
     settings: EngineSettings
     plan: MemoryPlan | None
+    tuned: TunedChoice | None = None
+
+    def notes(self, budget: int) -> list[str]:
+        """The lines that tell a user how it runs within `budget` bytes."""
+        lines = [] if self.plan is None else [self.plan.describe(budget)]
+        return lines if self.tuned is None else [*lines, str(self.tuned)]
 
 
-def plan(settings: EngineSettings, budget: int, *, ctx_size: int | None) -> Planned:
-    """Fill in what depends on memory: context, type of the KV cache, micro-batch.
+def plan(
+    settings: EngineSettings, budget: int, *, ctx_size: int | None, use_tuned: bool = True
+) -> Planned:
+    """Fill in what was tuned and what depends on memory: context, KV cache, micro-batch.
 
     Args:
         settings: everything else.
         budget: bytes that the model may take.
         ctx_size: tokens of context; None chooses.
+        use_tuned: take what `edge-llama tune` found for what `settings` leaves open.
 
     Raises:
         DoesNotFit: it needs more memory; the text says what would fit.
         ModelFileError: the file is damaged.
     """
+    from edge_llama.tune.candidate import Candidate
+    from edge_llama.tune.key import TuneKey
+    from edge_llama.tune.store import default_tune_store
     from edge_llama.weights.fit import plan_memory
     from edge_llama.weights.gguf_model import read_model
     from edge_llama.weights.model_shape import ModelShape
@@ -101,6 +129,9 @@ def plan(settings: EngineSettings, budget: int, *, ctx_size: int | None) -> Plan
     except ModelFileError:
         # A kind of model that is not a plain transformer; llama.cpp may run it all the same.
         return Planned(replace(settings, ctx_size=ctx_size), None)
+    tuned = default_tune_store().find(TuneKey.of(shape)) if use_tuned else None
+    if tuned is not None:
+        settings = tuned.apply(settings)
     chosen = plan_memory(
         shape,
         budget,
@@ -108,11 +139,19 @@ def plan(settings: EngineSettings, budget: int, *, ctx_size: int | None) -> Plan
         parallel=settings.parallel,
         batch_size=settings.batch_size,
         cached_sequences=settings.cached_sequences,
+        kv_type=None if settings.kv_type == "f16" else settings.kv_type,
+        micro_batch=settings.micro_batch,
+        prefer_flash_attention=bool(settings.flash_attention),
+        repack=settings.repack,
     )
     planned = replace(
         settings,
         ctx_size=chosen.ctx_size,
         kv_type=chosen.kv_type,
         micro_batch=chosen.micro_batch,
+        flash_attention=chosen.flash_attention or settings.flash_attention,
+        repack=chosen.repack,
     )
-    return Planned(planned, chosen)
+    if tuned is not None:
+        tuned = replace(tuned, candidate=Candidate.of(planned))
+    return Planned(planned, chosen, tuned)

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from edge_llama.cli.completion import complete_installed, complete_model
-from edge_llama.cli.units import parse_size
 from edge_llama.errors import SettingsError
+from edge_llama.units import parse_size
 
 
 def parse_ctx_size(text: str) -> int | None:
@@ -41,7 +41,9 @@ MODEL_HELP = (
     "'demo' for the bundled demo model, a model of `edge-llama list --all`, the path of a .gguf "
     "file, or owner/repo:QUANT of huggingface.co."
 )
-Model = Annotated[str, typer.Argument(help=MODEL_HELP, autocompletion=complete_model)]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model)
+]
 CtxSize = Annotated[
     int | None,
     typer.Option(

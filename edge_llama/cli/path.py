@@ -14,7 +14,7 @@ def path(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="MODEL",
             help="An installed model, or 'demo'. Without it, the folder of all models is printed.",
             autocompletion=complete_installed,
             show_default=False,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge_llama.cli.diagnosis import Diagnosis
-from edge_llama.cli.units import format_size
+from edge_llama.units import format_size
 
 LOW_DISK = 1_000_000_000
 SWAP_SHARE = 0.1
@@ -107,7 +108,13 @@ def _memory_problems(diagnosis: Diagnosis) -> Iterator[Problem]:
             "Close other programs before you start a large model.",
         )
     for model in diagnosis.models:
-        if model.refusal is not None:
+        if model.refusal is not None and model.damaged:
+            yield Problem(
+                f"{model.id} cannot be run: {model.refusal}",
+                "Repair it if it came from the hub, else remove it and install it again.",
+                (f"edge-llama verify --repair {shlex.quote(model.id)}",),
+            )
+        elif model.refusal is not None:
             yield Problem(
                 f"{model.id} cannot be run: {model.refusal}",
                 "Choose a smaller model or quantization, or let it have more with --memory.",

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edge_llama.cli.exit_codes import ExitCode, exit_code_of
-from edge_llama.cli.units import format_duration, format_size
 from edge_llama.errors import EdgeLlamaError
+from edge_llama.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_llama.weights.record import InstalledModel
 
 VERBS = {
-    "wait": "Waiting for another edge-llama that pulls it",
+    "wait": "Waiting for another download of",
     "download": "Downloading",
     "verify": "Checking",
 }
@@ -99,20 +99,18 @@ class TextDisplay(Display):
 
 
 class LineDisplay(TextDisplay):
-    """A line on stderr every few seconds, for logs."""
+    """A line on stderr every few seconds, for logs; none for what takes no longer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._phase: str | None = None
-        self._last = 0.0
+        self._last = clock()
 
     def update(self, progress: Progress) -> None:
-        now = self._clock()
-        if progress.phase == self._phase and now - self._last < LINE_EVERY:
+        if (now := self._clock()) - self._last < LINE_EVERY:
             return
-        self._phase, self._last = progress.phase, now
-        line = f"{VERBS[progress.phase]} {progress.file}: {_figures(progress)}"
-        sys.stderr.write(line.removesuffix(": ") + "\n")
+        self._last = now
+        parts = [f"{VERBS[progress.phase]} {progress.file}".rstrip(), _figures(progress)]
+        sys.stderr.write(": ".join(filter(None, parts)) + "\n")
 
 
 class BarDisplay(TextDisplay):
@@ -134,7 +132,7 @@ class BarDisplay(TextDisplay):
             self._phase = progress.phase
         self._bar.update(
             self._task,
-            description=VERBS[progress.phase],
+            description=VERBS[progress.phase].removesuffix(" of"),
             completed=progress.done,
             total=progress.total or None,
             figures=_figures(progress),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ from edge_llama.cli.completion import complete_model
 from edge_llama.cli.exit_codes import ExitCode
 from edge_llama.cli.options import AllowURL, MemoryBudget, memory_budget
 from edge_llama.cli.progress import Display, ProgressMode, display_for
-from edge_llama.errors import SettingsError
+from edge_llama.errors import DoesNotFit, SettingsError
 
 if TYPE_CHECKING:
     from edge_llama.weights.record import InstalledModel
@@ -95,11 +97,20 @@ def pull(
     from edge_llama.weights.store import default_store
 
     try:
-        with display_for(progress) as display:
+        with stopping_calmly(), display_for(progress) as display:
             reference = parse_reference(model, load_catalog(), allow_url=allow_url)
             reference = _with_quantization(reference, quantization)
             budget = None if force else memory_budget(memory)
             install(reference, default_store(), display, budget=budget, sha256=sha256)
+    except DoesNotFit as error:
+        raise DoesNotFit(f"{error} --force downloads it all the same.") from error
+
+
+@contextmanager
+def stopping_calmly() -> Iterator[None]:
+    """Tell whoever presses Ctrl-C in a download that nothing is lost, and end the program."""
+    try:
+        yield
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on where it was.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -146,12 +157,14 @@ def _download(
 ) -> InstalledModel:
     from edge_llama.cli.choice import choose, known_model
     from edge_llama.weights.catalog import load_catalog
+    from edge_llama.weights.download import naming_alternatives
     from edge_llama.weights.download import pull as download
     from edge_llama.weights.quantization import UNKNOWN
 
     catalog = load_catalog()
     known = known_model(reference, catalog)
-    variant = choose(reference, catalog, budget)
+    with naming_alternatives(store):
+        variant = choose(reference, catalog, budget)
     name = f"{known.id if known else variant.repository}:{variant.quantization}"
     if variant.quantization == UNKNOWN:
         name = f"{variant.repository}/{variant.files[0].path}"

@@ -17,7 +17,7 @@ def rm(model: Installed, yes: Yes = False) -> None:
     """
     from edge_llama.cli.confirm import confirm
     from edge_llama.cli.installed import installed_model
-    from edge_llama.cli.units import format_size
+    from edge_llama.units import format_size
     from edge_llama.weights.store import default_store
 
     store = default_store()
@@ -30,6 +30,10 @@ def rm(model: Installed, yes: Yes = False) -> None:
     }[found.files[0].linked]
     if not confirm(f"Remove {found.id} ({found.quantization}; {what})?", yes=yes):
         raise typer.Exit(ExitCode.ERROR)
+    was_there = any(file.path.exists() for file in found.files)
     freed = store.remove(found)
-    effect = f"{format_size(freed)} are free again" if freed else "Another program keeps its bytes"
+    if freed or not was_there:
+        effect = f"{format_size(freed)} are free again"
+    else:
+        effect = "Another program keeps its bytes"
     sys.stdout.write(f"Removed {found.id}. {effect}.\n")

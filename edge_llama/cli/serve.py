@@ -49,7 +49,7 @@ def serve(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help=f"{MODEL_HELP} What is not on this machine is downloaded. The first is loaded at "
             "the start, the others when a request asks for them.",
             autocompletion=complete_model,
@@ -89,6 +89,13 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    tuned: Annotated[
+        bool,
+        typer.Option(
+            "--tuned/--no-tuned",
+            help="Run models as `edge-llama tune` found best, where it did. Other flags win.",
+        ),
+    ] = True,
     alias: Annotated[
         list[str] | None,
         typer.Option(
@@ -117,6 +124,14 @@ def serve(
             help="When set, requests need it as a Bearer token.",
         ),
     ] = None,
+    share_prefixes: Annotated[
+        bool,
+        typer.Option(
+            "--share-prefixes",
+            help="Let different API keys share prompts that begin alike; each then can tell by "
+            "the time to the first token what others have asked.",
+        ),
+    ] = False,
     log_level: Verbosity = LogLevel.WARNING,
 ) -> None:
     """Serve models over HTTP with OpenAI's chat API."""
@@ -137,9 +152,9 @@ def serve(
             max_stall=max_stall,
             cached_sequences=cached_sequences,
         )
-        return plan(engine_settings, budget, ctx_size=ctx_size)
+        return plan(engine_settings, budget, ctx_size=ctx_size, use_tuned=tuned)
 
-    settings = ServerSettings(host=host, port=port, api_key=api_key)
+    settings = ServerSettings(host=host, port=port, api_key=api_key, share_prefixes=share_prefixes)
     found = _obtain(models or ([] if model_set else [DEMO]), budget, allow_url=allow_url)
     plans = {model: planned(model) for model in found}
     plans |= _plan_set(model_set, planned)
@@ -157,7 +172,7 @@ def serve(
         for model, aliases in zip(plans, assign_aliases(named, alias or ()), strict=True)
     ]
     registry = ModelRegistry(served, PoolSettings(memory=budget, keep_alive=keep_alive_seconds))
-    notes = [each.plan.describe(budget) for each in plans.values() if each.plan is not None]
+    notes = [note for each in plans.values() for note in each.notes(budget)]
     startup = Startup(
         partial(registry.pool.use, served[0].pooled),
         lambda url: announce(url, named, notes, guarded=api_key is not None),
@@ -171,10 +186,15 @@ def serve(
 def _obtain(names: Sequence[str], budget: int, *, allow_url: bool) -> list[Obtained]:
     """The files of the models of these names, each once."""
     from edge_llama.cli.progress import ProgressMode, display_for
+    from edge_llama.cli.pull import stopping_calmly
 
-    with display_for(ProgressMode.AUTO, announces=False) as display:
-        found = (obtain(name, display, budget=budget, allow_url=allow_url) for name in names)
-        return list(dict.fromkeys(found))
+    with stopping_calmly(), display_for(ProgressMode.AUTO, announces=False) as display:
+        found: dict[Path, Obtained] = {}
+        for name in names:
+            model = obtain(name, display, budget=budget, allow_url=allow_url)
+            same = found.get(model.path)
+            found[model.path] = model if same is None else same.also(model)
+        return list(found.values())
 
 
 def _plan_set(

@@ -19,7 +19,7 @@ from edge_llama.cli.description import (
 )
 from edge_llama.cli.options import AsJSON, MemoryBudget, memory_budget
 from edge_llama.cli.tables import Column, print_facts, print_json, print_table
-from edge_llama.cli.units import format_count, format_size
+from edge_llama.units import format_count, format_size
 
 if TYPE_CHECKING:
     from edge_llama.cli.fit import Fit
@@ -39,7 +39,7 @@ def show(
     memory: MemoryBudget = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show what a model is, and what it would take here, without loading it.
+    """Show what a model is and what it would take, without loading it.
 
     --json prints an object with `id`, `name`, `installed`, `local` (whether its files are on this
     disk), `parameters`, `context_length`, `layers`, `heads`, `kv_heads` (of a layer),

@@ -48,10 +48,10 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Print `data` on stdout as indented JSON."""
+    """Print `data` on stdout as indented JSON, in ASCII: a pipe may have any encoding."""
     import json
 
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
 
 
 def _printable(text: str) -> str:

@@ -42,7 +42,7 @@ def verify(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help="Installed models. Default: all.",
             autocompletion=complete_installed,
             show_default=False,
@@ -111,7 +111,7 @@ def _print(results: list[Result]) -> None:
 
 
 def _rows(result: Result) -> Iterator[list[str]]:
-    from edge_llama.cli.units import format_size
+    from edge_llama.units import format_size
 
     for report in result.reports:
         state: str = report.state

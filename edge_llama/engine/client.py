@@ -7,6 +7,7 @@ import enum
 import itertools
 import logging
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from edge_llama.config import EngineSettings
@@ -24,7 +25,7 @@ from edge_llama.engine.messages import (
     Submit,
     check_request,
 )
-from edge_llama.engine.process import EngineProcess, describe_exit
+from edge_llama.engine.process import CRASHES, EngineProcess, describe_exit
 from edge_llama.errors import EngineDied, EngineStartError, EngineUnavailable
 
 logger = logging.getLogger("edge_llama.engine")
@@ -206,7 +207,12 @@ class AsyncEngine:
         except OSError as error:
             return f"The engine process cannot be started: {error.strerror or error}."
         code = await self._process.wait()
-        return self._failure or describe_exit(code)
+        if self._failure:
+            return self._failure
+        reason = describe_exit(code)
+        if self._state is EngineState.STARTING and code in CRASHES:
+            reason += f" Perhaps {Path(self.settings.model).name} is damaged."
+        return reason
 
     def _supervisor_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from statistics import median
+
+from edge_llama.config import StepCost
 
 SIZES = (
     *range(1, 9), 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512,
@@ -38,13 +40,22 @@ class CostTable:
         t(n) ≤ t(smaller) · n / smaller       a larger step costs no more per token
         t(n) ≤ PENALTY · t(larger) · n / larger, and not less than t(smaller)
 
+    What was measured in an earlier run stands in for sizes that were not measured in this one,
+    slower or faster by as much as the others are now.
+
     Args:
+        earlier: from an earlier run.
         clock: seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, earlier: Iterable[StepCost] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
         self._samples: dict[int, dict[int, deque[tuple[float, float]]]] = {}
+        self._earlier: dict[int, dict[int, float]] = {}
+        for size, depth, seconds in earlier:
+            self._earlier.setdefault(size, {})[_level(depth)] = seconds
 
     def record(self, size: int, depth: int, seconds: float) -> None:
         """Add a measurement.
@@ -80,7 +91,18 @@ class CostTable:
         """Seconds by size: measured lately if any was, at the depth that is nearest."""
         since = self._clock() - FRESH
         level = _level(depth)
-        return self._measured(level, since) or self._measured(level, float("-inf"))
+        known = self._measured(level, since) or self._measured(level, float("-inf"))
+        return self._expected(level, known) | known
+
+    def _expected(self, level: int, known: dict[int, float]) -> dict[int, float]:
+        """What was measured earlier, at the pace of what is known by now."""
+        earlier = {
+            size: by_depth[min(by_depth, key=lambda each: abs(each - level))]
+            for size, by_depth in self._earlier.items()
+        }
+        paces = [known[size] / earlier[size] for size in known.keys() & earlier.keys()]
+        pace = median(paces) if paces else 1.0
+        return {size: seconds * pace for size, seconds in earlier.items()}
 
     def _measured(self, level: int, since: float) -> dict[int, float]:
         known = {}

@@ -63,6 +63,7 @@ class Intake:
                 max_length=max_length,
                 sampling=request.sampling.for_choice(index),
                 tier=request.tier,
+                cache_domain=request.cache_domain,
                 arrived=arrived,
             )
             for index in range(request.n)

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int32]
 
 
 class Memory(Protocol):
@@ -38,78 +41,96 @@ class KVCache:
         self.n_cells = n_cells
         self.n_seq_max = n_seq_max
         self._references = np.zeros(n_cells, np.int32)
-        self._free_cells = list(range(n_cells))
+        # The free cells are the first `n_free`.
+        self._free_cells = np.arange(n_cells, dtype=np.int32)
         self._free_ids = list(reversed(range(n_seq_max)))
-        self._cells: dict[int, list[int]] = {}
-
-    @property
-    def n_free(self) -> int:
+        # A row for each sequence id; memory is used as far as rows are filled.
+        self._cells = np.empty((n_seq_max, n_cells), np.int32)
+        self._lengths: dict[int, int] = {}
+        self.n_free = n_cells
         """Free cells."""
-        return len(self._free_cells)
 
     def allocate(self) -> int:
         """A sequence id that holds nothing yet; there must be one left."""
         seq_id = self._free_ids.pop()
-        self._cells[seq_id] = []
+        self._lengths[seq_id] = 0
         return seq_id
 
     def free(self, seq_id: int) -> None:
         """Give a sequence id and its cells back."""
         self.trim(seq_id, 0)
-        del self._cells[seq_id]
+        del self._lengths[seq_id]
         self._free_ids.append(seq_id)
 
     def length(self, seq_id: int) -> int:
         """Positions that a sequence holds."""
-        return len(self._cells[seq_id])
+        return self._lengths[seq_id]
 
     def extend(self, seq_id: int, n: int) -> None:
         """Account for `n` positions that the next decode fills. Needs `n_free >= n`."""
-        cut = len(self._free_cells) - n
-        assert cut >= 0, "extend() beyond the free cells"
-        cells = self._free_cells[cut:]
-        del self._free_cells[cut:]
+        assert n <= self.n_free, "extend() beyond the free cells"
+        cells = self._free_cells[self.n_free - n : self.n_free]
+        self.n_free -= n
         self._references[cells] = 1
-        self._cells[seq_id].extend(cells)
+        length = self._lengths[seq_id]
+        self._cells[seq_id, length : length + n] = cells
+        self._lengths[seq_id] = length + n
 
     def trim(self, seq_id: int, length: int) -> None:
         """Forget all positions from `length` on."""
-        cells = self._cells[seq_id]
-        dropped = cells[length:]
-        if not dropped:
+        if length >= self._lengths[seq_id]:
             return
-        del cells[length:]
         self._memory.remove(seq_id, length)
-        self._references[dropped] -= 1
-        self._free_cells.extend(cell for cell in dropped if not self._references[cell])
+        dropped = self._held(seq_id)[length:]
+        self._lengths[seq_id] = length
+        self._let_go(dropped)
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let the empty sequence `target` share the first `length` positions of `source`."""
-        if not length:
+        """Let `target` hold the first `length` positions of `source`, instead of its own if it
+        has some. No data moves.
+        """
+        shared = self._held(source)[:length]
+        own = self._held(target)[:length]
+        differs = np.flatnonzero(own != shared[: len(own)])
+        start = int(differs[0]) if len(differs) else len(own)
+        if start == length:
             return
-        cells = self._cells[source][:length]
-        self._memory.copy(source, target, 0, length)
-        self._references[cells] += 1
-        self._cells[target] = cells
+        if start < len(own):
+            self._memory.remove(target, start, len(own))
+            self._let_go(own[start:])
+        self._memory.copy(source, target, start, length)
+        self._references[shared[start:]] += 1
+        self._cells[target, start:length] = shared[start:]
+        self._lengths[target] = max(self._lengths[target], length)
 
-    def n_free_keeping(self, seq_ids: Iterable[int], source: int = -1, length: int = 0) -> int:
-        """Cells that would be free if only these sequences were kept, and of `source` a prefix."""
+    def n_held(self, seq_ids: Iterable[int], source: int = -1, length: int = 0) -> int:
+        """Cells that these sequences hold together, with the first `length` of `source`."""
         held = np.zeros(self.n_cells, bool)
         for seq_id in seq_ids:
-            held[self._cells[seq_id]] = True
+            held[self._held(seq_id)] = True
         if length:
-            held[self._cells[source][:length]] = True
-        return self.n_cells - int(held.sum())
+            held[self._held(source)[:length]] = True
+        return int(held.sum())
 
     def check_integrity(self) -> None:
         """Raises AssertionError when the books do not balance."""
         counted = np.zeros(self.n_cells, np.int32)
-        for cells in self._cells.values():
-            assert len(set(cells)) == len(cells), "a sequence holds a cell twice"
+        for seq_id in self._lengths:
+            cells = self._held(seq_id)
+            assert len(np.unique(cells)) == len(cells), "a sequence holds a cell twice"
             counted[cells] += 1
         assert (counted == self._references).all(), "references differ from holders"
-        free = set(self._free_cells)
-        assert len(free) == len(self._free_cells), "a cell is free twice"
-        assert free == set(np.flatnonzero(counted == 0).tolist()), "free cells differ"
-        ids = sorted([*self._free_ids, *self._cells])
+        free = np.sort(self._free_cells[: self.n_free])
+        assert np.array_equal(free, np.flatnonzero(counted == 0)), "free cells differ"
+        ids = sorted([*self._free_ids, *self._lengths])
         assert ids == list(range(self.n_seq_max)), "sequence ids lost or doubled"
+
+    def _held(self, seq_id: int) -> IntArray:
+        return self._cells[seq_id, : self._lengths[seq_id]]
+
+    def _let_go(self, cells: IntArray) -> None:
+        """Take one reference off each of these cells."""
+        self._references[cells] -= 1
+        free = cells[self._references[cells] == 0]
+        self._free_cells[self.n_free : self.n_free + len(free)] = free
+        self.n_free += len(free)

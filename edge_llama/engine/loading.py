@@ -76,7 +76,7 @@ class LoadedEngine:
             PrefixCache(kv, settings.cached_sequences),
             eog_tokens=model.vocab.eog_tokens,
             parallel=settings.parallel,
-            pace=Pace(CostTable(), settings.batch_size, settings.max_stall),
+            pace=Pace(CostTable(settings.step_costs), settings.batch_size, settings.max_stall),
         )
         runner = ModelRunner(model, context, settings.batch_size)
         self.core = EngineCore(scheduler, runner, model.vocab.piece)

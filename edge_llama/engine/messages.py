@@ -42,6 +42,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
         max_tokens: most tokens of output; None is what is left of the context.
         n: how many continuations; they share the prompt's prefill.
         tier: how urgent it is.
+        cache_domain: KV is shared only between requests of the same domain.
     """
 
     prompt: Prompt
@@ -49,6 +50,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     n: int = 1
     tier: ServiceTier = ServiceTier.DEFAULT
+    cache_domain: str = ""
 
 
 def check_request(request: GenerationRequest) -> None:

@@ -115,6 +115,9 @@ class EngineProcess(asyncio.SubprocessProtocol):
 ILLEGAL_INSTRUCTION = (-4, 0xC000001D)
 """Exit codes: minus SIGILL on POSIX, STATUS_ILLEGAL_INSTRUCTION on Windows."""
 
+CRASHES = (-6, -7, -8, -10, -11, 0xC0000005, 0xC0000409)
+"""Exit codes of native code that gave up: aborts and invalid accesses."""
+
 
 def describe_exit(code: int) -> str:
     """Why the child ended, and what to do about it if that is known."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import FinishReason, ServiceTier
 from edge_llama.engine.pace import Pace
-from edge_llama.engine.prefix_cache import Match, PrefixCache, common_prefix
+from edge_llama.engine.prefix_cache import PrefixCache, common_prefix
 from edge_llama.engine.sequence import Sequence, SequenceStatus
+from edge_llama.engine.waiting import WaitingQueue
 
 SHARED_PREFILL = 32
 """A newcomer waits for a running prefill that will give it at least this many tokens."""
@@ -86,7 +84,7 @@ class Scheduler:
         self._parallel = parallel
         self._pace = pace
         self._clock = clock
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = WaitingQueue()
         self.running: list[Sequence] = []
 
     @property
@@ -94,11 +92,8 @@ class Scheduler:
         return bool(self.waiting or self.running)
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence; first come, first served in each tier."""
-        if sequence.tier is ServiceTier.FLEX:
-            self.waiting.append(sequence)
-        else:
-            self.waiting.insert(self._ahead_of_flex(), sequence)
+        """Queue a sequence."""
+        self.waiting.add(sequence)
 
     def abort(self, id: int, index: int | None = None) -> list[Sequence]:
         """End the choices of a request that are not finished; what is computed stays cached."""
@@ -165,10 +160,10 @@ class Scheduler:
     def check_integrity(self) -> None:
         """Raises AssertionError when scheduler, prefix cache and KV cache disagree."""
         self._kv.check_integrity()
-        self._prefix_cache.check_integrity()
+        self._prefix_cache.check_integrity(each.prefix for each in self.running if each.prefix)
         for sequence in self.running:
             assert self._kv.length(sequence.seq_id) == sequence.num_computed
-        assert all(sequence.seq_id < 0 for sequence in self.waiting)
+        assert all(each.seq_id < 0 and each.prefix is None for each in self.waiting)
 
     @property
     def depth(self) -> int:
@@ -211,7 +206,7 @@ class Scheduler:
         if sequence.status is not SequenceStatus.RUNNING:
             return False
         while self._kv.n_free < n:
-            if self._prefix_cache.evict():
+            if self._prefix_cache.evict(n - self._kv.n_free):
                 continue
             victim = self._flex_running()[-1:] or self.running[-1:]
             plan.pop(victim[0], None)
@@ -222,75 +217,62 @@ class Scheduler:
 
     def _admit(self) -> bool:
         """Let the first in the queue run, with the longest prefix that is already computed."""
-        if not self.waiting:
+        sequence = next(iter(self.waiting), None)
+        if sequence is None:
             return False
-        sequence = self.waiting[0]
         if len(self.running) >= self._parallel and not self._yield_place(sequence):
             return False
-        tokens = np.asarray(sequence.token_ids, np.int32)
-        match = self._prefix_cache.match(tokens[:-1])
+        # At least one token has to be computed, for its logits.
+        prompt = sequence.token_array()[:-1]
+        match = self._prefix_cache.match(prompt, sequence.cache_domain)
         source, length = (match.seq_id, match.length) if match else (-1, 0)
+        coming = 0
         for other in self.running:
-            shared = common_prefix(np.asarray(other.token_ids, np.int32), tokens[:-1])
-            coming = not other.decoding and other.num_computed < shared
-            if coming and shared - length >= SHARED_PREFILL:
-                return False
-            if min(shared, other.num_computed) > length:
-                match, source, length = None, other.seq_id, min(shared, other.num_computed)
-        if not self._fits(len(tokens) - length, source, length):
+            if other.cache_domain == sequence.cache_domain:
+                shared = common_prefix(other.token_array(), prompt)
+                coming = max(coming, shared)
+                if min(shared, other.num_computed) > length:
+                    source, length = other.seq_id, min(shared, other.num_computed)
+        if coming - length >= SHARED_PREFILL:
             return False
-        self._start(sequence, self._take_prefix(match, source, length, len(tokens)), length)
+        if not self._fits(len(sequence.token_ids) - length, source, length):
+            return False
+        sequence.seq_id = self._kv.allocate()
+        if length:
+            self._kv.copy(source, sequence.seq_id, length)
+        if match:
+            sequence.prefix = self._prefix_cache.lock(match)
+        self._start(sequence, length)
         return True
 
     def _fits(self, needed: int, source: int, length: int) -> bool:
         """Whether `needed` cells are free, or would be without the prefix cache."""
-        if self.running:
-            needed += HEADROOM * (len(self.running) + 1)
-            needed += sum(other.num_pending for other in self.running)
-        if needed <= self._kv.n_free or not self.running:
+        if not self.running:
             return True
-        running = [sequence.seq_id for sequence in self.running]
-        return needed <= self._kv.n_free_keeping(running, source, length)
+        needed += HEADROOM * (len(self.running) + 1)
+        needed += sum(other.num_pending for other in self.running)
+        if needed <= self._kv.n_free:
+            return True
+        running = (sequence.seq_id for sequence in self.running)
+        return needed <= self._kv.n_cells - self._kv.n_held(running, source, length)
 
-    def _take_prefix(self, match: Match | None, source: int, length: int, total: int) -> int:
-        """A sequence id that holds the first `length` tokens of `source`.
-
-        A cached sequence is continued in place when nothing of it is lost by that, or when its
-        cells are needed; otherwise its cells are shared.
-        """
-        while self._kv.n_free < total - length and self._prefix_cache.evict(keep=source):
-            pass
-        if match and (match.whole or self._kv.n_free < total - length):
-            self._prefix_cache.take(source)
-            self._kv.trim(source, length)
-            return source
-        if match:
-            self._prefix_cache.touch(source)
-        seq_id = self._kv.allocate()
-        self._kv.copy(source, seq_id, length)
-        return seq_id
-
-    def _start(self, sequence: Sequence, seq_id: int, length: int) -> None:
-        self.waiting.popleft()
+    def _start(self, sequence: Sequence, length: int) -> None:
+        """Begin to run, with `length` tokens computed."""
+        self.waiting.remove(sequence)
         self.running.append(sequence)
         sequence.status = SequenceStatus.RUNNING
-        sequence.seq_id = seq_id
         sequence.num_computed = length
         if sequence.num_cached is None:
             sequence.num_cached = length
             sequence.admitted = self._clock()
+        # From now on what is idle costs this sequence time.
+        self._prefix_cache.shrink()
 
     def _preempt(self, sequence: Sequence) -> None:
         """Send a running sequence back to the head of the queue; its KV becomes evictable."""
         self._release(sequence)
         sequence.status = SequenceStatus.WAITING
-        flex = sequence.tier is ServiceTier.FLEX
-        self.waiting.insert(self._ahead_of_flex() if flex else 0, sequence)
-
-    def _ahead_of_flex(self) -> int:
-        """Where in the queue the first of the tier `flex` is, or would be."""
-        flex = (i for i, each in enumerate(self.waiting) if each.tier is ServiceTier.FLEX)
-        return next(flex, len(self.waiting))
+        self.waiting.put_back(sequence)
 
     def _yield_place(self, newcomer: Sequence) -> bool:
         """Preempt the youngest of the tier `flex` for a newcomer of another tier."""
@@ -329,7 +311,10 @@ class Scheduler:
         """Leave the running set; what is computed stays in the prefix cache."""
         self.running.remove(sequence)
         self._kv.trim(sequence.seq_id, sequence.num_computed)
-        computed = sequence.token_ids[: sequence.num_computed]
-        self._prefix_cache.insert(computed, sequence.seq_id)
+        if sequence.prefix is not None:
+            self._prefix_cache.unlock(sequence.prefix)
+        computed = sequence.token_array()[: sequence.num_computed]
+        self._prefix_cache.insert(computed, sequence.seq_id, sequence.cache_domain)
         sequence.seq_id = -1
+        sequence.prefix = None
         sequence.num_computed = 0

@@ -6,7 +6,10 @@ import enum
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from edge_llama.engine.messages import FinishReason, ServiceTier, Timings
+from edge_llama.engine.prefix_cache import Node, TokenArray
 from edge_llama.engine.sampling import SamplingParams
 
 
@@ -40,7 +43,9 @@ class Sequence:
         max_length: tokens of prompt and output at which it ends.
         sampling: how its tokens are chosen.
         tier: how urgent it is.
+        cache_domain: it shares KV only with sequences of the same domain.
         seq_id: its id in the KV cache while it runs.
+        prefix: what it keeps locked in the prefix cache while it runs.
         num_computed: tokens whose KV is in the cache.
         num_cached: prompt tokens that were taken from the prefix cache at its first admission.
         finish_reason: set when FINISHED.
@@ -53,14 +58,26 @@ class Sequence:
     max_length: int
     sampling: SamplingParams
     tier: ServiceTier = ServiceTier.DEFAULT
+    cache_domain: str = ""
     status: SequenceStatus = SequenceStatus.WAITING
     seq_id: int = -1
+    prefix: Node | None = field(default=None, repr=False)
     num_computed: int = 0
     num_cached: int | None = None
     finish_reason: FinishReason | None = None
     arrived: float = field(default_factory=time.perf_counter)
     admitted: float = 0.0
     first_token: float = 0.0
+    _array: TokenArray = field(
+        default_factory=lambda: np.empty(0, np.int32), init=False, repr=False
+    )
+
+    def token_array(self) -> TokenArray:
+        """`token_ids` as an array, of which only what is new since the last call is converted."""
+        new = self.token_ids[len(self._array) :]
+        if new:
+            self._array = np.concatenate([self._array, np.asarray(new, np.int32)])
+        return self._array
 
     @property
     def num_pending(self) -> int:

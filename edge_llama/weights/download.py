@@ -24,6 +24,7 @@ from edge_llama.errors import (
     NotEnoughSpace,
     WeightsError,
 )
+from edge_llama.units import format_size
 from edge_llama.weights.checksum import FileHash, hash_file
 from edge_llama.weights.durable import changing, move_whole, remove_empty, sync_file
 from edge_llama.weights.gguf_header import check_header, read_header
@@ -163,8 +164,8 @@ class Download:
         free = shutil.disk_usage(self._staging).free
         if missing > free:
             raise NotEnoughSpace(
-                f"The disk of {self._store.root} is too full: {_gigabytes(missing)} are to be "
-                f"downloaded and {_gigabytes(free)} are free. Free {_gigabytes(missing - free)}, "
+                f"The disk of {self._store.root} is too full: {format_size(missing)} are to be "
+                f"downloaded and {format_size(free)} are free. Free {format_size(missing - free)}, "
                 "or set EDGE_LLAMA_HOME to a folder on another disk."
             )
 
@@ -285,7 +286,8 @@ def naming_alternatives(store: Store) -> Iterator[None]:
     try:
         yield
     except HubUnavailable as error:
-        names = ", ".join(model.id for model in store.installed()) or "none"
+        whole = (model.id for model in store.installed() if model.is_complete)
+        names = ", ".join(whole) or "none"
         raise HubUnavailable(f"{error} Models that run without a network: {names}.") from error
 
 
@@ -301,7 +303,3 @@ def _stored(path: Path, found: FileHash) -> StoredFile:
 def _part_name(remote: RemoteFile) -> str:
     identity = hashlib.sha256(remote.identity.encode()).hexdigest()[:12]
     return f"{Path(remote.name).name}.{identity}.part"
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"

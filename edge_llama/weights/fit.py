@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from edge_llama.errors import DoesNotFit
+from edge_llama.units import format_size
 from edge_llama.weights.catalog import CatalogModel
 from edge_llama.weights.memory_plan import (
     CELL_MULTIPLE,
     KVType,
     MemoryPlan,
-    format_size,
     kv_types,
 )
 from edge_llama.weights.model_shape import ModelShape
@@ -32,6 +32,7 @@ take four times the memory; many cores may gain from more, so the larger one is 
 
 BUDGET_SHARE = 1 / 3
 WEIGHTS_SHARE = 1 / 2
+MODEST_KV_CACHE = 1 << 30
 
 PREFERRED = "Q4_K_M"
 WORST = "Q2_K"
@@ -52,6 +53,9 @@ def plan_memory(
     batch_size: int = 512,
     cached_sequences: int = 32,
     kv_type: KVType | None = None,
+    micro_batch: int = MICRO_BATCHES[0],
+    prefer_flash_attention: bool = False,
+    repack: bool = False,
 ) -> MemoryPlan:
     """How to run a model within `budget` bytes.
 
@@ -59,9 +63,9 @@ def plan_memory(
     which
 
     - KV cache and buffers take at most a third of the budget, and
-    - the KV cache is at most half as large as the weights. A step reads it like the weights, with
-      all that finished requests left in it; and all of it is written at the start, which takes
-      about a second for 2 GB.
+    - the KV cache is at most 1 GiB, or half as large as the weights if that is more. A step reads
+      it like the weights, with all that finished requests left in it; and all of it is written at
+      the start, which took a small virtual machine 1 to 2 s for 1 GB.
 
     `USEFUL_CONTEXT` is chosen regardless of these, if it fits at all, and fewer tokens only as the
     last resort. The KV cache is f16 unless only q8_0 gives that context: it takes half the memory,
@@ -73,18 +77,34 @@ def plan_memory(
         batch_size: most tokens of a step.
         cached_sequences: finished requests whose KV is kept.
         kv_type: None chooses.
+        micro_batch: most tokens that are computed at once; fewer where that saves the context.
+        prefer_flash_attention: use it also with a KV cache of f16.
+        repack: rearrange the weights if there is memory left for that.
 
     Raises:
         DoesNotFit: there is no such plan; the text says what would fit.
     """
-    plans = _Plans(shape, parallel, batch_size, cached_sequences)
+    smaller = (size for size in MICRO_BATCHES if size < micro_batch)
+    plans = _Plans(
+        MemoryPlan(
+            shape=shape,
+            ctx_size=shape.context_length,
+            parallel=parallel,
+            cached_sequences=cached_sequences,
+            micro_batch=micro_batch,
+            kv_type="f16",
+            prefer_flash_attention=prefer_flash_attention,
+        ),
+        tuple(min(size, batch_size) for size in (micro_batch, *smaller)),
+    )
     types = kv_types(shape) if kv_type is None else (kv_type,)
     if ctx_size is None:
         chosen = plans.automatic(types, budget)
     else:
         chosen = plans.fitting([ctx_size], types, budget)
     if chosen is not None:
-        return chosen
+        repacked = replace(chosen, repack=repack)
+        return repacked if repacked.total <= budget else chosen
     raise DoesNotFit(_refusal(plans, types, budget, ctx_size))
 
 
@@ -117,25 +137,25 @@ def choose_variant(
 
 @dataclass(frozen=True, slots=True)
 class _Plans:
-    """All the ways to run one model."""
+    """All the ways to run one model.
 
-    shape: ModelShape
-    parallel: int
-    batch_size: int
-    cached_sequences: int
+    Attributes:
+        base: what they have in common.
+        micro_batches: in order of preference.
+    """
+
+    base: MemoryPlan
+    micro_batches: tuple[int, ...]
+
+    @property
+    def shape(self) -> ModelShape:
+        return self.base.shape
 
     def plan(self, ctx_size: int, kv_type: KVType, micro_batch: int) -> MemoryPlan:
-        return MemoryPlan(
-            shape=self.shape,
-            ctx_size=ctx_size,
-            parallel=self.parallel,
-            cached_sequences=self.cached_sequences,
-            micro_batch=min(micro_batch, self.batch_size),
-            kv_type=kv_type,
-        )
+        return replace(self.base, ctx_size=ctx_size, kv_type=kv_type, micro_batch=micro_batch)
 
     def smallest(self, ctx_size: int, kv_type: KVType) -> MemoryPlan:
-        return self.plan(ctx_size, kv_type, min(MICRO_BATCHES))
+        return self.plan(ctx_size, kv_type, min(self.micro_batches))
 
     def all(self, contexts: Iterable[int], types: Iterable[KVType]) -> Iterator[MemoryPlan]:
         """In order of preference."""
@@ -144,7 +164,7 @@ class _Plans:
             self.plan(ctx_size, kv_type, micro_batch)
             for ctx_size in contexts
             for kv_type in types
-            for micro_batch in MICRO_BATCHES
+            for micro_batch in self.micro_batches
         )
 
     def fitting(
@@ -177,7 +197,7 @@ def _is_modest(plan: MemoryPlan, budget: int) -> bool:
     return (
         plan.total <= budget
         and plan.kv_cache + plan.compute <= budget * BUDGET_SHARE
-        and plan.kv_cache <= plan.weights * WEIGHTS_SHARE
+        and plan.kv_cache <= max(plan.weights * WEIGHTS_SHARE, MODEST_KV_CACHE)
     )
 
 

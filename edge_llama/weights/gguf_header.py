@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
+import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -320,6 +321,9 @@ def _shown(name: str) -> str:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BufferedReader]:
     try:
+        # Opening a pipe waits for somebody to write to it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ModelFileError(f"{path} is not a file. Give the path of a .gguf file.")
         with path.open("rb") as file:
             yield file
     except OSError as error:

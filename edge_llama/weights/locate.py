@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_llama.errors import ModelFileError
+from edge_llama.errors import ModelFileError, UnknownModel
 from edge_llama.weights.gguf_model import read_model
 
 DEMO = "demo"
@@ -42,7 +42,8 @@ def resolve_model(name: str) -> Path:
         name: `demo`, or the path of a GGUF file; `~` is the home folder.
 
     Raises:
-        ModelFileError: there is no such file, its path is not valid UTF-8, it is cut off or lacks
+        UnknownModel: there is no such file.
+        ModelFileError: its path is not valid UTF-8, it is cut off or lacks
             parts, or its header shows that it cannot be run.
     """
     path = bundled_model() if name == DEMO else _existing_file(name)
@@ -67,9 +68,7 @@ def _existing_file(name: str) -> Path:
     except (OSError, RuntimeError) as error:
         raise ModelFileError(f"{name} cannot be read: {error}.") from error
     if not exists:
-        raise ModelFileError(
-            f"There is no file {name!r}. Give 'demo', or the path of a .gguf file."
-        )
+        raise UnknownModel(f"There is no file {name!r}. Give 'demo', or the path of a .gguf file.")
     if not is_file:
         raise ModelFileError(f"{path} is not a file. Give the path of a .gguf file.")
     return path

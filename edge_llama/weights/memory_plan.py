@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from edge_llama.units import format_size
 from edge_llama.weights.model_shape import ModelShape
 
 KVType: TypeAlias = Literal["f16", "q8_0"]
@@ -54,6 +55,9 @@ class MemoryPlan:
         cached_sequences: finished requests whose KV is kept.
         micro_batch: most tokens that llama.cpp computes at once.
         kv_type: how keys and values are stored.
+        prefer_flash_attention: use llama.cpp's fused attention also where the cache does not need
+            it.
+        repack: the weights are rearranged for this CPU, into memory of their own.
     """
 
     shape: ModelShape
@@ -62,11 +66,13 @@ class MemoryPlan:
     cached_sequences: int = 32
     micro_batch: int
     kv_type: KVType
+    prefer_flash_attention: bool = False
+    repack: bool = False
 
     @property
     def flash_attention(self) -> bool:
         """Whether llama.cpp's fused attention is used on a CPU: a quantized cache needs it."""
-        return self.kv_type != "f16"
+        return self.prefer_flash_attention or self.kv_type != "f16"
 
     @property
     def cells(self) -> int:
@@ -77,6 +83,11 @@ class MemoryPlan:
     def weights(self) -> int:
         """Bytes of the weights. They are mapped, so other processes may share them."""
         return self.shape.weight_bytes
+
+    @property
+    def repacked(self) -> int:
+        """Bytes of the rearranged weights."""
+        return self.weights if self.repack else 0
 
     @property
     def kv_cache(self) -> int:
@@ -98,13 +109,14 @@ class MemoryPlan:
     @property
     def total(self) -> int:
         """Bytes of all."""
-        return self.weights + self.kv_cache + self.compute + self.process
+        return self.weights + self.repacked + self.kv_cache + self.compute + self.process
 
     def describe(self, budget: int) -> str:
         """The plan in one line, held against the bytes there are for it."""
         buffers = self.compute + self.process
+        repacked = f"repacked {format_size(self.repacked)} + " if self.repack else ""
         return (
-            f"{self.shape.title}: weights {format_size(self.weights)} + "
+            f"{self.shape.title}: weights {format_size(self.weights)} + {repacked}"
             f"KV cache {format_size(self.kv_cache)} ({self.ctx_size:,} tokens, {self.kv_type}) + "
             f"buffers {format_size(buffers)} = {format_size(self.total)} of {format_size(budget)}"
         )
@@ -144,8 +156,3 @@ def kv_types(shape: ModelShape) -> tuple[KVType, ...]:
     """How the keys and values of a model can be stored, the faster first."""
     whole = shape.key_length % Q8_0_BLOCK == shape.value_length % Q8_0_BLOCK == 0
     return ("f16", "q8_0") if whole else ("f16",)
-
-
-def format_size(size: float) -> str:
-    """Bytes for people: `4.9 GB`, `812 MB`."""
-    return f"{size / 1e9:,.1f} GB" if size >= 999.5e6 else f"{size / 1e6:.0f} MB"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_llama.errors import ModelFileError
+from edge_llama.errors import ModelFileError, UnknownModel
 from edge_llama.weights.caches import huggingface, llama_cpp, lm_studio, ollama
 from edge_llama.weights.found import Findings, FoundModel
 from edge_llama.weights.gguf_model import read_model
@@ -33,7 +33,8 @@ def find_at(path: Path) -> Findings:
     """The models at a path that the user named: a GGUF, any part of a split one, or a folder.
 
     Raises:
-        ModelFileError: there is nothing at `path`, or a file that is no model.
+        UnknownModel: there is nothing at `path`.
+        ModelFileError: there is a file that is no model.
     """
     path = path.expanduser().absolute()
     if not path.is_dir():
@@ -47,6 +48,8 @@ def find_at(path: Path) -> Findings:
 def _find_file(path: Path) -> Findings:
     if (place := split_part(path.name)) is not None:
         path = path.with_name(f"{place.prefix}-00001-of-{place.parts:05}.gguf")
+    if not path.exists():
+        raise UnknownModel(f"There is no file {str(path)!r}. Give a .gguf file or a folder.")
     model = read_model(path)
     findings = Findings()
     files = [findings.file(part, part.name) for part in model.paths]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -74,3 +76,27 @@ def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
     with pytest.raises(SettingsError, match="--api-key has characters") as caught:
         ServerSettings(api_key=key)
     assert key not in str(caught.value)
+
+
+async def domain_of(engine: FakeEngine, headers: dict[str, str], **options: Any) -> str:
+    """The cache domain of a request with these settings."""
+    client = client_for(engine, ServerSettings(**options))
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
+    response = await client.post("/v1/chat/completions", json=body, headers=headers)
+    assert response.status_code == 200
+    return engine.submitted[-1].cache_domain
+
+
+async def test_each_key_has_a_cache_domain_of_its_own_unless_they_share(engine: FakeEngine) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    first = await domain_of(engine, headers, api_key=KEY)
+    assert first == await domain_of(engine, headers, api_key=f" {KEY} ")
+    assert KEY not in first
+    other = await domain_of(engine, {"Authorization": "Bearer sk-other"}, api_key="sk-other")
+    assert len({first, other, ""}) == 3
+    assert await domain_of(engine, headers, api_key=KEY, share_prefixes=True) == ""
+
+
+async def test_without_a_key_there_is_one_cache_domain(engine: FakeEngine) -> None:
+    assert await domain_of(engine, {}) == ""
+    assert await domain_of(engine, {"Authorization": "Bearer whatever"}) == ""

@@ -1,4 +1,4 @@
-"""A tiny model to put under load."""
+"""A tiny model to put under load, and machines that are never busy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.bench.scenarios import Metric, Scenario, engine_settings
+from edge_llama.bench import busy
+from edge_llama.bench.load import Load, concurrent
 from edge_llama.config import EngineSettings
 from tests.gguf_factory import write_tiny_gguf
-
-SMALL_LOAD = Scenario("two small ones", Metric.THROUGHPUT, 2, 20, 5)
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +18,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def load() -> Scenario:
-    return SMALL_LOAD
+def load() -> Load:
+    return concurrent(2, 20, 5, apart=0.01)
 
 
 @pytest.fixture
 def settings(tiny_model: Path) -> EngineSettings:
-    return engine_settings(str(tiny_model), [SMALL_LOAD], threads=1)
+    return EngineSettings(
+        model=str(tiny_model), ctx_size=1024, parallel=2, threads=1, cached_sequences=0
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(busy, "SECONDS", 0.0)

@@ -3,67 +3,89 @@ from __future__ import annotations
 import json
 
 import pytest
-from rich.console import Console
 
-from edge_llama.bench.comparison import Comparison, Figure
+from edge_llama.bench.comparison import Result
+from edge_llama.bench.estimate import DECODE, ESTIMATE
 from edge_llama.bench.machine import Machine, this_machine
-from edge_llama.bench.report import as_json, as_table
+from edge_llama.bench.quantity import Figure
+from edge_llama.bench.report import Report
 from edge_llama.bench.scenarios import SCENARIOS
-from edge_llama.config import EngineSettings
 
-COMPARISON = Comparison(
-    ("raw", "engine"),
-    {
-        SCENARIOS["decode"]: (Figure((10.0, 12.5, 20.0), 0), Figure((12.0, 10.0, 12.2), 5)),
-        SCENARIOS["prefill-512"]: (Figure((100.0,), 0), Figure((75.0,), 0)),
-    },
+MACHINE = Machine("Fast CPU", 8, 4, 2, "Linux x86_64", "0.3", "0.1")
+RATE = SCENARIOS["decode"].measures[0].quantity
+GAP = SCENARIOS["stall"].measures[1].quantity
+
+DECODED = Result(
+    "decode",
+    "one stream",
+    {RATE: {"raw": Figure((10.0, 12.5, 20.0)), "engine": Figure((12.0, 10.0, 12.2))}},
+    {"raw": 0, "engine": 5},
+    busy=0.02,
 )
+STALLED = Result(
+    "stall", "a newcomer", {GAP: {"server": Figure((0.4, 0.7, 0.6))}}, {"server": 0}, busy=0.3
+)
+ESTIMATED = Result(ESTIMATE, "some layers", {DECODE: {ESTIMATE: Figure((4.0, 5.0, 4.2))}}, {})
 
 
-def machine(load: float | None = None) -> Machine:
-    return Machine("Fast CPU", 8, 4, 2, "Linux x86_64", "0.3", "0.1", load)
+def report(*results: Result, model: str = "llama-3.2-1b") -> Report:
+    return Report(model, MACHINE, 3, results)
 
 
-def table(load: float | None = None) -> str:
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(as_table("some-model", machine(load), COMPARISON))
-    return capture.get()
+def test_rows_have_medians_shares_and_goals() -> None:
+    both = report(DECODED, STALLED)
+    assert both.targets == ["raw", "engine", "server"]
+    assert list(both.rows()) == [
+        ["decode: one stream", "", "", "", ""],
+        ["  decode, tokens/s", "12.50", "12.00 (96.0%)", "", ">= 0.97 x raw"],
+        ["stall: a newcomer", "", "", "", ""],
+        ["  longest gap, newcomer there", "", "", "600 ms", "<= 500 ms"],
+    ]
 
 
-def test_the_table_has_medians_and_shares() -> None:
-    text = table()
-    assert "some-model, tokens per second" in text
-    for cell in ("decode, 1 stream", "12.50", "12.00 (96.0%)", "100.00", "75.00 (75.0%)"):
-        assert cell in text
-    assert "overhead of engine: +3.33 ms per step, +4.2 % (budget at 1B: 3 %)" in text
-    assert "Fast CPU, 4 of 8 CPUs, 2 threads, Linux x86_64" in text
-    assert "5 prompt tokens came from prefix caches" in text
+def test_a_goal_that_raw_sets_needs_raw() -> None:
+    alone = Result("decode", "", {RATE: {"server": Figure((9.0,))}}, {})
+    assert list(report(alone).rows())[1] == ["  decode, tokens/s", "9.00", ""]
+    assert report(alone).overheads == {}
 
 
-@pytest.mark.parametrize(("load", "warned"), [(None, False), (0.2, False), (1.7, True)])
-def test_a_busy_machine_is_mentioned(load: float | None, warned: bool) -> None:
-    assert ("The machine was busy" in table(load)) is warned
+def test_an_estimate_has_a_margin() -> None:
+    assert list(report(ESTIMATED).rows())[1] == ["  decode, tokens/s", "4.20 ± 12%", ""]
+
+
+def test_notes_tell_what_to_know() -> None:
+    machine, overhead, cached, busy = report(DECODED, STALLED).notes()
+    assert machine.startswith("medians of 3 runs on Fast CPU, 4 of 8 CPUs, 2 threads, Linux x86_64")
+    assert overhead == "overhead of engine: +3.33 ms per step, +4.2 % (budget at 1B: 3 %)"
+    assert cached.startswith("5 prompt tokens came from prefix caches")
+    assert "busy with something else (30% of its CPUs) during stall" in busy
+    assert len(list(report(ESTIMATED).notes())) == 1
 
 
 def test_json_has_every_run() -> None:
-    data = json.loads(json.dumps(as_json("some-model", machine(0.1), COMPARISON)))
-    assert data["model"] == "some-model"
-    assert data["machine"]["cpu"] == "Fast CPU"
-    decode, prefill = data["scenarios"]
-    assert decode["metric"] == "decode"
-    assert decode["tokens_per_second"]["engine"] == {
+    data = json.loads(json.dumps(report(DECODED, STALLED).as_json()))
+    assert (data["model"], data["runs"], data["machine"]["cpu"]) == ("llama-3.2-1b", 3, "Fast CPU")
+    decode = data["scenarios"]["decode"]
+    assert decode["cached_tokens"] == {"raw": 0, "engine": 5}
+    rate = decode["figures"]["tokens_per_second"]
+    assert rate["unit"] == "tokens/s"
+    assert rate["goal"] == {"bound": 0.97, "at_least": True, "of_first": True}
+    assert rate["targets"]["engine"] == {
         "median": 12.0,
         "runs": [12.0, 10.0, 12.2],
-        "ratio": 0.96,
-        "cached_tokens": 5,
+        "spread": pytest.approx(1.1 / 12),
+        "of_first": 0.96,
+        "met": False,
     }
-    assert prefill["tokens_per_second"]["raw"]["ratio"] == 1
-    assert data["overhead_per_step"]["engine"]["percent"] == pytest.approx(100 / 24)
+    stall = data["scenarios"]["stall"]
+    assert stall["busy"] == 0.3
+    assert stall["figures"]["longest_gap"]["targets"]["server"]["met"] is False
+    assert data["overhead"]["engine"]["percent"] == pytest.approx(100 / 24)
 
 
 def test_this_machine_is_described() -> None:
-    here = this_machine(EngineSettings(model="m.gguf", threads=1))
+    here = this_machine(threads=1)
     assert here.cpu
     assert here.cores >= here.usable_cores >= here.threads == 1
     assert here.llama_cpp == "0.3.36"
+    assert this_machine(None).threads >= 1

@@ -123,3 +123,25 @@ def test_a_full_disk_is_seen_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_an_unknown_shape_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"llama-3\.2-1b.*not '70b'"):
         synthetic_model("70b", tmp_path)
+
+
+@pytest.mark.parametrize("n_layer", [2, 4, 8, 12, 16, 20, 24, 28, 32])
+def test_half_of_the_layers_get_more_bits(n_layer: int) -> None:
+    shape = synthetic.shape_of("mini", n_layer)
+    kinds = Counter(t.type for t in tensors(shape, None, RandomWeights(1)) if "ffn_down" in t.name)
+    assert kinds == {TensorType.Q4_K: n_layer / 2, TensorType.Q6_K: n_layer / 2}
+
+
+def test_a_few_layers_in_another_quantization(tmp_path: Path) -> None:
+    path = synthetic_model("mini", tmp_path, quantization="Q8_0", n_layer=2)
+    assert path.name == "mini-2-layers-Q8_0-random-v1.gguf"
+    reader: Any = gguf.GGUFReader(path)
+    matrices = {t.name: t.tensor_type for t in reader.tensors if len(t.shape) == 2}
+    assert set(matrices.values()) == {gguf.GGMLQuantizationType.Q8_0}
+    assert reader.fields["llama.block_count"].contents() == 2
+    assert "blk.2.attn_q.weight" not in matrices
+
+
+def test_a_quantization_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"Q4_K_M, Q8_0, F16, not in 'Q5_K_M'"):
+        synthetic_model("mini", tmp_path, quantization="Q5_K_M")

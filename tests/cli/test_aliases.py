@@ -36,3 +36,9 @@ def test_what_two_models_are_known_as_goes_to_the_first() -> None:
 def test_an_id_is_no_other_models_alias() -> None:
     other = NamedModel("other", "other", ("one",))
     assert assign_aliases([other, ONE], [])[0] == ()
+
+
+def test_what_a_model_was_asked_for_by_is_its_own() -> None:
+    q8 = NamedModel("llama:q8_0", "llama:Q8_0", ("llama:q8_0", "llama3.1:8b", "llama"))
+    q4 = NamedModel("Llama", "llama:Q4_K_M", ("Llama", "llama3.1:8b", "llama"))
+    assert assign_aliases([q8, q4], []) == [("llama3.1:8b",), ("Llama",)]

@@ -153,6 +153,13 @@ def test_this_machine_as_json(tmp_path: Path) -> None:
     assert done.returncode == int(any(problem["stops"] for problem in found["problems"]))
 
 
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGE_LLAMA_HOME", str(tmp_path / "file"))
+    models, *_ = diagnosis.diagnose().folders
+    assert (models.writable, models.free) == (False, None)
+
+
 def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run_here(tmp_path)
     assert "models none are installed" in " ".join(done.stdout.split())

@@ -4,12 +4,13 @@ import pytest
 
 from edge_llama import errors
 from edge_llama.cli.exit_codes import MEANINGS, ExitCode, epilog, exit_code_of
+from tests.cli.test_program import run
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (errors.ModelFileError("x"), 1),
+        (errors.ModelFileError("x"), 7),
         (errors.UnsafeFileName("x"), 1),
         (errors.EngineUnavailable("x"), 1),
         (errors.SettingsError("x"), 2),
@@ -36,3 +37,9 @@ def test_a_kind_of_an_error_has_its_code() -> None:
 def test_every_code_has_a_meaning_in_the_help() -> None:
     assert set(MEANINGS) == set(ExitCode)
     assert "7 a file is damaged" in epilog()
+
+
+def test_the_help_ends_with_the_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert " ".join(out.split()).endswith(epilog())

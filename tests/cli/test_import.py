@@ -92,9 +92,9 @@ def test_what_is_no_model_is_told(
 ) -> None:
     (tmp_path / "page.gguf").write_text("<html>")
     code, out, err = run(capsys, "import", str(tmp_path / "page.gguf"))
-    assert (code, out) == (1, "")
+    assert (code, out) == (7, "")
     assert "is not a GGUF model" in err
-    assert run(capsys, "import", str(tmp_path / "nothing.gguf"))[0] == 1
+    assert run(capsys, "import", str(tmp_path / "nothing.gguf"))[0] == 3
 
 
 def test_one_that_fails_does_not_stop_the_others(
@@ -104,7 +104,7 @@ def test_one_that_fails_does_not_stop_the_others(
     part.rename(gguf.with_name("Broken-00001-of-00001.gguf"))  # its header says "of 2"
     other.unlink()
     code, out, err = run(capsys, "import", str(gguf.parent), "--yes")
-    assert code == 1
+    assert code == 7
     assert "Imported Tiny-F32 (F32) by hard link." in out
     assert "Broken-00001-of-00001.gguf was not imported: " in err
 

@@ -83,6 +83,7 @@ def test_the_catalog_is_measured_against_the_machine(
     assert models["llama-3.2-1b-instruct"]["fit"]["speed_class"] == "fast"
     large = models["llama-3.1-70b-instruct"]
     assert (large["fit"]["fits"], large["fit"]["memory"]) == (False, None)
+    assert (large["quantization"], large["fit"]["speed_class"]) == ("Q4_K_M", None)
     assert large["fit"]["refusal"]
 
 

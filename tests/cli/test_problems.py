@@ -86,6 +86,12 @@ def test_a_model_that_does_not_fit() -> None:
     assert not problem.stops
 
 
+def test_a_model_that_is_damaged() -> None:
+    model = replace(MODEL, plan=None, refusal="llama.gguf is cut off.", damaged=True)
+    problem = only_problem(replace(HEALTHY, models=(model,)))
+    assert problem.commands == ("edge-llama verify --repair llama-3.1-8b-instruct",)
+
+
 def test_a_folder_that_cannot_be_written_to() -> None:
     folder = Folder("cache", "/cache", writable=False, free=GB)
     assert "/cache cannot be written to" in only_problem(replace(HEALTHY, folders=(folder,))).what

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def test_a_missing_model_is_one_line(capsys: pytest.CaptureFixture[str], command
     assert err.startswith("edge-llama: There is no file 'nothing.gguf'. Give a name that")
     assert err.count("\n") == 1
     code, out, err = run(capsys, command, "./nothing.gguf")
-    assert (code, out) == (ExitCode.ERROR, "")
+    assert (code, out) == (ExitCode.NO_SUCH_MODEL, "")
     assert err == (
         "edge-llama: There is no file 'nothing.gguf'. Give 'demo', or the path of a .gguf file.\n"
     )
@@ -63,9 +64,43 @@ def test_a_broken_model_is_one_line(
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF\x03\0\0\0")
     code, out, err = run(capsys, command, str(path))
-    assert (code, out) == (1, "")
+    assert (code, out) == (ExitCode.DAMAGED, "")
     assert err.startswith(f"edge-llama: {path} is cut off")
     assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-u", "-m", "edge_llama", "path"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == ExitCode.ERROR
+    assert done.stderr == "edge-llama: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows finds the folder without HOME")
+def test_a_user_without_a_home_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "EDGE_LLAMA_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, "")  # so that what the program sets is undone
+        monkeypatch.delenv(name)
+    code, out, err = run(capsys, "path")
+    assert (code, err) == (0, "")
+    assert Path(out.strip()).is_relative_to("/")
+    code, out, err = run(capsys, "import", "--scan")
+    assert code == 0
+    assert "Traceback" not in err
 
 
 def test_debug_shows_where_an_error_came_from() -> None:

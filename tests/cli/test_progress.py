@@ -37,17 +37,26 @@ def events(text: str) -> list[dict[str, Any]]:
 def test_lines_are_seconds_apart(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     display = LineDisplay(clock)
-    for done in range(0, 10_000_000, 250_000):  # ten seconds
+    for done in range(0, 10_000_000, 200_000):  # 12.5 seconds
         display.update(at(done))
         clock.now += 0.25
+    clock.now += 5
     display.update(at(0, phase="verify", rate=0))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "Downloading m.gguf: 0 B of 10.0 MB, 2.00 MB/s, 5 s left",
-        "Downloading m.gguf: 5.00 MB of 10.0 MB, 2.00 MB/s, 2 s left",
+        "Downloading m.gguf: 4.00 MB of 10.0 MB, 2.00 MB/s, 3 s left",
+        "Downloading m.gguf: 8.00 MB of 10.0 MB, 2.00 MB/s, 1 s left",
         "Checking m.gguf: 0 B of 10.0 MB",
     ]
+
+
+def test_waiting_has_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    display = LineDisplay(clock)
+    clock.now += 5
+    display.update(Progress("wait", 0, 0, 0.0, None, "m.gguf"))
+    assert capsys.readouterr().err == "Waiting for another download of m.gguf\n"
 
 
 def test_at_most_four_json_events_a_second(capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,6 +103,7 @@ def test_what_does_not_fit_is_not_downloaded(
     code, out, err = run(capsys, "pull", f"{REPOSITORY}:Q8_0", "--memory", "1M")
     assert (code, out) == (8, "")
     assert err.startswith("edge-llama: ")
+    assert err.endswith(" --force downloads it all the same.\n")
     assert hub.requests_to("cdn") == []
     assert run(capsys, "pull", f"{REPOSITORY}:Q8_0", "--memory", "1M", "--force")[0] == 0
     assert len(store.installed()) == 1
@@ -154,10 +155,12 @@ def test_a_gated_repository(capsys: pytest.CaptureFixture[str], hub: MockHub) ->
 
 
 def test_no_network(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(capsys, "pull", REPOSITORY)[0] == 0
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    code, _, err = run(capsys, "pull", REPOSITORY)
+    code, _, err = run(capsys, "pull", "someone/Other-GGUF")
     assert code == 4
     assert "HF_HUB_OFFLINE" in err
+    assert err.count("Models that run without a network: Tiny-Q4_K_M.") == 1
 
 
 def test_a_file_whose_name_tells_no_quantization(

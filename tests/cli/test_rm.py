@@ -38,6 +38,18 @@ def test_another_programs_file_stays(
     assert gguf.is_file()
 
 
+def test_a_model_whose_file_is_gone(
+    capsys: pytest.CaptureFixture[str], tiny: InstalledModel, gguf: Path
+) -> None:
+    gguf.unlink()
+    tiny.path.unlink()
+    assert run(capsys, "rm", "Tiny-F32", "--yes") == (
+        0,
+        "Removed Tiny-F32. 0 B are free again.\n",
+        "",
+    )
+
+
 def test_without_a_terminal_it_wants_yes(
     capsys: pytest.CaptureFixture[str], tiny: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

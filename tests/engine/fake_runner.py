@@ -15,21 +15,33 @@ def next_token(tokens: list[int]) -> int:
     return 1 + hash(tuple(tokens)) % (N_VOCAB - 1)
 
 
+HOLE = -1
+
+
 class FakeMemory:
-    """Holds the tokens of each sequence, as llama.cpp's KV cache holds their keys and values."""
+    """Holds the tokens of each sequence, as llama.cpp's KV cache holds their keys and values.
+
+    A HOLE is a position that was removed from the middle of a sequence.
+    """
 
     def __init__(self) -> None:
         self.tokens: dict[int, list[int]] = {}
 
     def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None:
-        assert end == -1
-        del self.tokens.setdefault(seq_id, [])[start:]
+        held = self.tokens.setdefault(seq_id, [])
+        if end in (-1, len(held)):
+            del held[start:]
+        else:
+            assert start < end < len(held)
+            held[start:end] = [HOLE] * (end - start)
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
-        assert start == 0
-        assert not self.tokens.get(target)
-        assert len(self.tokens[source]) >= end
-        self.tokens[target] = self.tokens[source][:end]
+        held = self.tokens.setdefault(target, [])
+        assert len(self.tokens[source]) >= end > start
+        assert len(held) >= start
+        assert set(held[start:end]) <= {HOLE}
+        held[start:end] = self.tokens[source][start:end]
+        assert HOLE not in held
 
 
 class FakeRunner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -204,7 +205,7 @@ async def test_a_killed_engine_fails_its_requests_and_comes_back(
     await anext(generation)
     pid = engine.pid
     assert pid is not None
-    os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+    psutil.Process(pid).kill()
     with pytest.raises(EngineDied):
         async for _ in generation:
             pass
@@ -274,3 +275,20 @@ def _exists(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def with_a_token_twice(model: Path, path: Path) -> Path:
+    """A copy of `model` on which llama.cpp aborts."""
+    letter = struct.pack("<Q", 1) + b"%c"
+    path.write_bytes(model.read_bytes().replace(letter % b"a", letter % b"b", 1))
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+async def test_native_code_that_gives_up_while_loading_hints_at_the_file(
+    tiny_gguf: Path, tmp_path: Path
+) -> None:
+    path = with_a_token_twice(tiny_gguf, tmp_path / "twice.gguf")
+    with pytest.raises(EngineStartError, match=r"by signal .* Perhaps twice\.gguf is damaged\."):
+        async with AsyncEngine(EngineSettings(model=str(path), ctx_size=256, threads=1)):
+            pass

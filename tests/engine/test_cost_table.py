@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_llama.config import StepCost
 from edge_llama.engine.cost_table import FRESH, SIZES, CostTable, sizes_up_to
 
 
@@ -47,13 +48,37 @@ def test_an_unknown_size_is_bounded_by_its_neighbours() -> None:
 
 def test_old_samples_count_only_when_nothing_is_newer() -> None:
     now = 0.0
-    costs = CostTable(lambda: now)
+    costs = CostTable(clock=lambda: now)
     costs.record(16, 0, 5.0)
     costs.record(8, 0, 2.0)
     now = FRESH + 1
     assert costs.seconds(16, 0) == 5.0
     costs.record(8, 0, 0.1)
     assert costs.seconds(16, 0) == pytest.approx(0.2)
+
+
+EARLIER = (StepCost(1, 10, 0.1), StepCost(64, 70, 0.5), StepCost(64, 3000, 0.9))
+
+
+def test_an_earlier_run_tells_what_this_one_has_not_measured() -> None:
+    costs = CostTable(EARLIER)
+    assert costs.seconds(64, 0) == 0.5
+    assert costs.seconds(64, 5000) == 0.9
+    assert costs.seconds(1, 5000) == 0.1
+
+
+def test_what_is_measured_counts_more_than_an_earlier_run() -> None:
+    costs = CostTable(EARLIER)
+    costs.record(64, 0, 2.0)
+    assert costs.seconds(64, 0) == 2.0
+
+
+def test_an_earlier_run_is_taken_at_the_pace_of_this_one() -> None:
+    costs = CostTable(EARLIER)
+    costs.record(1, 0, 0.2)
+    assert costs.seconds(64, 0) == pytest.approx(1.0)
+    costs.record(8, 0, 0.3)
+    assert costs.seconds(64, 0) == pytest.approx(1.0)
 
 
 @given(

@@ -38,6 +38,11 @@ def test_each_choice_has_tokens_and_a_seed_of_its_own() -> None:
     assert (first.sampling.seed, second.sampling.seed) == (5, 6)
 
 
+def test_sequences_have_the_cache_domain_of_their_request() -> None:
+    request = GenerationRequest(prompt=(Text("ab"),), cache_domain="a")
+    assert [sequence.cache_domain for sequence in INTAKE.accept(7, request)] == ["a"]
+
+
 @pytest.mark.parametrize(("max_tokens", "length"), [(None, 20), (3, 5), (100, 20)])
 def test_length_is_bounded_by_request_and_context(max_tokens: int | None, length: int) -> None:
     request = GenerationRequest(prompt=(Text("ab"),), max_tokens=max_tokens)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import itertools
 
 import hypothesis.strategies as st
-from hypothesis import settings
+import numpy as np
+from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_llama.engine.binding import DecodeStatus
@@ -12,9 +13,9 @@ from edge_llama.engine.cost_table import CostTable
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import FinishReason, Output, ServiceTier
 from edge_llama.engine.pace import Pace
-from edge_llama.engine.prefix_cache import PrefixCache
+from edge_llama.engine.prefix_cache import IDLE_SHARE, PrefixCache, common_prefix
 from edge_llama.engine.sampling import SamplingParams
-from edge_llama.engine.scheduler import Scheduler, Span
+from edge_llama.engine.scheduler import SHARED_PREFILL, Scheduler, Span
 from edge_llama.engine.sequence import Sequence, SequenceStatus
 from tests.engine.fake_runner import EOG, FakeMemory, FakeRunner, next_token
 
@@ -46,9 +47,10 @@ class Engine:
         self.now = 0.0
         self.memory = FakeMemory()
         self.kv = KVCache(self.memory, n_cells, parallel + cached)
+        self.prefixes = PrefixCache(self.kv, cached)
         self.scheduler = Scheduler(
             self.kv,
-            PrefixCache(self.kv, cached),
+            self.prefixes,
             eog_tokens={EOG},
             parallel=parallel,
             pace=FixedPace(batch_size, busy_prefill),
@@ -64,6 +66,7 @@ class Engine:
         max_tokens: int = 5,
         n: int = 1,
         tier: ServiceTier = ServiceTier.DEFAULT,
+        domain: str = "",
     ) -> list[Sequence]:
         id = next(self.ids)
         sequences = [
@@ -75,12 +78,17 @@ class Engine:
                 max_length=len(prompt) + max_tokens,
                 sampling=SamplingParams(),
                 tier=tier,
+                cache_domain=domain,
                 arrived=self.now,
             )
             for i in range(n)
         ]
         self.core.add(sequences)
         return sequences
+
+    def matched(self, prompt: list[int]) -> int:
+        match = self.prefixes.match(np.array(prompt, np.int32))
+        return match.length if match else 0
 
     def step(self) -> list[Output]:
         outputs = self.core.step()
@@ -264,6 +272,126 @@ def test_another_branch_shares_cells_and_keeps_the_first() -> None:
     assert engine.kv.n_cells - engine.kv.n_free < 3 * 9
 
 
+def test_a_history_that_ends_differently_is_reused_up_to_there() -> None:
+    engine = Engine()
+    [first] = engine.add([1] * 20, max_tokens=10)
+    engine.finish()
+    prompt = [*first.token_ids[:25], 49, 48, 47]
+    [second] = engine.add(prompt, max_tokens=2)
+    engine.finish()
+    assert second.num_cached == 25
+    [again] = engine.add([*first.token_ids, 3], max_tokens=2)
+    engine.finish()
+    assert again.num_cached == len(first.token_ids) - 1
+    assert again.token_ids == expected([*first.token_ids, 3], 2)
+
+
+def test_users_with_one_system_prompt_compute_and_hold_it_once() -> None:
+    engine = Engine(n_cells=1000, parallel=4, batch_size=32, busy_prefill=32, cached=8)
+    system = [7] * 100
+    users = [engine.add([*system, user], max_tokens=3)[0] for user in range(1, 9)]
+    engine.finish()
+    computed = sum(len(span.tokens) for step in engine.runner.steps for span in step)
+    assert computed <= 100 + 8 * 3 + 3 * SHARED_PREFILL
+    assert engine.scheduler.depth == 100 + 8 * 3
+    assert [user.num_cached for user in users[4:]] == [100] * 4
+
+
+def test_domains_share_neither_finished_nor_running_prompts() -> None:
+    engine = Engine(parallel=3, batch_size=64, busy_prefill=64, n_cells=400)
+    prompt = [4] * 40
+    [first] = engine.add(prompt, 5, domain="a")
+    engine.step()
+    [other], [same] = engine.add(prompt, 5, domain="b"), engine.add(prompt, 5, domain="a")
+    engine.step()
+    assert (other.num_cached, same.num_cached) == (0, 39)
+    engine.finish()
+    [late] = engine.add(prompt, 5, domain="c")
+    engine.finish()
+    assert late.num_cached == 0
+    assert {tuple(s.token_ids) for s in (first, other, same, late)} == {tuple(expected(prompt, 5))}
+
+
+def test_a_prefix_in_use_is_not_evicted_for_others() -> None:
+    engine = Engine(n_cells=200, parallel=2, cached=4)
+    engine.add([5] * 60, max_tokens=1)
+    engine.finish()
+    [using] = engine.add([5] * 60 + [6], max_tokens=40)
+    engine.step()
+    engine.add([7] * 60, max_tokens=40)
+    engine.finish()
+    [again] = engine.add([5] * 60 + [8], max_tokens=1)
+    engine.finish()
+    assert using.token_ids == expected([5] * 60 + [6], 40)
+    assert again.num_cached == 60
+
+
+def test_pressure_cuts_the_oldest_prefix_and_preempts_nobody() -> None:
+    engine = Engine(n_cells=300, parallel=1, cached=4)
+    engine.add([1] * 140, max_tokens=1)
+    engine.finish()
+    engine.add([2] * 100, max_tokens=30)
+    engine.finish()
+    [long] = engine.add([3] * 100, max_tokens=10)
+    while engine.core.has_work:
+        engine.step()
+        assert not engine.scheduler.waiting
+    assert long.token_ids == expected([3] * 100, 10)
+    assert engine.matched([2] * 100) == 100
+    assert 0 < engine.matched([1] * 140) < 140
+
+
+def test_idle_prefixes_give_way_when_a_sequence_starts() -> None:
+    engine = Engine(n_cells=400, parallel=1, batch_size=64, cached=4)
+    engine.add([1] * 150, max_tokens=1)
+    engine.finish()
+    engine.add([2] * 150, max_tokens=1)
+    engine.finish()
+    assert engine.scheduler.depth == 300
+    [third] = engine.add([3, 3], max_tokens=1)
+    engine.step()
+    assert engine.scheduler.depth == 400 * IDLE_SHARE + 2
+    assert third.finish_reason is FinishReason.LENGTH
+    [solo] = engine.add([2] * 151, max_tokens=1)
+    engine.finish()
+    assert solo.num_cached == 150
+
+
+def test_a_long_conversation_that_goes_on_does_not_displace_others() -> None:
+    engine = Engine(n_cells=400, parallel=1, batch_size=64, cached=4)
+    engine.add([2] * 150, max_tokens=1)
+    engine.finish()
+    engine.add([1] * 220, max_tokens=1)
+    engine.finish()
+    engine.add([1] * 221, max_tokens=1)
+    engine.finish()
+    assert (engine.matched([1] * 221), engine.matched([2] * 150)) == (221, 150)
+
+
+Requests = st.lists(
+    st.tuples(
+        st.lists(st.integers(1, 2), min_size=1, max_size=40),
+        st.integers(1, 10),
+        st.sampled_from(["", "a"]),
+    ),
+    max_size=12,
+)
+
+
+@given(Requests)
+@settings(deadline=None)
+def test_cached_tokens_are_exact(requests: list[tuple[list[int], int, str]]) -> None:
+    engine = Engine(n_cells=4000, cached=20)
+    computed: dict[str, set[tuple[int, ...]]] = {"": set(), "a": set()}
+    for prompt, max_tokens, domain in requests:
+        [sequence] = engine.add(prompt, max_tokens, domain=domain)
+        engine.finish()
+        prefixes = [tuple(prompt[:length]) for length in range(1, len(prompt))]
+        assert sequence.num_cached == sum(each in computed[domain] for each in prefixes)
+        tokens = sequence.token_ids
+        computed[domain] |= {tuple(tokens[:length]) for length in range(1, len(tokens))}
+
+
 def test_choices_share_one_prefill() -> None:
     engine = Engine(parallel=3, batch_size=64, busy_prefill=64)
     prompt = list(range(1, 41))
@@ -375,10 +503,17 @@ class SchedulerMachine(RuleBasedStateMachine):
         max_tokens=st.integers(1, 20),
         n=st.integers(1, 2),
         tier=st.sampled_from(ServiceTier),
+        domain=st.sampled_from(["", "a"]),
     )
-    def add(self, prompt: list[int], max_tokens: int, n: int, tier: ServiceTier) -> None:
+    def add(
+        self, prompt: list[int], max_tokens: int, n: int, tier: ServiceTier, domain: str
+    ) -> None:
         self.engine.now += 0.01
-        self.live += self.engine.add(prompt, max_tokens, n, tier)
+        self.live += self.engine.add(prompt, max_tokens, n, tier, domain)
+
+    @rule(n=st.integers(1, 64))
+    def evict(self, n: int) -> None:
+        self.engine.prefixes.evict(n)
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())
@@ -400,7 +535,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.engine.scheduler.check_integrity()
         for sequence in self.live:
             output = len(sequence.token_ids) - sequence.num_prompt
-            assert sequence.token_ids == expected(sequence.token_ids[: sequence.num_prompt], output)
+            prompt = sequence.token_ids[: sequence.num_prompt]
+            assert sequence.token_ids == expected(prompt, output)
+            known = [
+                common_prefix(sequence.token_array()[: len(prompt) - 1], other.token_array())
+                for other in self.live
+                if other is not sequence and other.cache_domain == sequence.cache_domain
+            ]
+            assert (sequence.num_cached or 0) <= max(known, default=0)
 
     def teardown(self) -> None:
         self.engine.finish()

@@ -54,8 +54,9 @@ def test_a_model_is_downloaded_when_it_is_served_for_the_first_time(
     assert (model["id"], model["quantization"]) == ("tiny", "Q8_0")
     asked = len(hub.requests)
     assert asked > 0
-    with serving("tiny", **environment) as (url, _):
-        assert greeting(url, "tiny") == "Hello! How can I help you today?"
+    with serving("someone/Tiny-GGUF:Q8_0", **environment) as (url, _):
+        for name in ("tiny", "someone/Tiny-GGUF:Q8_0"):
+            assert greeting(url, name) == "Hello! How can I help you today?"
     assert len(hub.requests) == asked
 
 

@@ -115,11 +115,12 @@ def test_the_life_of_a_model(environment: dict[str, str], hub: MockHub, weights:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process there")
-def test_ctrl_c_is_calm_and_the_same_command_goes_on(
-    environment: dict[str, str], hub: MockHub, weights: bytes
+@pytest.mark.parametrize("command", ["pull", "serve", "chat"])
+def test_ctrl_c_is_calm_and_a_pull_goes_on(
+    environment: dict[str, str], hub: MockHub, weights: bytes, command: str
 ) -> None:
     hub.throttle = 1_000_000
-    with running(environment, "pull", REPOSITORY) as pull:
+    with running(environment, command, REPOSITORY) as pull:
         wait_for_bytes(hub, len(weights) // 3)
         pull.send_signal(signal.SIGINT)
         out, err = pull.communicate(timeout=TIMEOUT)

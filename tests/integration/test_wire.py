@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.serving import serving
@@ -238,7 +237,7 @@ def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(
     connection = open_request(url, {**ENDLESS, "stream": True})
     assert connection.recv(4096)
     [engine] = engines_of(process.pid)
-    os.kill(engine, signal.SIGKILL)
+    psutil.Process(engine).kill()
     raw = b""
     while not raw.endswith(b"0\r\n\r\n"):
         raw += connection.recv(65536)

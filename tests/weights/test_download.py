@@ -89,8 +89,12 @@ def test_offline_names_what_is_installed(
     hub.add(REPOSITORY, {NAME: CONTENT})
     pull(VARIANT, store)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    other = replace(VARIANT, files=(WeightFile("other.gguf"),))
     with pytest.raises(HubUnavailable, match=r"without a network: model-Q4_K_M\."):
-        pull(replace(VARIANT, files=(WeightFile("other.gguf"),)), store)
+        pull(other, store)
+    store.installed()[0].path.unlink()
+    with pytest.raises(HubUnavailable, match=r"without a network: none\."):
+        pull(other, store)
 
 
 def test_a_new_version_replaces_the_old_one(hub: MockHub, store: Store) -> None:
@@ -360,7 +364,7 @@ def test_too_little_space_is_told_before_the_first_byte(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 10_000_000))
     with pytest.raises(NotEnoughSpace) as caught:
         pull(VARIANT, store)
-    for part in ("0.03 GB", "0.01 GB are free", "Free 0.02 GB", str(store.root)):
+    for part in ("30.0 MB", "10.0 MB are free", "Free 20.0 MB", str(store.root)):
         assert part in str(caught.value)
     assert hub.requests_to("resolve") == []
     assert left_over(store) == []
@@ -448,7 +452,7 @@ def test_a_disk_that_is_really_full(hub: MockHub, tmp_path: Path) -> None:
         content = gguf_bytes(12 << 20)
         hub.add(REPOSITORY, {NAME: content})
         store = Store(disk / "models")
-        with pytest.raises(NotEnoughSpace, match="GB are free"):
+        with pytest.raises(NotEnoughSpace, match="MB are free"):
             pull(VARIANT, store, settings=FAST)
         assert hub.requests_to("resolve") == []
         hub.add(REPOSITORY, {NAME: content[: 6 << 20]})

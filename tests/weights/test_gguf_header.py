@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -118,13 +120,21 @@ class TestFixedPart:
         def denied(self: Path, mode: str) -> None:
             raise PermissionError(13, "Permission denied")
 
+        path.write_bytes(fixed_part())
         monkeypatch.setattr(Path, "open", denied)
         with pytest.raises(ModelFileError, match="cannot be read: Permission denied"):
             check_header(path)
 
     def test_a_directory_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelFileError, match="cannot be read"):
+        with pytest.raises(ModelFileError, match="is not a file"):
             check_header(tmp_path)
+
+    if sys.platform != "win32":
+
+        def test_a_pipe_is_refused_at_once(self, path: Path) -> None:
+            os.mkfifo(path)
+            with pytest.raises(ModelFileError, match="is not a file"):
+                check_header(path)
 
 
 def test_the_types_are_those_of_the_installed_llama_cpp() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge_llama.weights.memory_plan import MemoryPlan, format_size, kv_types
+from edge_llama.weights.memory_plan import MemoryPlan, kv_types
 from tests.weights.shapes import GB, LLAMA_8B
 
 MIB = 1 << 20
@@ -61,24 +61,24 @@ def test_only_a_quantized_cache_needs_flash_attention() -> None:
 
 def test_a_plan_is_told_in_one_line() -> None:
     assert plan(micro_batch=128).describe(14_400_000_000) == (
-        "Llama 3.1 8B Instruct Q4_K_M: weights 4.9 GB + KV cache 1.1 GB (8,192 tokens, f16) + "
-        "buffers 381 MB = 6.4 GB of 14.4 GB"
+        "Llama 3.1 8B Instruct Q4_K_M: weights 4.91 GB + KV cache 1.07 GB (8,192 tokens, f16) + "
+        "buffers 381 MB = 6.37 GB of 14.4 GB"
     )
+
+
+def test_repacked_weights_are_there_twice() -> None:
+    repacked = plan(repack=True)
+    assert repacked.total == plan().total + plan().weights
+    assert "weights 4.91 GB + repacked 4.91 GB + KV cache" in repacked.describe(14_400_000_000)
+
+
+def test_flash_attention_can_be_preferred() -> None:
+    preferred = plan(prefer_flash_attention=True)
+    assert preferred.flash_attention
+    assert preferred.kv_cache == plan().kv_cache
+    assert preferred.compute == plan(kv_type="q8_0").compute
 
 
 def test_heads_that_are_no_whole_blocks_are_not_quantized() -> None:
     assert kv_types(LLAMA_8B) == ("f16", "q8_0")
     assert kv_types(replace(LLAMA_8B, value_length=80)) == ("f16",)
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (3_012_864, "3 MB"),
-        (999_499_999, "999 MB"),
-        (999_500_000, "1.0 GB"),
-        (1.1e12, "1,100.0 GB"),
-    ],
-)
-def test_sizes(size: float, text: str) -> None:
-    assert format_size(size) == text

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_llama.cli.units import format_count, format_duration, format_size, parse_size
 from edge_llama.errors import SettingsError
+from edge_llama.units import format_count, format_duration, format_size, parse_size
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,173 @@
+"""`edge-llama tune`: find out what is fastest on this machine, and remember it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_llama.cli.options import AsJSON, Model, memory_budget
+from edge_llama.cli.tables import Column, print_json, print_table
+from edge_llama.errors import UnknownModel
+from edge_llama.weights import DEMO, resolve_model
+
+if TYPE_CHECKING:
+    from edge_llama.tune.tuner import Tuning
+    from edge_llama.weights.model_shape import ModelShape
+
+
+class ProfileName(str, Enum):
+    """What a model is used for."""
+
+    CHAT = "chat"
+    RAG = "rag"
+    SERVER = "server"
+    LOW_MEMORY = "low-memory"
+
+
+def tune(
+    model: Model = DEMO,
+    profile: Annotated[
+        ProfileName,
+        typer.Option(
+            "--profile",
+            help="What it is for: chat of one person; rag, answers about long documents; server, "
+            "several people at once; low-memory.",
+        ),
+    ] = ProfileName.CHAT,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", help="Draw the curves into this .png or .svg file.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Measure what is fastest here; serve and chat use it from then on.
+
+    Takes about a minute, in which nothing else should run. Of a model that is not on this machine,
+    a few layers with random weights are measured.
+    """
+    import asyncio
+    from datetime import datetime, timezone
+
+    from rich.console import Console
+
+    from edge_llama.bench.busy import busy_share
+    from edge_llama.bench.picture import Picture
+    from edge_llama.machine.cpus import read_cpus
+    from edge_llama.machine.memory import read_memory
+    from edge_llama.tune import report
+    from edge_llama.tune.choice import TunedChoice
+    from edge_llama.tune.key import TuneKey
+    from edge_llama.tune.measurer import ChildMeasurer
+    from edge_llama.tune.plot import draw_tuning
+    from edge_llama.tune.profile import PROFILES
+    from edge_llama.tune.store import default_tune_store
+    from edge_llama.tune.tuner import Tuner
+    from edge_llama.weights.fit import plan_memory
+
+    picture = None if plot is None else Picture(plot)
+    budget = memory_budget(None)
+    chosen_profile, cpus = PROFILES[profile.value], read_cpus()
+    with (
+        Console(stderr=True).status("looking at the model") as status,
+        _subject(model, budget) as (path, shape, layers),
+    ):
+        busy = asyncio.run(busy_share())
+        tuning = Tuner(
+            ChildMeasurer(str(path)),
+            chosen_profile,
+            plan_memory(shape, budget),
+            budget,
+            cpus,
+            gpu=read_memory().gpu_limit is not None,
+            progress=lambda line: status.update(f"measuring: {line}"),
+        ).run()
+        busy = max(busy, asyncio.run(busy_share()))
+    choice = TunedChoice(
+        candidate=tuning.chosen.candidate,
+        profile=chosen_profile.name,
+        score=tuning.chosen.score,
+        # Steps of some layers only take as long as steps of some layers.
+        step_costs=tuning.costs.costs() if layers == shape.layers else (),
+        tuned_at=datetime.now(timezone.utc),
+    )
+    saved = default_tune_store().save(TuneKey.of(shape, cpus), choice)
+    if picture is not None:
+        draw_tuning(tuning, shape.title, picture)
+    if as_json:
+        extra = {"layers": layers, "busy": busy, "saved": str(saved)}
+        print_json({**report.as_json(tuning, choice), **extra})
+    else:
+        _print(tuning, shape, layers)
+        for line in report.notes(tuning, chosen_profile, busy):
+            typer.echo(line)
+
+
+@contextmanager
+def _subject(name: str, budget: int) -> Iterator[tuple[Path, ModelShape, int]]:
+    """The file to measure, the shape of the model, and how many layers of it the file has."""
+    from edge_llama.cli.choice import choose
+    from edge_llama.tune.sample import few_layers, sample_shape
+    from edge_llama.weights.catalog import load_catalog
+    from edge_llama.weights.model_shape import ModelShape
+    from edge_llama.weights.reference import (
+        CatalogReference,
+        DemoReference,
+        FileReference,
+        parse_reference,
+    )
+    from edge_llama.weights.store import default_store
+
+    catalog = load_catalog()
+    installed = default_store().find(name) if name != DEMO else None
+    if installed is not None and installed.is_complete:
+        path, shape = installed.path, ModelShape.of_file(installed.path)
+        yield path, shape, shape.layers
+        return
+    reference = parse_reference(name, catalog)
+    if isinstance(reference, DemoReference | FileReference):
+        path = resolve_model(str(reference))
+        shape = ModelShape.of_file(path)
+        yield path, shape, shape.layers
+    elif isinstance(reference, CatalogReference):
+        shape = ModelShape.of_catalog(reference.model, choose(reference, catalog, budget))
+        with few_layers(shape) as path:
+            yield path, shape, sample_shape(shape).n_layer
+    else:
+        raise UnknownModel(f"{name} is not on this machine. Get it first: edge-llama pull {name}")
+
+
+def _print(tuning: Tuning, shape: ModelShape, layers: int) -> None:
+    from edge_llama.tune import report
+
+    what = shape.title
+    if layers < shape.layers:
+        what += f", {layers} of its {shape.layers} layers with random weights"
+    typer.secho(f"{what}: tokens a second, by tokens of context", bold=True)
+    first, *others = report.columns(tuning)
+    print_table(
+        [Column(first, fold=True), *(Column(title, right=True) for title in others)],
+        report.rows(tuning),
+    )
+    typer.echo()
+    print_table(
+        [Column(""), Column("context", right=True), Column("decode"), Column("", right=True)],
+        report.curves(tuning, _mark()),
+    )
+    typer.echo()
+
+
+def _mark() -> str:
+    """What bars are drawn with: a block, if the terminal's encoding has it."""
+    try:
+        "█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"

@@ -1,0 +1,89 @@
+"""Candidate: one way to run a model on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edge_llama.config import EngineSettings
+from edge_llama.weights.memory_plan import KVType, MemoryPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """The settings that are measured against each other.
+
+    Attributes:
+        flash_attention: use llama.cpp's fused attention.
+        kv_type: how keys and values are stored; q8_0 needs flash attention.
+        repack: rearrange the weights for this CPU at load.
+        threads: threads of a step that only generates.
+        threads_batch: threads of a step that reads a prompt.
+        micro_batch: most tokens that are computed at once.
+    """
+
+    flash_attention: bool
+    kv_type: KVType
+    repack: bool = False
+    threads: int
+    threads_batch: int
+    micro_batch: int
+
+    @classmethod
+    def of(cls, settings: EngineSettings) -> Candidate:
+        """What `apply` gave settings, and what became of it."""
+        assert settings.threads is not None
+        assert settings.flash_attention is not None
+        return cls(
+            flash_attention=settings.flash_attention,
+            kv_type=settings.kv_type,
+            repack=settings.repack,
+            threads=settings.threads,
+            threads_batch=settings.threads_batch or settings.threads,
+            micro_batch=settings.micro_batch,
+        )
+
+    def apply(self, settings: EngineSettings) -> EngineSettings:
+        """The settings with these, but for threads that they have already."""
+        threads, threads_batch = settings.threads, settings.threads_batch
+        if threads is None:
+            threads, threads_batch = self.threads, threads_batch or self.threads_batch
+        return replace(
+            settings,
+            threads=threads,
+            threads_batch=threads_batch,
+            micro_batch=self.micro_batch,
+            kv_type=self.kv_type,
+            flash_attention=self.flash_attention,
+            repack=self.repack,
+        )
+
+    def memory(self, plan: MemoryPlan) -> int:
+        """Bytes that the model takes, with the context of `plan`."""
+        own = replace(
+            plan,
+            kv_type=self.kv_type,
+            micro_batch=self.micro_batch,
+            prefer_flash_attention=self.flash_attention,
+            repack=self.repack,
+        )
+        return own.total
+
+    def changes(self, other: Candidate) -> str:
+        """What is different from `other`, in words; empty if nothing is."""
+        theirs = other._parts()
+        return ", ".join(part for part in self._parts() if part not in theirs)
+
+    def __str__(self) -> str:
+        return ", ".join(self._parts())
+
+    def _parts(self) -> list[str]:
+        threads = f"{self.threads} threads"
+        if self.threads_batch != self.threads:
+            threads = f"{self.threads} threads, {self.threads_batch} for prompts"
+        return [
+            f"flash attention {'on' if self.flash_attention else 'off'}",
+            f"KV cache {self.kv_type}",
+            f"weights {'repacked' if self.repack else 'as they are'}",
+            threads,
+            f"micro-batch {self.micro_batch}",
+        ]

@@ -1,0 +1,87 @@
+"""Measurement: the step times of one candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal, NamedTuple, TypeAlias
+
+from edge_llama.config import StepCost
+
+Kind: TypeAlias = Literal["decode", "prefill", "together"]
+
+
+class Step(NamedTuple):
+    """A kind of step.
+
+    Attributes:
+        sequences: requests in it.
+        size: tokens in it; as many as requests where these generate.
+        depth: tokens in the KV cache before it.
+    """
+
+    sequences: int
+    size: int
+    depth: int
+
+    @property
+    def kind(self) -> Kind:
+        if self.size > self.sequences:
+            return "prefill"
+        return "decode" if self.size == 1 else "together"
+
+
+class Figure(NamedTuple):
+    """What is told in tokens a second.
+
+    Attributes:
+        kind: one request that generates, a prompt that is read, or several requests that generate.
+        depth: tokens of context.
+    """
+
+    kind: Kind
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """How long one kind of step took.
+
+    Attributes:
+        seconds: each time that it was measured.
+    """
+
+    step: Step
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was measured of one candidate.
+
+    Attributes:
+        load: seconds that loading took.
+        times: of each kind of step.
+    """
+
+    load: float
+    times: tuple[StepTimes, ...]
+
+    def figures(self) -> dict[Figure, float]:
+        """Tokens a second. Of prompts the longest that was read tells."""
+        found: dict[Figure, float] = {}
+        for times in sorted(self.times, key=lambda times: times.step):
+            step = times.step
+            found[Figure(step.kind, step.depth)] = step.size / times.median
+        return found
+
+    def costs(self) -> tuple[StepCost, ...]:
+        """For the engine's cost table."""
+        return tuple(
+            StepCost(times.step.size, times.step.depth + times.step.size, times.median)
+            for times in self.times
+        )

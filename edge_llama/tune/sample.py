@@ -1,0 +1,59 @@
+"""A few layers of a model that is not on this machine, with random weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from edge_llama.bench.synthetic import QUANTIZATIONS, Shape, file_size, write_model
+from edge_llama.errors import SettingsError
+from edge_llama.weights.model_shape import ModelShape
+
+LAYERS = 4
+
+
+@contextmanager
+def few_layers(shape: ModelShape) -> Iterator[Path]:
+    """A GGUF with `LAYERS` layers of `shape`, which is removed afterwards.
+
+    Raises:
+        SettingsError: its quantization cannot be made, or there is no room for the file.
+    """
+    if shape.quantization not in QUANTIZATIONS:
+        raise SettingsError(
+            f"{shape.title} is not on this machine, and random weights cannot be made in "
+            f"{shape.quantization}. Get it first, with edge-llama pull."
+        )
+    kind = QUANTIZATIONS[shape.quantization]
+    with tempfile.TemporaryDirectory(prefix="edge-llama-tune-") as folder:
+        path = Path(folder) / "layers.gguf"
+        try:
+            write_model(path, sample_shape(shape), name=shape.name, kind=kind)
+        except OSError as error:
+            raise SettingsError(
+                f"{path} cannot be written: {error.strerror or error}. Set TMPDIR to a folder "
+                f"with {file_size(sample_shape(shape), kind) / 1e9:.1f} GB of room."
+            ) from error
+        yield path
+
+
+def sample_shape(shape: ModelShape) -> Shape:
+    """The first layers of `shape`, with the output matrix that its parameters are proof of."""
+    sample = Shape(
+        n_layer=shape.layers,
+        n_embd=shape.embedding_length,
+        n_ff=shape.feed_forward_length,
+        n_head=shape.heads,
+        n_head_kv=shape.kv_heads // shape.layers,
+        head_dim=shape.key_length,
+        n_vocab=shape.vocabulary,
+        n_ctx=shape.context_length,
+    )
+    layer = sample.n_embd * (
+        2 * sample.head_dim * (sample.n_head + sample.n_head_kv) + 3 * sample.n_ff
+    )
+    matrices = (shape.parameters - shape.layers * layer) / (sample.n_vocab * sample.n_embd)
+    return replace(sample, n_layer=min(LAYERS, shape.layers), tied=round(matrices) < 2)

@@ -1,0 +1,250 @@
+"""What the prefix cache gives back is what a cold run computes, by llama.cpp and the demo."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from edge_llama import resolve_model
+from edge_llama.config import EngineSettings
+from edge_llama.engine import binding
+from edge_llama.engine.core import EngineCore
+from edge_llama.engine.cost_table import CostTable
+from edge_llama.engine.kv_cache import KVCache
+from edge_llama.engine.loading import open_context, open_model
+from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.pace import Pace
+from edge_llama.engine.prefix_cache import PrefixCache
+from edge_llama.engine.runner import ModelRunner
+from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.scheduler import Scheduler
+from edge_llama.engine.sequence import Sequence
+
+SYSTEMS = (
+    "You are a helpful assistant.",
+    "You answer in one short sentence. Be friendly, say what you know, and say so when you do not "
+    "know something. Never make up names, places or numbers.",
+)
+QUESTIONS = (
+    "Hello!",
+    "What is the capital of France?",
+    "What colour is the sky?",
+    "Count from 1 to 60.",
+)
+
+TIE = 0.1
+"""Between logits, whose range is some 20."""
+
+
+@functools.cache
+def model() -> binding.Model:
+    binding.init_backend()
+    return open_model(EngineSettings(model=str(resolve_model("demo"))))
+
+
+class Engine:
+    """The demo model in this process, with a KV cache that soon is full."""
+
+    def __init__(self, *, parallel: int, cached: int) -> None:
+        options = EngineSettings(
+            model="demo",
+            ctx_size=512,
+            parallel=parallel,
+            cached_sequences=cached,
+            batch_size=64,
+            threads=1,
+        )
+        self.context = open_context(options, model())
+        self.kv = KVCache(self.context, self.context.n_cells, parallel + cached)
+        self.prefixes = PrefixCache(self.kv, cached)
+        self.scheduler = Scheduler(
+            self.kv,
+            self.prefixes,
+            eog_tokens=model().vocab.eog_tokens,
+            parallel=parallel,
+            pace=Pace(CostTable(), batch_size=64),
+        )
+        runner = ModelRunner(model(), self.context, batch_size=64)
+        self.core = EngineCore(self.scheduler, runner, model().vocab.piece)
+        self.ids = itertools.count()
+
+    def add(
+        self, prompt: list[int], max_tokens: int, domain: str = "", n: int = 1
+    ) -> list[Sequence]:
+        id = next(self.ids)
+        sequences = [
+            Sequence(
+                id=id,
+                index=index,
+                token_ids=list(prompt),
+                num_prompt=len(prompt),
+                max_length=min(len(prompt) + max_tokens, 512),
+                sampling=SamplingParams(temperature=0.0),
+                cache_domain=domain,
+            )
+            for index in range(n)
+        ]
+        self.core.add(sequences)
+        return sequences
+
+    def step(self) -> None:
+        self.core.step()
+        self.scheduler.check_integrity()
+
+    def finish(self) -> None:
+        while self.core.has_work:
+            self.step()
+
+    def close(self) -> None:
+        self.finish()
+        self.prefixes.clear()
+        assert self.kv.n_free == self.kv.n_cells
+        assert all(self.context.length(seq_id) == 0 for seq_id in range(self.kv.n_seq_max))
+        self.context.close()
+
+
+@functools.cache
+def cold_engine() -> Engine:
+    return Engine(parallel=1, cached=0)
+
+
+@functools.cache
+def cold_run(prompt: tuple[int, ...], max_tokens: int) -> list[int]:
+    """Prompt and greedy output, computed with nothing else in the KV cache."""
+    engine = cold_engine()
+    [sequence] = engine.add(list(prompt), max_tokens)
+    engine.finish()
+    assert sequence.num_cached == 0
+    return sequence.token_ids
+
+
+def same_or_tied(tokens: list[int], cold: list[int]) -> bool:
+    """Whether two greedy outputs are equal up to where the cold run had two tokens as good as
+    equal.
+
+    The order of the cells decides about the last bits of the logits.
+    """
+    differs = [at for at, pair in enumerate(zip(tokens, cold, strict=False)) if len({*pair}) > 1]
+    if not differs:
+        return len(tokens) == len(cold)
+    at = differs[0]
+    logits = cold_logits(cold[:at])
+    return float(logits[cold[at]] - logits[tokens[at]]) < TIE
+
+
+def cold_logits(tokens: list[int]) -> binding.FloatArray:
+    """Of the token that comes next."""
+    context = cold_engine().context
+    batch = binding.Batch(64)
+    for start in range(0, len(tokens), 64):
+        batch.clear()
+        last = batch.add(tokens[start : start + 64], start, seq_id=0, n_outputs=1)
+        context.decode(batch)
+    logits: binding.FloatArray = context.logits(last).copy()
+    context.remove(0)
+    return logits
+
+
+def turn(role: str, text: str) -> list[int]:
+    vocab = model().vocab
+    control = vocab.control_tokens
+    return [
+        control["<|start_header_id|>"],
+        *vocab.tokenize(role),
+        control["<|end_header_id|>"],
+        *vocab.tokenize(f"\n\n{text}"),
+        *([control["<|eot_id|>"]] if text else []),
+    ]
+
+
+def conversation(system: str, question: str) -> list[int]:
+    bos = model().vocab.bos
+    return [bos, *turn("system", system), *turn("user", question), *turn("assistant", "")]
+
+
+def test_who_is_preempted_goes_on_where_it_was() -> None:
+    engine = Engine(parallel=3, cached=4)
+    prompts = [conversation(SYSTEMS[0], f"Count from {low} to 60.") for low in (1, 2, 3)]
+    sequences = [engine.add(prompt, 200)[0] for prompt in prompts]
+    preempted = set()
+    while engine.core.has_work:
+        engine.step()
+        preempted |= {each for each in engine.scheduler.waiting if each.first_token}
+    assert preempted
+    assert sequences[0] not in preempted
+    for sequence, prompt in zip(sequences, prompts, strict=True):
+        assert same_or_tied(sequence.token_ids, cold_run(tuple(prompt), 200))
+    engine.close()
+
+
+class PrefixReuseMachine(RuleBasedStateMachine):
+    """Random conversations, aborts and evictions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine = Engine(parallel=3, cached=4)
+        self.asked: list[tuple[Sequence, int]] = []
+
+    @rule(
+        system=st.sampled_from(SYSTEMS),
+        question=st.sampled_from(QUESTIONS),
+        max_tokens=st.sampled_from([1, 8, 200]),
+        domain=st.sampled_from(["", "a"]),
+        n=st.sampled_from([1, 3]),
+    )
+    def ask(self, system: str, question: str, max_tokens: int, domain: str, n: int) -> None:
+        self.add(conversation(system, question), max_tokens, domain, n)
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data(), question=st.sampled_from(QUESTIONS), dropped=st.integers(0, 3))
+    def go_on(self, data: st.DataObject, question: str, dropped: int) -> None:
+        """Ask more in a conversation of which the client has changed the end."""
+        before, _ = data.draw(st.sampled_from(self.asked))
+        history = before.token_ids[: len(before.token_ids) - dropped]
+        prompt = [*history, *turn("user", question), *turn("assistant", "")]
+        if len(prompt) < 400:
+            self.add(prompt, 20, before.cache_domain)
+
+    @precondition(lambda self: self.engine.core.has_work)
+    @rule(steps=st.integers(1, 60))
+    def step(self, steps: int) -> None:
+        for _ in range(steps):
+            if self.engine.core.has_work:
+                self.engine.step()
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def abort(self, data: st.DataObject) -> None:
+        self.engine.core.abort(data.draw(st.sampled_from(self.asked))[0].id)
+
+    @rule(n=st.integers(1, 200))
+    def evict(self, n: int) -> None:
+        self.engine.prefixes.evict(n)
+
+    @invariant()
+    def books_balance(self) -> None:
+        self.engine.scheduler.check_integrity()
+        for sequence in self.engine.scheduler.running:
+            assert self.engine.context.length(sequence.seq_id) == sequence.num_computed
+
+    def add(self, prompt: list[int], max_tokens: int, domain: str, n: int = 1) -> None:
+        sequences = self.engine.add(prompt, max_tokens, domain, n)
+        self.asked += [(sequence, max_tokens) for sequence in sequences]
+
+    def teardown(self) -> None:
+        self.engine.close()
+        for sequence, max_tokens in self.asked:
+            cold = cold_run(tuple(sequence.token_ids[: sequence.num_prompt]), max_tokens)
+            if sequence.finish_reason is FinishReason.ABORT:
+                cold = cold[: len(sequence.token_ids)]
+            assert same_or_tied(sequence.token_ids, cold)
+
+
+TestPrefixReuseMachine = PrefixReuseMachine.TestCase
+TestPrefixReuseMachine.settings = settings(
+    max_examples=30, stateful_step_count=30, deadline=None, derandomize=True
+)

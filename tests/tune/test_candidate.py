@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge_llama.config import EngineSettings
+from edge_llama.tune.candidate import Candidate
+from edge_llama.weights.fit import plan_memory
+from tests.tune.tuning import DEFAULT, FLASH, Q8_0, SHAPE
+
+SETTINGS = EngineSettings(model="m.gguf")
+
+
+def test_it_becomes_settings_and_back() -> None:
+    candidate = replace(Q8_0, repack=True, micro_batch=128)
+    assert Candidate.of(candidate.apply(SETTINGS)) == candidate
+
+
+def test_threads_that_were_given_stay() -> None:
+    given = DEFAULT.apply(replace(SETTINGS, threads=2))
+    assert (given.threads, given.threads_batch) == (2, None)
+    given = DEFAULT.apply(replace(SETTINGS, threads_batch=3))
+    assert (given.threads, given.threads_batch) == (4, 3)
+
+
+def test_memory_counts_repacked_weights_and_a_smaller_cache() -> None:
+    plan = plan_memory(SHAPE, 24_000_000_000, ctx_size=8192)
+    default = DEFAULT.memory(plan)
+    assert default == plan.total
+    assert replace(DEFAULT, repack=True).memory(plan) == default + SHAPE.weight_bytes
+    assert Q8_0.memory(plan) < FLASH.memory(plan) < default
+
+
+def test_it_says_what_is_different() -> None:
+    assert Q8_0.changes(FLASH) == "KV cache q8_0"
+    assert Q8_0.changes(DEFAULT) == "flash attention on, KV cache q8_0"
+    assert Q8_0.changes(Q8_0) == ""
+    assert str(replace(Q8_0, repack=True)) == (
+        "flash attention on, KV cache q8_0, weights repacked, 4 threads, 8 for prompts, "
+        "micro-batch 256"
+    )

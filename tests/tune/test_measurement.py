@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import msgspec
+
+from edge_llama.config import StepCost
+from edge_llama.tune.measurement import Figure, Measurement, Step, StepTimes
+
+MEASUREMENT = Measurement(
+    1.0,
+    (
+        StepTimes(Step(1, 512, 0), (4.0, 4.0)),
+        StepTimes(Step(1, 8, 0), (0.2,)),
+        StepTimes(Step(1, 1, 3000), (9.0, 0.1, 0.1)),
+        StepTimes(Step(4, 4, 3072), (0.2,)),
+    ),
+)
+
+
+def test_figures_are_medians_in_tokens_a_second() -> None:
+    assert MEASUREMENT.figures() == {
+        Figure("prefill", 0): 128.0,
+        Figure("decode", 3000): 10.0,
+        Figure("together", 3072): 20.0,
+    }
+
+
+def test_costs_count_the_tokens_after_the_step() -> None:
+    assert MEASUREMENT.costs() == (
+        StepCost(512, 512, 4.0),
+        StepCost(8, 8, 0.2),
+        StepCost(1, 3001, 0.1),
+        StepCost(4, 3076, 0.2),
+    )
+
+
+def test_it_crosses_a_pipe() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(MEASUREMENT), type=Measurement) == MEASUREMENT
