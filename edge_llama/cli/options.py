@@ -50,8 +50,8 @@ CtxSize = Annotated[
         "--ctx-size",
         metavar="TOKENS|auto",
         parser=parse_ctx_size,
-        help="Tokens of context, shared by all running requests. Default: auto, as much as the "
-        "model and the memory allow.",
+        help="Tokens of context, shared by all running requests. Default: auto, what suits "
+        "the model and the memory.",
         show_default=False,
     ),
 ]
