@@ -8,7 +8,7 @@ STALL_FACTOR = 4.0
 SHORTEST_STALL = 0.5
 """The default limit of a step, in seconds and in steps that only decode, whichever is longer."""
 
-SHARE = 0.9
+SHARE = 0.8
 """The part of the limit that a step may fill; the rest is for what varies."""
 
 FIRST_STEP = 16

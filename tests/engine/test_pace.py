@@ -33,7 +33,7 @@ def test_a_staircase_is_climbed_where_it_reads_most() -> None:
     costs.record(1, 0, 0.07)
     for size, seconds in steps.items():
         costs.record(size, 0, seconds)
-    assert Pace(costs, 512, max_stall=0.6).step_size(1, 0) == 64
+    assert Pace(costs, 512, max_stall=0.62).step_size(1, 0) == 64
     assert Pace(costs, 512, max_stall=0.35).step_size(1, 0) == 16
 
 
