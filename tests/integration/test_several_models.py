@@ -120,16 +120,16 @@ def test_500_requests_at_the_unload_boundary_lose_none(copies: list[str]) -> Non
         httpx.Client(base_url=url, timeout=60) as client,
     ):
 
-        def ask(number: int) -> httpx.Response:
-            # Before, at and after the moment of unloading.
-            time.sleep(keep_alive * (0.5 + number / burst))
+        def ask(number: int, pause: float) -> httpx.Response:
+            # Bursts begin before, at and after the moment of unloading.
+            time.sleep(keep_alive * (pause + 0.2 * number / burst))
             body = {"model": ("one", "two")[number % 2], "messages": HI, "max_tokens": 3}
             stream = number % 3 == 0
             return client.post("/v1/chat/completions", json={**body, "stream": stream})
 
         server = psutil.Process(process.pid)
-        for _ in range(bursts):
-            replies += threads.map(ask, range(burst))
+        for turn in range(bursts):
+            replies += threads.map(partial(ask, pause=0.7 + 0.1 * turn), range(burst))
             loads.update(engine.pid for engine in engines(server))
         until(lambda: engines(server) == [])
     assert [reply.status_code for reply in replies] == [200] * 500

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.errors import ModelFileError
+from edge_llama.errors import ModelFileError, UnknownModel
 from edge_llama.weights.caches import ollama as ollama_cache
 from edge_llama.weights.scan import find_at, scan
 from tests.gguf_factory import write_tiny_gguf
@@ -88,5 +88,5 @@ def test_a_projector_is_no_model(tmp_path: Path, gguf: bytes) -> None:
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="cannot be read"):
+    with pytest.raises(UnknownModel, match="There is no file"):
         find_at(tmp_path / "nothing.gguf")
