@@ -41,7 +41,7 @@ def doctor(as_json: AsJSON = False) -> None:
 
 def print_report(diagnosis: Diagnosis, problems: list[Problem]) -> None:
     """Print a diagnosis for people: the machine, the models, the problems."""
-    _print_facts(list(_facts(diagnosis)))
+    print_facts(_facts(diagnosis))
     if diagnosis.models:
         sys.stdout.write("\n")
         _print_models(diagnosis.models)
@@ -59,20 +59,6 @@ def _print_models(models: Sequence[ModelPlan]) -> None:
         Column("speed"),
     ]
     print_table(columns, [_model_row(model) for model in models])
-
-
-def _print_facts(facts: list[tuple[str, str]]) -> None:
-    if not sys.stdout.isatty():
-        print_facts(facts)
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    for name, value in facts:
-        grid.add_row(Text(name, style="dim"), Text(value))
-    Console().print(grid)
 
 
 def _print_problems(problems: Sequence[Problem]) -> None:
