@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from edge_llama.bench.memory import MemoryFigure, measure_memory
-from edge_llama.bench.synthetic import Shape, write_model
+from edge_llama.bench.synthetic import Shape, synthetic_model, write_model
 from edge_llama.weights import bundled_model
 from edge_llama.weights.memory_plan import MemoryPlan
 from tests.weights.shapes import LLAMA_8B
 
 TOLERANCE = 0.1
+
+SHAPES_VARIABLE = "EDGE_LLAMA_TEST_SHAPES"
 
 WIDE = Shape(n_layer=4, n_embd=512, n_ff=1536, n_head=8, n_head_kv=4, head_dim=64)
 """Small, with the vocabulary of the real ones, which is most of what it takes."""
@@ -55,4 +58,14 @@ async def test_a_model_with_a_large_vocabulary_takes_what_is_planned(tmp_path: P
     write_model(path, WIDE, name="wide")
     measured = await measure_memory(path, threads=1, progress=lambda _: None, ctx_size=2048)
     assert measured.plan.ctx_size == 2048
+    assert measured.deviation == pytest.approx(0, abs=TOLERANCE)
+
+
+@linux_only
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("shape", ["llama-3.2-1b", "llama-3.1-8b"])
+async def test_real_shapes_take_what_is_planned(shape: str) -> None:
+    if shape not in os.environ.get(SHAPES_VARIABLE, "").split(","):
+        pytest.skip(f"takes minutes: {SHAPES_VARIABLE}={shape} runs it")
+    measured = await measure_memory(synthetic_model(shape), threads=None, progress=print)
     assert measured.deviation == pytest.approx(0, abs=TOLERANCE)
