@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from statistics import median
 
 from edge_llama.config import StepCost
@@ -17,13 +17,15 @@ SIZES = (
 """Tokens of the steps that are told apart: what a step costs is a staircase over them."""
 
 SAMPLES = 5
-FRESH = 60.0
-"""Seconds after which a sample counts only where there is no newer one: machines get busy."""
+"""Measurements of a size and depth that are kept."""
+
+LAST_STEPS = 3
+"""Steps that tell how fast the machine is now."""
 
 PENALTY = 1.5
 """What a token may cost more in a smaller step than in a larger one that was measured."""
 
-_SHALLOW = 512
+_SHALLOW = 256
 
 
 def sizes_up_to(most: int) -> tuple[int, ...]:
@@ -40,22 +42,21 @@ class CostTable:
         t(n) ≤ t(smaller) · n / smaller       a larger step costs no more per token
         t(n) ≤ PENALTY · t(larger) · n / larger, and not less than t(smaller)
 
-    What was measured in an earlier run stands in for sizes that were not measured in this one,
-    slower or faster by as much as the others are now.
+    Machines get busy, hot and slow, and recover. So times are kept relative to the machine's
+    slowness, a running median of what the last steps took over what they usually take, and one
+    that was measured a while ago is still right:
+
+        t(n) = slowness now · median of (seconds / slowness then)
 
     Args:
         earlier: from an earlier run.
-        clock: seconds.
     """
 
-    def __init__(
-        self, earlier: Iterable[StepCost] = (), clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._clock = clock
-        self._samples: dict[int, dict[int, deque[tuple[float, float]]]] = {}
-        self._earlier: dict[int, dict[int, float]] = {}
+    def __init__(self, earlier: Iterable[StepCost] = ()) -> None:
+        self._samples: dict[int, dict[int, deque[float]]] = {}
+        self._ratios: deque[float] = deque(maxlen=LAST_STEPS)
         for size, depth, seconds in earlier:
-            self._earlier.setdefault(size, {})[_level(depth)] = seconds
+            self._at(size, depth).append(seconds)
 
     def record(self, size: int, depth: int, seconds: float) -> None:
         """Add a measurement.
@@ -65,9 +66,10 @@ class CostTable:
             depth: tokens in the KV cache after it.
             seconds: what it took.
         """
-        by_depth = self._samples.setdefault(size, {})
-        samples = by_depth.setdefault(_level(depth), deque(maxlen=SAMPLES))
-        samples.append((self._clock(), seconds))
+        samples = self._at(size, depth)
+        if samples:
+            self._ratios.append(seconds / median(samples))
+        samples.append(seconds / self._slowness)
 
     def seconds(self, size: int, depth: int) -> float | None:
         """What a step of `size` tokens takes, or an upper bound; None if nothing was measured."""
@@ -87,38 +89,23 @@ class CostTable:
             bounds.append(max(least, PENALTY * known[larger] * size / larger))
         return min(bounds)
 
+    @property
+    def _slowness(self) -> float:
+        return median(self._ratios) if self._ratios else 1.0
+
+    def _at(self, size: int, depth: int) -> deque[float]:
+        by_depth = self._samples.setdefault(size, {})
+        return by_depth.setdefault(_level(depth), deque(maxlen=SAMPLES))
+
     def _known(self, depth: int) -> dict[int, float]:
-        """Seconds by size: measured lately if any was, at the depth that is nearest."""
-        since = self._clock() - FRESH
-        level = _level(depth)
-        known = self._measured(level, since) or self._measured(level, float("-inf"))
-        return self._expected(level, known) | known
-
-    def _expected(self, level: int, known: dict[int, float]) -> dict[int, float]:
-        """What was measured earlier, at the pace of what is known by now."""
-        earlier = {
-            size: by_depth[min(by_depth, key=lambda each: abs(each - level))]
-            for size, by_depth in self._earlier.items()
+        """Seconds by size, measured at the depth that is nearest."""
+        level, slowness = _level(depth), self._slowness
+        return {
+            size: slowness * median(by_depth[min(by_depth, key=lambda each: abs(each - level))])
+            for size, by_depth in self._samples.items()
         }
-        paces = [known[size] / earlier[size] for size in known.keys() & earlier.keys()]
-        pace = median(paces) if paces else 1.0
-        return {size: seconds * pace for size, seconds in earlier.items()}
-
-    def _measured(self, level: int, since: float) -> dict[int, float]:
-        known = {}
-        for size, by_depth in self._samples.items():
-            fresh = [each for each in by_depth if by_depth[each][-1][0] >= since]
-            if fresh:
-                nearest = min(fresh, key=lambda each: abs(each - level))
-                known[size] = _typical([seconds for _, seconds in by_depth[nearest]])
-        return known
-
-
-def _typical(samples: list[float]) -> float:
-    """The median; of one or two the lower, since the first steps wait for weights from the disk."""
-    return median(samples) if len(samples) > 2 else min(samples)
 
 
 def _level(depth: int) -> int:
-    """0 up to 512 tokens, then one more with each doubling."""
-    return max(0, depth - 1).bit_length() - (_SHALLOW - 1).bit_length() if depth > _SHALLOW else 0
+    """0 up to 256 tokens, then two more with each doubling."""
+    return math.ceil(2 * math.log2(max(depth, _SHALLOW) / _SHALLOW))
