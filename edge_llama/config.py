@@ -121,6 +121,7 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         _in_range("--port", self.port, 0, 65535)
+        _in_range("--max-n", self.max_n, 1, 128)
         if self.api_key is not None:
             _check_api_key(self.api_key.strip())
 

@@ -15,6 +15,7 @@ from edge_llama.engine.messages import (
     ModelInfo,
     Output,
     Timings,
+    TokenLogprob,
 )
 from edge_llama.engine.prompt import Control, Text, Tokens
 from edge_llama.errors import EngineDied, EngineUnavailable, RequestError
@@ -250,6 +251,13 @@ class FakeGeneration:
         self._aborted.set()
 
 
+def logprob(token: int, piece: bytes, n_top: int) -> TokenLogprob:
+    """What the fake engine tells about a token: it and the next ids are ever less likely."""
+    top = [TokenLogprob(token, piece, -0.5)]
+    top += [TokenLogprob(token + i, b"other%d" % i, -0.5 - i) for i in range(1, n_top)]
+    return TokenLogprob(token, piece, -0.5, tuple(top[:n_top]))
+
+
 async def _pass(seconds: float) -> None:
     if seconds == math.inf:
         await asyncio.Event().wait()
@@ -285,7 +293,8 @@ def _choice(script: Script, request: GenerationRequest, index: int) -> Iterator[
             pieces=(piece,),
             cached_tokens=script.cached_tokens,
             finish=finish if ends else None,
-            timings=Timings(1.0, 20.0, 10.0 * position) if ends else None,
+            timings=Timings(1.0, 20.0, 10.0 * position),
+            logprobs=() if request.logprobs is None else (logprob(token, piece, request.logprobs),),
         )
 
 

@@ -14,7 +14,7 @@ from edge_llama.api.body import read_json
 from edge_llama.api.chat_objects import ReplyHead, stream_chunks, whole_completion
 from edge_llama.api.disconnect import unless_disconnected
 from edge_llama.api.registry import ModelRegistry
-from edge_llama.api.schemas import ChatCompletionRequest, parse_chat_request
+from edge_llama.api.schemas import ChatCompletionRequest, StreamOptions, parse_chat_request
 from edge_llama.api.sse import ACCEPTED, EventStream
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.config import ServerSettings
@@ -57,7 +57,15 @@ async def _frames(
 ) -> AsyncGenerator[bytes, None]:
     async with _completion(registry, asked, domain) as (completion, head):
         yield ACCEPTED
-        chunks = stream_chunks(completion, head, n=asked.n, include_usage=asked.include_usage)
+        options = asked.stream_options or StreamOptions()
+        chunks = stream_chunks(
+            completion,
+            head,
+            n=asked.n,
+            logprobs=asked.logprobs,
+            include_usage=options.include_usage,
+            continuous_usage=options.continuous_usage_stats,
+        )
         async for chunk in chunks:
             yield chunk
 
@@ -66,4 +74,4 @@ async def _whole(
     registry: ModelRegistry, asked: ChatCompletionRequest, domain: str
 ) -> dict[str, Any]:
     async with _completion(registry, asked, domain) as (completion, head):
-        return await whole_completion(completion, head, n=asked.n)
+        return await whole_completion(completion, head, n=asked.n, logprobs=asked.logprobs)

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_llama.api.chat_logprobs import chat_logprobs
 from edge_llama.api.sse import DONE, frame
-from edge_llama.api.usage import timings_object, usage_object
+from edge_llama.api.usage import timings_field, usage_field
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, Started, TextDelta
-
-_TEXT_END = b'},"logprobs":null,"finish_reason":null}]}\n\n'
+from edge_llama.chat.logprobs import TokenLogprob
 
 
 @dataclass(frozen=True)
@@ -37,77 +37,104 @@ class ReplyHead:
 
 
 class ChunkWriter:
-    """The frames of one stream. A text chunk costs one JSON string, the rest is a template."""
+    """The frames of one stream. A text chunk costs one JSON string, the rest is a template.
 
-    def __init__(self, head: ReplyHead) -> None:
+    Args:
+        head: what all chunks have in common.
+        logprobs: whether they tell log-probabilities.
+    """
+
+    def __init__(self, head: ReplyHead, *, logprobs: bool = False) -> None:
         self._head = head.object("chat.completion.chunk")
         self._text_start = frame(self._head | {"choices": []}).removesuffix(b"]}\n\n")
+        self._logprobs = logprobs
 
-    def started(self, index: int) -> bytes:
-        return self._choice(index, {"role": "assistant", "content": ""}, finish_reason=None)
+    def started(self, index: int, extra: dict[str, Any] | None = None) -> bytes:
+        delta = {"role": "assistant", "content": ""}
+        return self._choice(index, delta, extra, finish_reason=None)
 
-    def text(self, index: int, text: str) -> bytes:
-        choice = f'{{"index":{index},"delta":{{"content":{json.dumps(text)}'
-        return self._text_start + choice.encode("ascii") + _TEXT_END
+    def text(self, event: TextDelta, extra: dict[str, Any] | None = None) -> bytes:
+        logprobs = _json(chat_logprobs(event.logprobs)) if self._logprobs else "null"
+        choice = (
+            f'{{"index":{event.index},"delta":{{"content":{json.dumps(event.text)}}},'
+            f'"logprobs":{logprobs},"finish_reason":null}}]'
+        )
+        rest = "," + _json(extra)[1:] if extra else "}"
+        return self._text_start + (choice + rest).encode("ascii") + b"\n\n"
 
-    def finished(self, event: Finished, extra: dict[str, Any]) -> bytes:
+    def finished(self, event: Finished, extra: dict[str, Any] | None = None) -> bytes:
         reason = event.reason.value
         return self._choice(event.index, {}, extra, finish_reason=reason, stop_reason=event.stop)
 
-    def usage(self, usage: dict[str, Any], extra: dict[str, Any]) -> bytes:
-        return frame(self._head | {"choices": [], "usage": usage} | extra)
+    def usage(self, extra: dict[str, Any]) -> bytes:
+        return frame(self._head | {"choices": []} | extra)
 
     def _choice(
-        self, index: int, delta: dict[str, str], extra: dict[str, Any] | None = None, **ends: Any
+        self, index: int, delta: dict[str, str], extra: dict[str, Any] | None, **ends: Any
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": None} | ends
         return frame(self._head | {"choices": [choice]} | (extra or {}))
 
 
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
 async def stream_chunks(
-    completion: ChatCompletion, head: ReplyHead, *, n: int, include_usage: bool
+    completion: ChatCompletion,
+    head: ReplyHead,
+    *,
+    n: int,
+    logprobs: bool = False,
+    include_usage: bool = False,
+    continuous_usage: bool = False,
 ) -> AsyncIterator[bytes]:
     """The frames of a streamed reply, `[DONE]` included.
 
-    The last chunk carries `timings`, as llama.cpp's server has it.
+    The last chunk carries `timings`, as llama.cpp's server has it; with `continuous_usage` every
+    chunk carries the usage so far.
     """
-    writer = ChunkWriter(head)
+    writer = ChunkWriter(head, logprobs=logprobs)
     running = n
     async for event in completion:
+        extra = usage_field(completion) if continuous_usage else {}
         match event:
             case Started(index):
-                yield writer.started(index)
-            case TextDelta(index, text):
-                yield writer.text(index, text)
+                yield writer.started(index, extra)
+            case TextDelta():
+                yield writer.text(event, extra)
             case Finished():
                 running -= 1
-                is_last = running == 0 and not include_usage
-                yield writer.finished(event, timings_object(completion, n) if is_last else {})
+                if running == 0 and not include_usage:
+                    extra |= timings_field(completion, n)
+                yield writer.finished(event, extra)
     if include_usage:
-        yield writer.usage(usage_object(completion.usage), timings_object(completion, n))
+        yield writer.usage(usage_field(completion) | timings_field(completion, n))
     yield DONE
 
 
 async def whole_completion(
-    completion: ChatCompletion, head: ReplyHead, *, n: int
+    completion: ChatCompletion, head: ReplyHead, *, n: int, logprobs: bool = False
 ) -> dict[str, Any]:
     """The `chat.completion` object, when all choices are finished."""
     texts: list[list[str]] = [[] for _ in range(n)]
+    tokens: list[list[TokenLogprob]] = [[] for _ in range(n)]
     reasons: list[str | None] = [None] * n
     async for event in completion:
         match event:
             case TextDelta(index, text):
                 texts[index].append(text)
+                tokens[index] += event.logprobs
             case Finished(index, reason):
                 reasons[index] = reason.value
     choices = [
         {
             "index": index,
-            "message": {"role": "assistant", "content": "".join(parts), "refusal": None},
-            "logprobs": None,
-            "finish_reason": reason,
+            "message": {"role": "assistant", "content": "".join(texts[index]), "refusal": None},
+            "logprobs": chat_logprobs(tokens[index]) if logprobs else None,
+            "finish_reason": reasons[index],
         }
-        for index, (parts, reason) in enumerate(zip(texts, reasons, strict=True))
+        for index in range(n)
     ]
-    body = {"choices": choices, "usage": usage_object(completion.usage)}
-    return head.object("chat.completion") | body | timings_object(completion, n)
+    body = {"choices": choices} | usage_field(completion) | timings_field(completion, n)
+    return head.object("chat.completion") | body

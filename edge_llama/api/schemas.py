@@ -6,7 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    FailFast,
+    Field,
+    PlainValidator,
+    model_validator,
+)
+from typing_extensions import Self
 
 from edge_llama.api.message_schemas import ChatMessage
 from edge_llama.api.unsupported import refuse_unsupported
@@ -17,12 +25,11 @@ from edge_llama.api.validation import (
     Number,
     Schema,
     invalid,
-    unsupported,
     validate,
     without_nul,
 )
 from edge_llama.chat.messages import ChatRequest
-from edge_llama.engine.messages import ServiceTier
+from edge_llama.engine.messages import MAX_LOGPROBS, ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.errors import InvalidValue
 
@@ -66,17 +73,14 @@ def _bias(value: Any) -> float:
     return float(value)
 
 
-def _only_false(value: bool) -> bool:
-    if value:
-        raise unsupported("is not supported by this server. Leave it out.")
-    return value
-
-
 class StreamOptions(Schema):
-    """What a stream tells besides the text."""
+    """What a stream tells besides the text.
+
+    `include_usage` is OpenAI's last chunk, `continuous_usage_stats` vLLM's usage in every chunk.
+    """
 
     include_usage: bool = False
-    continuous_usage_stats: Annotated[bool, AfterValidator(_only_false)] = False
+    continuous_usage_stats: bool = False
 
 
 class ChatCompletionRequest(Schema):
@@ -101,6 +105,9 @@ class ChatCompletionRequest(Schema):
     seed: Integer | None = None
     logit_bias: Annotated[dict[int, float], PlainValidator(_token_biases)] | None = None
     ignore_eos: bool | None = None
+    min_tokens: Annotated[Integer, Field(ge=0)] = 0
+    logprobs: bool = False
+    top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     stop: Annotated[
         list[Annotated[str, AfterValidator(_usable_stop)]],
         FailFast(),
@@ -112,9 +119,16 @@ class ChatCompletionRequest(Schema):
     stream_options: StreamOptions | None = None
     service_tier: Any = None
 
-    @property
-    def include_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.top_logprobs and not self.logprobs:
+            raise invalid("is only allowed when logprobs is true.", field="top_logprobs")
+        if self.stream_options is not None and not self.stream:
+            raise invalid("is only allowed when stream is true.", field="stream_options")
+        limit = self._max_tokens()
+        if limit is not None and self.min_tokens > limit:
+            raise invalid("must not exceed the most tokens of the answer.", field="min_tokens")
+        return self
 
     def to_chat_request(self) -> ChatRequest:
         """The request without HTTP and OpenAI.
@@ -128,6 +142,7 @@ class ChatCompletionRequest(Schema):
             max_tokens=self._max_tokens(),
             n=self.n,
             stop=tuple(self.stop),
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             tier=ServiceTier.FLEX if self.service_tier == "flex" else ServiceTier.DEFAULT,
         )
 
@@ -147,6 +162,7 @@ class ChatCompletionRequest(Schema):
             "seed": None if self.seed is None else self.seed % (MAX_SEED + 1),
             "logit_bias": self.logit_bias,
             "ignore_eos": self.ignore_eos,
+            "min_tokens": min(self.min_tokens, MAX_OUTPUT_TOKENS),
         }
         return SamplingParams(**{name: value for name, value in given.items() if value is not None})
 
@@ -164,8 +180,4 @@ def parse_chat_request(body: Mapping[str, Any], *, max_n: int) -> ChatCompletion
     request = validate(ChatCompletionRequest, body)
     if request.n > max_n:
         raise InvalidValue(f"n must be at most {max_n}.", param="n")
-    if request.stream_options is not None and not request.stream:
-        raise InvalidValue(
-            "stream_options is only allowed when stream is true.", param="stream_options"
-        )
     return request

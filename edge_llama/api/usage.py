@@ -1,4 +1,4 @@
-"""The `usage` and `timings` objects of a reply."""
+"""The `usage` and `timings` fields of a reply."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     }
 
 
-def timings_object(completion: ChatCompletion, n: int) -> dict[str, Any]:
+def usage_field(completion: ChatCompletion) -> dict[str, Any]:
+    """The usage so far under that key."""
+    return {"usage": usage_object(completion.usage)}
+
+
+def timings_field(completion: ChatCompletion, n: int) -> dict[str, Any]:
     """llama.cpp's `timings` under that key; nothing with several choices, which share the time.
 
     Prompt counts leave out cached tokens. The first token belongs to the prompt's time, so the

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from edge_llama.chat.engine import Generation
 from edge_llama.chat.events import ChatEvent, Finished, Started, TextDelta, Usage
+from edge_llama.chat.logprobs import LogprobQueue, TokenNames
 from edge_llama.engine.messages import FinishReason, Output, Timings
 from edge_llama.text.output_decoder import OutputDecoder
 
@@ -21,11 +22,16 @@ class ChatCompletion:
     Args:
         generation: the running request.
         decoders: one per choice.
+        names: of the model's tokens.
     """
 
-    def __init__(self, generation: Generation, decoders: Sequence[OutputDecoder]) -> None:
+    def __init__(
+        self, generation: Generation, decoders: Sequence[OutputDecoder], names: TokenNames
+    ) -> None:
         self._generation = generation
         self._decoders = decoders
+        self._names = names
+        self._logprobs = [LogprobQueue() for _ in decoders]
         self._running = set(range(len(decoders)))
         self._started = 0
         self._events: deque[ChatEvent] = deque()
@@ -44,7 +50,7 @@ class ChatCompletion:
 
     @property
     def timings(self) -> Timings | None:
-        """Of choice 0, once it has ended; None when a stop string or an abort ended it."""
+        """Of choice 0 so far; None before its first token."""
         return self._timings
 
     def abort(self) -> None:
@@ -84,29 +90,32 @@ class ChatCompletion:
             self._started += 1
 
     def _read(self, output: Output) -> Iterator[ChatEvent]:
-        decoder = self._decoders[output.index]
-        text = self._decode(decoder, output)
+        index = output.index
+        decoder, logprobs = self._decoders[index], self._logprobs[index]
+        text = self._decode(decoder, logprobs, output)
         if output.finish is not None:
             text += decoder.flush()
         if text:
-            yield TextDelta(output.index, text)
-        if output.index == 0:
+            yield TextDelta(index, text, logprobs.take(decoder.released))
+        if index == 0:
             self._cached_tokens = max(self._cached_tokens, output.cached_tokens)
             self._timings = output.timings
         if decoder.matched is not None:
-            self._generation.abort(output.index)
-            yield self._finish(output.index, FinishReason.STOP, decoder.matched)
+            self._generation.abort(index)
+            yield self._finish(Finished(index, FinishReason.STOP, decoder.matched))
         elif output.finish is not None:
-            yield self._finish(output.index, output.finish, None)
+            yield self._finish(Finished(index, output.finish, logprobs=logprobs.rest()))
 
-    def _finish(self, index: int, reason: FinishReason, stop: str | None) -> Finished:
-        self._running.discard(index)
-        return Finished(index, reason, stop)
+    def _finish(self, event: Finished) -> Finished:
+        self._running.discard(event.index)
+        return event
 
-    def _decode(self, decoder: OutputDecoder, output: Output) -> str:
+    def _decode(self, decoder: OutputDecoder, logprobs: LogprobQueue, output: Output) -> str:
         text = ""
-        for piece in output.pieces:
+        for position, piece in enumerate(output.pieces):
             self._completion_tokens += 1
+            if output.logprobs:
+                logprobs.put(self._names.entry(output.logprobs[position]), decoder.decoded)
             text += decoder.feed(piece)
             if decoder.matched is not None:
                 break

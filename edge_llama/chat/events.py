@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from edge_llama.chat.logprobs import TokenLogprob
 from edge_llama.engine.messages import FinishReason
 
 
@@ -17,19 +18,28 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More text of a choice; never empty, never half a character, never part of a stop string."""
+    """More text of a choice; never empty, never half a character, never part of a stop string.
+
+    `logprobs` has the tokens that begin in it, if they were asked for.
+    """
 
     index: int
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A choice ended. `stop` is the stop string that matched, if one did."""
+    """A choice ended.
+
+    `stop` is the stop string that matched, if one did; `logprobs` has the tokens after the last
+    text: an end-of-generation token.
+    """
 
     index: int
     reason: FinishReason
     stop: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 ChatEvent: TypeAlias = Started | TextDelta | Finished

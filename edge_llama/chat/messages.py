@@ -53,7 +53,10 @@ class ChatRequest:
         sampling: how tokens are chosen.
         max_tokens: most tokens of each choice; None is what is left of the context.
         n: how many choices.
-        stop: strings that end a choice; they are not part of its text.
+        stop: strings that end a choice, after `sampling.min_tokens`; they are not part of its
+            text.
+        logprobs: tell the log-probability of every output token, and of this many most likely
+            ones at its place; None tells nothing.
         tier: how urgent it is.
         cache_domain: computed prompts are shared only between requests of the same domain.
     """
@@ -64,5 +67,6 @@ class ChatRequest:
     max_tokens: int | None = None
     n: int = 1
     stop: tuple[str, ...] = ()
+    logprobs: int | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.engine import Engine, Generation
+from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.template import ChatTemplate, template_for
 from edge_llama.engine.messages import GenerationRequest, ModelInfo
@@ -44,7 +46,8 @@ class ChatModel:
             TemplateError: the model's chat template cannot be used, failed or ran into a limit.
             EngineError: the engine is not ready, or ended.
         """
-        decoders = [OutputDecoder(request.stop) for _ in range(request.n)]
+        min_tokens = request.sampling.min_tokens
+        decoders = [OutputDecoder(request.stop, min_tokens=min_tokens) for _ in range(request.n)]
         template = await self._built_template()
         prompt = await asyncio.to_thread(template.render, request.messages, request.tools)
         _check_unicode(prompt)
@@ -54,11 +57,16 @@ class ChatModel:
                 sampling=request.sampling,
                 max_tokens=request.max_tokens,
                 n=request.n,
+                logprobs=request.logprobs,
                 tier=request.tier,
                 cache_domain=request.cache_domain,
             )
         )
-        return ChatCompletion(generation, decoders)
+        return ChatCompletion(generation, decoders, self._token_names)
+
+    @cached_property
+    def _token_names(self) -> TokenNames:
+        return TokenNames(self.engine.info.control_tokens)
 
     async def _submit(self, request: GenerationRequest) -> Generation:
         try:

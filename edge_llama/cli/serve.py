@@ -69,6 +69,7 @@ def serve(
     parallel: Annotated[
         int, typer.Option("--parallel", help="Requests that run at the same time; others wait.")
     ] = 4,
+    max_n: Annotated[int, typer.Option("--max-n", help="Most choices (n) of one request.")] = 8,
     threads: Threads = None,
     threads_batch: ThreadsBatch = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Most tokens in one step.")] = 512,
@@ -154,7 +155,9 @@ def serve(
         )
         return plan(engine_settings, budget, ctx_size=ctx_size, use_tuned=tuned)
 
-    settings = ServerSettings(host=host, port=port, api_key=api_key, share_prefixes=share_prefixes)
+    settings = ServerSettings(
+        host=host, port=port, api_key=api_key, share_prefixes=share_prefixes, max_n=max_n
+    )
     found = _obtain(models or ([] if model_set else [DEMO]), budget, allow_url=allow_url)
     plans = {model: planned(model) for model in found}
     plans |= _plan_set(model_set, planned)

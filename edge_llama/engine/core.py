@@ -8,14 +8,14 @@ from typing import Protocol
 
 from edge_llama.engine.binding import DecodeError, DecodeStatus
 from edge_llama.engine.messages import Output
-from edge_llama.engine.scheduler import Progress, Scheduler, Span
+from edge_llama.engine.scheduler import Progress, Sampled, Scheduler, Span
 from edge_llama.engine.sequence import Sequence
 
 
 class Runner(Protocol):
     """What the core needs of `ModelRunner`."""
 
-    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[list[int]]]: ...
+    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[Sampled]]: ...
 
     def release(self, sequence: Sequence) -> None: ...
 
@@ -49,9 +49,7 @@ class EngineCore:
 
     def abort(self, id: int, index: int | None = None) -> list[Output]:
         """End choices of a request; their last outputs."""
-        return [
-            self._output(Progress(sequence, [])) for sequence in self.scheduler.abort(id, index)
-        ]
+        return [self._output(Progress(sequence)) for sequence in self.scheduler.abort(id, index)]
 
     def step(self) -> list[Output]:
         """Compute one step and tell what it gave; nothing if it was interrupted.
@@ -84,9 +82,10 @@ class EngineCore:
             index=sequence.index,
             tokens=tuple(progress.tokens),
             pieces=tuple(self._piece(token) for token in progress.tokens),
+            timings=sequence.timings(),
             cached_tokens=sequence.num_cached or 0,
             finish=reason,
-            timings=None if reason is None else sequence.timings(),
+            logprobs=tuple(progress.logprobs),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from edge_llama.engine.messages import GenerationRequest
+from edge_llama.engine.messages import MAX_LOGPROBS, GenerationRequest
 from edge_llama.engine.prompt import Control, Prompt, Text
 from edge_llama.engine.sequence import Sequence
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
@@ -44,6 +44,8 @@ class Intake:
             raise InvalidValue("n must be at least 1.", param="n")
         if request.max_tokens is not None and request.max_tokens < 1:
             raise InvalidValue("max_tokens must be at least 1.", param="max_tokens")
+        if request.logprobs is not None and not 0 <= request.logprobs <= MAX_LOGPROBS:
+            raise InvalidValue(f"logprobs must be 0 to {MAX_LOGPROBS}.", param="logprobs")
         for token in request.sampling.logit_bias:
             self._check_token(token, "logit_bias")
         token_ids = self._tokenize(request.prompt)
@@ -62,6 +64,7 @@ class Intake:
                 num_prompt=len(token_ids),
                 max_length=max_length,
                 sampling=request.sampling.for_choice(index),
+                logprobs=request.logprobs,
                 tier=request.tier,
                 cache_domain=request.cache_domain,
                 arrived=arrived,

@@ -33,6 +33,10 @@ class ServiceTier(str, enum.Enum):
     FLEX = "flex"
 
 
+MAX_LOGPROBS = 20
+"""Most alternatives that are told for a token."""
+
+
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt and how to continue it.
 
@@ -41,6 +45,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
         sampling: how tokens are chosen.
         max_tokens: most tokens of output; None is what is left of the context.
         n: how many continuations; they share the prompt's prefill.
+        logprobs: tell the log-probability of every output token, and of this many most likely
+            ones at its place, 0 to `MAX_LOGPROBS`; None tells nothing.
         tier: how urgent it is.
         cache_domain: KV is shared only between requests of the same domain.
     """
@@ -49,6 +55,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     sampling: SamplingParams = SamplingParams()
     max_tokens: int | None = None
     n: int = 1
+    logprobs: int | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
 
@@ -168,6 +175,22 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
         return InvalidValue(self.message, param=self.param)
 
 
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """A token and the model's log-probability of it, before bias, penalties and temperature.
+
+    Attributes:
+        token: its id.
+        piece: its bytes; empty for control tokens.
+        logprob: natural logarithm.
+        top: the most likely tokens at its place, best first, if they were asked for.
+    """
+
+    token: int
+    piece: bytes
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
 class Output(msgspec.Struct, frozen=True, array_like=True):
     """What one step gave one sequence.
 
@@ -178,16 +201,18 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
         pieces: their bytes; empty for control tokens.
         cached_tokens: prompt tokens that were taken from the KV cache.
         finish: set in the last output of a sequence.
-        timings: set with `finish`.
+        timings: so far.
+        logprobs: one entry per token, if they were asked for.
     """
 
     id: int
     index: int
     tokens: tuple[int, ...]
     pieces: tuple[bytes, ...]
+    timings: Timings
     cached_tokens: int = 0
     finish: FinishReason | None = None
-    timings: Timings | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True, tag="step", array_like=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edge_llama.engine.binding import Batch, Context, DecodeStatus, Model
+from edge_llama.engine.logprobs import LogProbabilities
 from edge_llama.engine.sampler import Sampler
-from edge_llama.engine.scheduler import Span
+from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
 
 
@@ -23,11 +24,11 @@ class ModelRunner:
         self._batch = Batch(batch_size)
         self._samplers: dict[Sequence, Sampler] = {}
 
-    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[list[int]]]:
+    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[Sampled]]:
         """Compute the spans and sample their outputs.
 
         Returns:
-            The status, and if it is OK for each span its sampled tokens: one per output, ending
+            The status, and if it is OK for each span what was sampled: a token per output, ending
             after the first that differs from the draft fed at the next position.
 
         Raises:
@@ -50,17 +51,29 @@ class ModelRunner:
         if sampler is not None:
             sampler.close()
 
-    def _sample(self, span: Span, index: int) -> list[int]:
+    def _sample(self, span: Span, first: int) -> Sampled:
+        sampled = Sampled()
         if not span.n_outputs:
-            return []
+            return sampled
         sampler = self._sampler(span.sequence)
         drafts = span.tokens[len(span.tokens) - span.n_outputs + 1 :]
-        sampled = []
         for offset in range(span.n_outputs):
-            sampled.append(sampler.sample(self._context, index + offset))
-            if offset < len(drafts) and sampled[-1] != drafts[offset]:
+            self._sample_one(span.sequence, sampler, first + offset, sampled)
+            if offset < len(drafts) and sampled.tokens[-1] != drafts[offset]:
                 break
         return sampled
+
+    def _sample_one(
+        self, sequence: Sequence, sampler: Sampler, index: int, sampled: Sampled
+    ) -> None:
+        if sequence.logprobs is None:
+            sampled.tokens.append(sampler.sample(self._context, index))
+            return
+        # Before the sampler, which may mask logits in place.
+        probabilities = LogProbabilities(self._context.logits(index))
+        token = sampler.sample(self._context, index)
+        sampled.tokens.append(token)
+        sampled.logprobs.append(probabilities.entry(token, sequence.logprobs, self._vocab))
 
     def _sampler(self, sequence: Sequence) -> Sampler:
         sampler = self._samplers.get(sequence)

@@ -36,6 +36,8 @@ class Sampler:
             or params.frequency_penalty != 0
             or params.presence_penalty != 0
         )
+        self._missing = params.min_tokens
+        self._eog_tokens = np.array(sorted(vocab.eog_tokens), np.intp)
         self._chain: SamplerChain | None = None
         if params.greedy and not bias and not penalties:
             return
@@ -68,6 +70,9 @@ class Sampler:
 
     def sample(self, context: Context, index: int) -> int:
         """The next token, from the logits at batch index `index` of the last decode."""
+        if self._missing > 0:
+            self._missing -= 1
+            context.logits(index)[self._eog_tokens] = -np.inf
         if self._chain is None:
             return int(np.argmax(context.logits(index)))
         return self._chain.sample(context, index)

@@ -29,6 +29,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         seed: the same seed, model and request give the same text; 0 to `MAX_SEED`, None is random.
         logit_bias: added to the logits, by token id.
         ignore_eos: never choose an end-of-generation token.
+        min_tokens: choose none before this many tokens.
 
     Raises:
         InvalidValue: a number is out of range or not an integer; `param` names the field.
@@ -44,6 +45,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     logit_bias: dict[int, float] = {}
     ignore_eos: bool = False
+    min_tokens: int = 0
 
     def __post_init__(self) -> None:
         _check("temperature", self.temperature, 0, 2)
@@ -55,6 +57,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _check("presence_penalty", self.presence_penalty, -2, 2)
         if self.seed is not None:
             _check_integer("seed", self.seed, 0, MAX_SEED)
+        _check_integer("min_tokens", self.min_tokens, 0, 2**31 - 1)
         for token, bias in self.logit_bias.items():
             _check_integer("logit_bias", token, 0, 2**31 - 1)
             _check("logit_bias", bias, -100, 100)

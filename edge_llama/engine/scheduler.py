@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from edge_llama.engine.kv_cache import KVCache
-from edge_llama.engine.messages import FinishReason, ServiceTier
+from edge_llama.engine.messages import FinishReason, ServiceTier, TokenLogprob
 from edge_llama.engine.pace import Pace
 from edge_llama.engine.prefix_cache import PrefixCache, common_prefix
 from edge_llama.engine.sequence import Sequence, SequenceStatus
@@ -46,11 +46,25 @@ Plan: TypeAlias = dict[Sequence, Span]
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """What was sampled from a span.
+
+    Attributes:
+        tokens: one per output of the span, or fewer where a draft was not accepted.
+        logprobs: one entry per token, if the sequence asks for them.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What a step gave a sequence: new output tokens, and that it ended if it did."""
 
     sequence: Sequence
-    tokens: list[int]
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
 
 
 class Scheduler:
@@ -120,7 +134,7 @@ class Scheduler:
                 budget -= self._plan(sequence, budget, plan)
         return list(plan.values())
 
-    def postprocess(self, spans: list[Span], sampled: list[list[int]]) -> list[Progress]:
+    def postprocess(self, spans: list[Span], sampled: list[Sampled]) -> list[Progress]:
         """Append what was sampled and end what is complete.
 
         Args:
@@ -129,13 +143,14 @@ class Scheduler:
                 not accepted; the first wrong draft and all after it are dropped here.
         """
         progress = []
-        for span, tokens in zip(spans, sampled, strict=True):
+        for span, result in zip(spans, sampled, strict=True):
             sequence = span.sequence
-            rejected = span.n_outputs - len(tokens)
+            rejected = span.n_outputs - len(result.tokens)
             sequence.num_computed += len(span.tokens) - rejected
             self._kv.trim(sequence.seq_id, sequence.num_computed)
             if span.n_outputs:
-                progress.append(Progress(sequence, self._append(sequence, tokens)))
+                tokens = self._append(sequence, result.tokens)
+                progress.append(Progress(sequence, tokens, result.logprobs[: len(tokens)]))
         return progress
 
     def record(self, spans: list[Span], seconds: float) -> None:

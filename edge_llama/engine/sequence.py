@@ -42,6 +42,7 @@ class Sequence:
         num_prompt: tokens of the prompt.
         max_length: tokens of prompt and output at which it ends.
         sampling: how its tokens are chosen.
+        logprobs: as in `GenerationRequest`.
         tier: how urgent it is.
         cache_domain: it shares KV only with sequences of the same domain.
         seq_id: its id in the KV cache while it runs.
@@ -57,6 +58,7 @@ class Sequence:
     num_prompt: int
     max_length: int
     sampling: SamplingParams
+    logprobs: int | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
     status: SequenceStatus = SequenceStatus.WAITING

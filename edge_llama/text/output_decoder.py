@@ -9,15 +9,26 @@ from edge_llama.text.stop_matcher import StopMatcher
 
 
 class OutputDecoder:
-    """Bytes in, text up to the first stop string out.
+    """Tokens' bytes in, text up to the first stop string out.
+
+    Args:
+        stops: strings that end the text.
+        min_tokens: characters that are whole after so many tokens are not searched for them.
+
+    Attributes:
+        decoded: characters that are whole so far.
+        released: characters that were passed on.
 
     Raises:
         InvalidValue: the stop strings cannot be used, see `StopMatcher`.
     """
 
-    def __init__(self, stops: Iterable[str] = ()) -> None:
+    def __init__(self, stops: Iterable[str] = (), *, min_tokens: int = 0) -> None:
         self._detokenizer = StreamingDetokenizer()
         self._matcher = StopMatcher(stops)
+        self._unsearched = min_tokens
+        self.decoded = 0
+        self.released = 0
 
     @property
     def matched(self) -> str | None:
@@ -25,9 +36,20 @@ class OutputDecoder:
         return self._matcher.matched
 
     def feed(self, data: bytes) -> str:
-        """What may be passed on now; after a match, nothing."""
-        return self._matcher.feed(self._detokenizer.feed(data))
+        """What may be passed on after one more token; after a match, nothing."""
+        text = self._detokenizer.feed(data)
+        self.decoded += len(text)
+        if self._unsearched > 0:
+            self._unsearched -= 1
+        else:
+            text = self._matcher.feed(text)
+        self.released += len(text)
+        return text
 
     def flush(self) -> str:
         """What was held back, because the output ends here."""
-        return self._matcher.feed(self._detokenizer.flush()) + self._matcher.flush()
+        last = self._detokenizer.flush()
+        text = self._matcher.feed(last) + self._matcher.flush()
+        self.decoded += len(last)
+        self.released += len(text)
+        return text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge_llama.api.chat_objects import ChunkWriter, ReplyHead, stream_chunks, whole_completion
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import Finished
+from edge_llama.chat.events import Finished, TextDelta
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.messages import FinishReason
@@ -18,26 +18,32 @@ from tests.fakes import FakeEngine, Script
 HEAD = ReplyHead("demo", "fp_1", id="chatcmpl-1", created=1738752367)
 
 
-async def start(script: Script, n: int = 1, stop: tuple[str, ...] = ()) -> ChatCompletion:
+async def start(
+    script: Script, n: int = 1, stop: tuple[str, ...] = (), logprobs: int | None = None
+) -> ChatCompletion:
     model = ChatModel(FakeEngine(script))
-    return await model.start(ChatRequest(messages=(Message(Role.USER, "Hi"),), n=n, stop=stop))
+    messages = (Message(Role.USER, "Hi"),)
+    return await model.start(ChatRequest(messages=messages, n=n, stop=stop, logprobs=logprobs))
 
 
 async def chunks_of(
-    script: Script, n: int = 1, stop: tuple[str, ...] = (), include_usage: bool = False
+    script: Script,
+    n: int = 1,
+    stop: tuple[str, ...] = (),
+    logprobs: int | None = None,
+    **options: bool,
 ) -> list[dict[str, Any]]:
     """The chunks of a stream, once it is seen to end in exactly one [DONE]."""
-    completion = await start(script, n, stop)
-    frames = [
-        data async for data in stream_chunks(completion, HEAD, n=n, include_usage=include_usage)
-    ]
+    completion = await start(script, n, stop, logprobs)
+    told = logprobs is not None
+    frames = [data async for data in stream_chunks(completion, HEAD, n=n, logprobs=told, **options)]
     assert frames.count(b"data: [DONE]\n\n") == 1
     assert frames[-1] == b"data: [DONE]\n\n"
     return [json.loads(data.removeprefix(b"data: ")) for data in frames[:-1]]
 
 
 def test_a_text_chunk_is_the_seeds() -> None:
-    assert ChunkWriter(HEAD).text(0, "He\u2028llo") == (
+    assert ChunkWriter(HEAD).text(TextDelta(0, "He\u2028llo")) == (
         b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1738752367,'
         b'"model":"demo","system_fingerprint":"fp_1","choices":[{"index":0,"delta":'
         b'{"content":"He\\u2028llo"},"logprobs":null,"finish_reason":null}]}\n\n'
@@ -45,7 +51,7 @@ def test_a_text_chunk_is_the_seeds() -> None:
 
 
 def test_a_finish_chunk_has_an_empty_delta_and_a_stop_reason() -> None:
-    data = ChunkWriter(HEAD).finished(Finished(2, FinishReason.STOP, "END"), {})
+    data = ChunkWriter(HEAD).finished(Finished(2, FinishReason.STOP, "END"))
     assert json.loads(data.removeprefix(b"data: "))["choices"] == [
         {"index": 2, "delta": {}, "logprobs": None, "finish_reason": "stop", "stop_reason": "END"}
     ]
@@ -90,6 +96,44 @@ async def test_usage_has_a_chunk_of_its_own_and_the_timings() -> None:
 async def test_timings_are_in_the_finish_chunk_without_usage() -> None:
     chunks = await chunks_of(Script(["Hello"]))
     assert ["timings" in chunk for chunk in chunks] == [False, False, True]
+
+
+async def test_usage_in_every_chunk_only_on_request() -> None:
+    chunks = await chunks_of(Script(["Hello", "!"], prompt_tokens=7), continuous_usage=True)
+    assert [chunk["usage"]["completion_tokens"] for chunk in chunks] == [1, 1, 2, 3]
+    assert {chunk["usage"]["prompt_tokens"] for chunk in chunks} == {7}
+    assert "timings" in chunks[-1]
+
+
+WAVE = "👋".encode()
+
+
+async def test_log_probabilities_in_chunks_and_whole() -> None:
+    script = Script(["Hi ", WAVE[:3], WAVE[3:]])
+    chunks = await chunks_of(script, logprobs=2)
+    told = [chunk["choices"][0]["logprobs"] for chunk in chunks]
+    assert [told[0], told[-1]] == [None, None]
+    assert told[1] == {
+        "content": [
+            {
+                "token": "Hi ",
+                "logprob": -0.5,
+                "bytes": [72, 105, 32],
+                "top_logprobs": [
+                    {"token": "Hi ", "logprob": -0.5, "bytes": [72, 105, 32]},
+                    {"token": "other1", "logprob": -1.5, "bytes": list(b"other1")},
+                ],
+            }
+        ],
+        "refusal": None,
+    }
+    assert [(entry["token"], entry["bytes"]) for entry in told[2]["content"]] == [
+        ("\\xf0\\x9f\\x91", [0xF0, 0x9F, 0x91]),
+        ("\\x8b", [0x8B]),
+    ]
+    whole = await whole_completion(await start(script, logprobs=2), HEAD, n=1, logprobs=True)
+    streamed = [entry for each in told[1:-1] for entry in each["content"]]
+    assert whole["choices"][0]["logprobs"] == {"content": streamed, "refusal": None}
 
 
 async def test_a_stop_string_is_named() -> None:
@@ -148,8 +192,11 @@ async def test_any_split_of_the_output_gives_the_same_text(
         for text, size in outputs
     ]
     n = len(outputs)
-    chunks = await chunks_of(Script(choices=pieces), n, stop, include_usage=True)
-    whole = await whole_completion(await start(Script(choices=pieces), n, stop), HEAD, n=n)
+    script = Script(choices=pieces)
+    chunks = await chunks_of(script, n, stop, 1, include_usage=True)
+    completion = await start(script, n, stop, 1)
+    whole = await whole_completion(completion, HEAD, n=n, logprobs=True)
+    assert chunks[-1]["usage"] == whole["usage"]
     firsts = []
     for index, (text, _) in enumerate(outputs):
         mine = [
@@ -159,6 +206,13 @@ async def test_any_split_of_the_output_gives_the_same_text(
         assert [choice["finish_reason"] is not None for choice in mine].count(True) == 1
         assert mine[-1]["finish_reason"] == "stop"
         assert text_of(chunks, index) == whole["choices"][index]["message"]["content"]
+        told = [
+            entry
+            for choice in mine
+            if choice["logprobs"]
+            for entry in choice["logprobs"]["content"]
+        ]
+        assert told == whole["choices"][index]["logprobs"]["content"]
         assert not any(string in text_of(chunks, index) for string in stop)
         if not any(string in text for string in stop):
             assert text_of(chunks, index) == text

@@ -180,6 +180,10 @@ def test_bad_logit_biases(bias: Any) -> None:
         ("stream_options", 5, "stream_options must be an object."),
         ("stream_options", {}, "stream_options is only allowed when stream is true."),
         ("ignore_eos", 0, "ignore_eos must be true or false."),
+        ("logprobs", 1, "logprobs must be true or false."),
+        ("top_logprobs", 21, "top_logprobs must be at most 20."),
+        ("top_logprobs", -1, "top_logprobs must be at least 0."),
+        ("min_tokens", -1, "min_tokens must be at least 0."),
     ],
 )
 def test_the_message_names_the_field_and_the_fault(field: str, value: Any, text: str) -> None:
@@ -203,9 +207,6 @@ def test_integers_may_be_written_as_floats() -> None:
         ("tool_choice", "required"),
         ("functions", [{"name": "f"}]),
         ("response_format", {"type": "json_object"}),
-        ("logprobs", True),
-        ("top_logprobs", 3),
-        ("min_tokens", 1),
         ("grammar", 'root ::= "yes"'),
         ("chat_template_kwargs", {"enable_thinking": False}),
         ("return_progress", True),
@@ -213,7 +214,6 @@ def test_integers_may_be_written_as_floats() -> None:
         ("audio", {"voice": "alloy"}),
         ("web_search_options", {}),
         ("moderation", {}),
-        ("logprobs", 1),
         ("do_sample", False),
         ("n_predict", 5),
         ("num_predict", 5),
@@ -233,11 +233,19 @@ def test_what_is_not_implemented_is_refused(field: str, value: Any) -> None:
     assert error.message == f"{field} is not supported by this server. Leave it out."
 
 
-def test_continuous_usage_is_refused() -> None:
-    error = refusal(stream=True, stream_options={"continuous_usage_stats": True})
-    assert isinstance(error, UnsupportedParameter)
-    assert error.param == "stream_options.continuous_usage_stats"
-    parse(stream=True, stream_options={"continuous_usage_stats": False})
+def test_log_probabilities() -> None:
+    assert parse(logprobs=False, top_logprobs=0).logprobs is None
+    assert parse(logprobs=True).logprobs == 0
+    assert parse(logprobs=True, top_logprobs=20).logprobs == 20
+    error = refusal(top_logprobs=3)
+    assert (error.param, error.code) == ("top_logprobs", "invalid_value")
+    assert error.message == "top_logprobs is only allowed when logprobs is true."
+
+
+def test_min_tokens() -> None:
+    assert parse(min_tokens=3, max_tokens=3).sampling.min_tokens == 3
+    error = refusal(min_tokens=4, max_tokens=3)
+    assert (error.param, error.code) == ("min_tokens", "invalid_value")
 
 
 def test_values_that_ask_for_nothing_pass() -> None:

@@ -11,6 +11,7 @@ from edge_llama.chat.events import ChatEvent, Finished, Started, TextDelta, Usag
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.sampling import SamplingParams
 from edge_llama.errors import EngineDied
 from tests.fakes import FakeEngine, Script
 
@@ -18,10 +19,21 @@ STOP, LENGTH = FinishReason.STOP, FinishReason.LENGTH
 
 
 async def start(
-    script: Script, *, n: int = 1, stop: tuple[str, ...] = ()
+    script: Script,
+    *,
+    n: int = 1,
+    stop: tuple[str, ...] = (),
+    logprobs: int | None = None,
+    min_tokens: int = 0,
 ) -> tuple[ChatCompletion, FakeEngine]:
     engine = FakeEngine(script)
-    request = ChatRequest(messages=(Message(Role.USER, "Hi"),), n=n, stop=stop)
+    request = ChatRequest(
+        messages=(Message(Role.USER, "Hi"),),
+        n=n,
+        stop=stop,
+        logprobs=logprobs,
+        sampling=SamplingParams(min_tokens=min_tokens),
+    )
     return await ChatModel(engine).start(request), engine
 
 
@@ -53,6 +65,44 @@ async def test_a_choice_starts_gives_text_and_finishes() -> None:
     assert completion.timings is not None
     assert completion.timings.prompt_ms == 20
     assert engine.generations[0].aborts == []
+
+
+async def test_an_answer_that_a_stop_string_ended_has_timings() -> None:
+    completion, _ = await start(Script(["a", "b", "END"], hang=True), stop=("END",))
+    assert [event async for event in completion][-1] == Finished(0, STOP, "END")
+    assert completion.timings is not None
+    assert completion.timings.predicted_ms == 20
+
+
+async def test_stop_strings_are_not_looked_for_before_min_tokens() -> None:
+    completion, _ = await start(Script(["END", "EN", "D", "END", "x"]), stop=("END",), min_tokens=2)
+    events = merged([event async for event in completion])
+    assert events[1:] == [TextDelta(0, "ENDEND"), Finished(0, STOP, "END")]
+    assert completion.usage.completion_tokens == 4
+
+
+async def test_log_probabilities_come_with_their_text() -> None:
+    wave = "👋".encode()
+    script = Script(["a", wave[:2], wave[2:], b"", " E", "ND", "x"], hang=True)
+    completion, _ = await start(script, stop=("END",), logprobs=2)
+    started, *deltas, finished = [event async for event in completion]
+    assert started == Started(0)
+    told = [
+        (event.text, [entry.data for entry in event.logprobs])
+        for event in deltas
+        if isinstance(event, TextDelta)
+    ]
+    assert told == [("a", [b"a"]), ("👋", [wave[:2], wave[2:]]), (" ", [b"", b" E"])]
+    assert finished == Finished(0, STOP, "END")
+
+
+async def test_the_end_token_has_its_log_probability_at_the_end() -> None:
+    completion, _ = await start(Script(["a"]), logprobs=0)
+    *_, delta, finished = [event async for event in completion]
+    assert isinstance(delta, TextDelta)
+    assert isinstance(finished, Finished)
+    assert [entry.text for entry in delta.logprobs] == ["a"]
+    assert [entry.text for entry in finished.logprobs] == ["<|eot_id|>"]
 
 
 async def test_the_length_limit_is_reported() -> None:
@@ -171,3 +221,34 @@ def test_any_split_of_the_bytes_gives_the_same_events(
         return merged([event async for event in completion])
 
     assert asyncio.run(run(pieces)) == asyncio.run(run([data]))
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", " ", "é", b"\xf0\x9f", b"\x91\x8b", b"\xff", b""])),
+    st.lists(st.text(alphabet="ab é👋", min_size=1, max_size=3), max_size=2),
+    st.integers(0, 4),
+)
+def test_every_token_of_the_text_has_one_entry_in_order(
+    pieces: list[str | bytes], stops: list[str], min_tokens: int
+) -> None:
+    async def run(logprobs: int | None) -> tuple[list[ChatEvent], Usage]:
+        completion, _ = await start(
+            Script(pieces), stop=tuple(stops), logprobs=logprobs, min_tokens=min_tokens
+        )
+        return [event async for event in completion], completion.usage
+
+    events, usage = asyncio.run(run(0))
+    plain, same = asyncio.run(run(None))
+    assert usage == same
+    assert merged(events)[:-1] == merged(plain)[:-1]
+    ends = (TextDelta, Finished)
+    entries = [each for event in events if isinstance(event, ends) for each in event.logprobs]
+    data = [piece.encode() if isinstance(piece, str) else piece for piece in pieces]
+    assert [entry.data for entry in entries] == [*data, b""][: len(entries)]
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    told = b"".join(entry.data for entry in entries).decode(errors="replace")
+    assert told.startswith(text.rstrip("\ufffd"))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    if last.stop is None:
+        assert len(entries) == len(pieces) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_llama.engine.binding import DecodeStatus
-from edge_llama.engine.scheduler import Span
+from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
 
 N_VOCAB = 50
@@ -58,7 +58,7 @@ class FakeRunner:
         self.steps: list[list[Span]] = []
         self.released: list[Sequence] = []
 
-    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[list[int]]]:
+    def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[Sampled]]:
         self.steps.append(spans)
         status = self.statuses.pop(0) if self.statuses else DecodeStatus.OK
         if status is not DecodeStatus.OK:
@@ -68,9 +68,9 @@ class FakeRunner:
     def release(self, sequence: Sequence) -> None:
         self.released.append(sequence)
 
-    def _run(self, span: Span) -> list[int]:
+    def _run(self, span: Span) -> Sampled:
         held = self._memory.tokens.setdefault(span.sequence.seq_id, [])
         assert len(held) == span.start, "a span does not continue its sequence"
         held += span.tokens
         assert held == span.sequence.token_ids[: len(held)], "another sequence's KV"
-        return [next_token(held)] if span.n_outputs else []
+        return Sampled([next_token(held)] if span.n_outputs else [])

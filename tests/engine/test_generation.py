@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from edge_llama.engine.generation import Generation
-from edge_llama.engine.messages import FinishReason, Output
+from edge_llama.engine.messages import FinishReason, Output, Timings
 from edge_llama.errors import EngineDied
 
 
 def output(index: int = 0, finish: FinishReason | None = None) -> Output:
-    return Output(1, index, (5,), (b"x",), finish=finish)
+    return Output(1, index, (5,), (b"x",), Timings(0, 0, 0), finish=finish)
 
 
 async def test_it_ends_when_every_choice_has_finished() -> None:

@@ -59,6 +59,8 @@ def test_length_is_bounded_by_request_and_context(max_tokens: int | None, length
         ((Tokens((-1,)),), {}, "prompt"),
         ((Text("a"),), {"n": 0}, "n"),
         ((Text("a"),), {"max_tokens": 0}, "max_tokens"),
+        ((Text("a"),), {"logprobs": -1}, "logprobs"),
+        ((Text("a"),), {"logprobs": 21}, "logprobs"),
         ((Text("a"),), {"sampling": SamplingParams(logit_bias={258: 1.0})}, "logit_bias"),
     ],
 )

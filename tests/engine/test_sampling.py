@@ -30,6 +30,7 @@ def test_defaults_are_llama_3_1s_own() -> None:
         ("repetition_penalty", 0.0),
         ("frequency_penalty", 3.0),
         ("presence_penalty", -math.inf),
+        ("min_tokens", -1),
         ("logit_bias", {1: 101.0}),
         ("logit_bias", {1: math.nan}),
         ("logit_bias", {-1: 1.0}),

@@ -15,7 +15,7 @@ from edge_llama.engine.messages import FinishReason, Output, ServiceTier
 from edge_llama.engine.pace import Pace
 from edge_llama.engine.prefix_cache import IDLE_SHARE, PrefixCache, common_prefix
 from edge_llama.engine.sampling import SamplingParams
-from edge_llama.engine.scheduler import SHARED_PREFILL, Scheduler, Span
+from edge_llama.engine.scheduler import SHARED_PREFILL, Sampled, Scheduler, Span
 from edge_llama.engine.sequence import Sequence, SequenceStatus
 from tests.engine.fake_runner import EOG, FakeMemory, FakeRunner, next_token
 
@@ -213,7 +213,7 @@ def test_an_end_of_generation_token_ends_with_stop() -> None:
     [sequence] = engine.add([1, 2])
     spans = engine.scheduler.schedule()
     engine.memory.tokens[sequence.seq_id] = [1, 2]
-    [progress] = engine.scheduler.postprocess(spans, [[EOG]])
+    [progress] = engine.scheduler.postprocess(spans, [Sampled([EOG])])
     assert progress.tokens == [EOG]
     assert sequence.finish_reason is FinishReason.STOP
     engine.scheduler.check_integrity()
@@ -227,7 +227,7 @@ def test_several_outputs_keep_accepted_drafts_and_drop_the_rest() -> None:
     engine.kv.extend(sequence.seq_id, 4)
     engine.memory.tokens[sequence.seq_id] += [last, 7, 8, 9]
     span = Span(sequence, 2, [last, 7, 8, 9], n_outputs=4)
-    engine.scheduler.postprocess([span], [[7, 8, 5]])
+    engine.scheduler.postprocess([span], [Sampled([7, 8, 5])])
     assert sequence.token_ids == [1, 2, last, 7, 8, 5]
     assert sequence.num_computed == 5
     assert engine.memory.tokens[sequence.seq_id] == [1, 2, last, 7, 8]
@@ -241,7 +241,7 @@ def test_an_end_within_several_outputs_drops_what_follows() -> None:
     last = sequence.token_ids[-1]
     engine.kv.extend(sequence.seq_id, 3)
     span = Span(sequence, 2, [last, EOG, 8], n_outputs=3)
-    [progress] = engine.scheduler.postprocess([span], [[EOG, 8, 5]])
+    [progress] = engine.scheduler.postprocess([span], [Sampled([EOG, 8, 5])])
     assert progress.tokens == [EOG]
     assert sequence.finish_reason is FinishReason.STOP
 

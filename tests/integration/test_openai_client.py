@@ -137,6 +137,32 @@ def test_a_stop_string_never_leaks(client: openai.OpenAI, stop: str | list[str])
     assert "".join(c.choices[0].delta.content or "" for c in stream) == GREETING[:first]
 
 
+def test_log_probabilities(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="demo", messages=HELLO, temperature=0, logprobs=True, top_logprobs=3
+    )
+    logprobs = answer.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.content is not None
+    assert "".join(entry.token for entry in logprobs.content) == GREETING
+    assert answer.usage is not None
+    assert len(logprobs.content) == answer.usage.completion_tokens - 1
+    for entry in logprobs.content:
+        assert entry.bytes == list(entry.token.encode())
+        assert len(entry.top_logprobs) == 3
+        assert entry.top_logprobs[0].token == entry.token
+    stream = client.chat.completions.create(
+        model="demo", messages=HELLO, temperature=0, logprobs=True, top_logprobs=3, stream=True
+    )
+    streamed = [
+        entry
+        for chunk in stream
+        if (told := chunk.choices[0].logprobs) is not None
+        for entry in told.content or []
+    ]
+    assert [entry.token for entry in streamed] == [entry.token for entry in logprobs.content]
+
+
 def test_control_tokens_in_a_message_stay_text(client: openai.OpenAI) -> None:
     def tokens(text: str) -> int:
         answer = client.chat.completions.create(model="demo", messages=user(text), max_tokens=1)
@@ -160,9 +186,9 @@ def test_refusals_are_the_clients_own_errors(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as bias:
         client.chat.completions.create(model="demo", messages=HELLO, logit_bias={"999999": 1})
     assert bias.value.param == "logit_bias"
-    with pytest.raises(openai.BadRequestError) as logprobs:
-        client.chat.completions.create(model="demo", messages=HELLO, logprobs=True)
-    assert (logprobs.value.param, logprobs.value.code) == ("logprobs", "unsupported_parameter")
+    with pytest.raises(openai.BadRequestError) as top_logprobs:
+        client.chat.completions.create(model="demo", messages=HELLO, top_logprobs=2)
+    assert top_logprobs.value.param == "top_logprobs"
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:

@@ -1,0 +1,27 @@
+"""The `logprobs` object of chat choices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from edge_llama.chat.logprobs import TokenLogprob
+
+
+def chat_logprobs(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
+    """OpenAI's `logprobs` object of a choice or of a chunk of it."""
+    return {"content": [_entry(token) for token in tokens], "refusal": None}
+
+
+def _entry(token: TokenLogprob) -> dict[str, Any]:
+    return _plain(token) | {"top_logprobs": [_plain(each) for each in token.top]}
+
+
+def _plain(token: TokenLogprob) -> dict[str, Any]:
+    """Part of a character is spelled as OpenAI does: `\\xf0\\x9f`."""
+    text = token.text
+    return {
+        "token": "".join(f"\\x{byte:02x}" for byte in token.data) if text is None else text,
+        "logprob": token.logprob,
+        "bytes": list(token.data) or None,
+    }
