@@ -25,6 +25,7 @@ from edge_llama.api.models import list_models, retrieve_model
 from edge_llama.api.project import PROJECT_PREFIX, ProjectRoutes
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.request_id import RequestIdMiddleware
+from edge_llama.api.responses.endpoint import create_response
 from edge_llama.config import ServerSettings
 from edge_llama.errors import EdgeLlamaError
 
@@ -60,6 +61,7 @@ def _routes() -> list[BaseRoute]:
     v1 = Router(
         [
             Route("/chat/completions", create_chat_completion, methods=["POST"]),
+            Route("/responses", create_response, methods=["POST"]),
             Route("/models", list_models),
             Route("/models/{id:path}", retrieve_model),
         ],

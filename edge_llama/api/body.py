@@ -13,6 +13,20 @@ from edge_llama.api.errors import (
     InvalidJson,
     UnsupportedMediaType,
 )
+from edge_llama.config import ServerSettings
+
+
+async def read_body(request: Request) -> dict[str, Any]:
+    """The request's JSON object; the path's model, if it names one, replaces the object's.
+
+    Raises:
+        Exception: see `read_json`.
+    """
+    settings: ServerSettings = request.app.state.settings
+    body = await read_json(request, settings.max_body_bytes)
+    if "model" in request.path_params:
+        body["model"] = request.path_params["model"]
+    return body
 
 
 async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:

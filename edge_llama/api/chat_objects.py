@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from edge_llama.api.chat_logprobs import chat_logprobs
 from edge_llama.api.sse import DONE, frame
+from edge_llama.api.unique_id import unique_id
 from edge_llama.api.usage import timings_field, usage_field
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, Started, TextDelta
@@ -23,7 +23,7 @@ class ReplyHead:
 
     model: str
     system_fingerprint: str
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    id: str = field(default_factory=lambda: unique_id("chatcmpl", "-"))
     created: int = field(default_factory=lambda: int(time.time()))
 
     def object(self, kind: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, FailFast, Field, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.validation import Name, Schema, Text, invalid, missing, unsupported, without_nul
+from edge_llama.api.content import as_parts, part_text
+from edge_llama.api.validation import Name, Schema, Text, missing, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 _ROLES = {
@@ -18,10 +19,6 @@ _ROLES = {
     "tool": Role.TOOL,
     "function": Role.TOOL,
 }
-_MEDIA_PARTS = frozenset(
-    {"image_url", "input_image", "image", "input_audio", "audio", "file", "input_file"}
-    | {"video_url", "input_video", "video"}
-)
 
 
 class FunctionCall(Schema):
@@ -48,32 +45,10 @@ class MessageToolCall(Schema):
         return ToolCall(self.function.name, self.function.arguments, self.id)
 
 
-def _as_parts(content: Any) -> Any:
-    if isinstance(content, str):
-        return [{"type": "text", "text": without_nul(content)}]
-    if isinstance(content, list):
-        return content
-    raise invalid("must be a string or a list of text parts.")
-
-
-def _part_text(part: Any) -> Any:
-    """The text of a content part; pydantic checks that it is a string."""
-    if not isinstance(part, dict):
-        raise invalid('must be a part such as {"type": "text", "text": "Hello"}.')
-    kind = part.get("type")
-    if kind in ("text", "refusal"):
-        if part.get(kind) is None:
-            raise missing(kind)
-        if not isinstance(part[kind], str):
-            raise invalid("must be a string.", field=kind)
-        return part[kind]
-    if isinstance(kind, str) and kind in _MEDIA_PARTS:
-        raise unsupported(f"is of type '{kind}', but this model reads text only. Leave it out.")
-    raise invalid("must be 'text' or 'refusal'.", field="type")
-
-
 Content = Annotated[
-    list[Annotated[Text, BeforeValidator(_part_text)]], FailFast(), BeforeValidator(_as_parts)
+    list[Annotated[Text, BeforeValidator(part_text({"text": "text", "refusal": "refusal"}))]],
+    FailFast(),
+    BeforeValidator(as_parts),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -32,16 +32,22 @@ def frame(value: Any) -> bytes:
     return b"data: %b\n\n" % json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
+def error_frame(error: Exception) -> bytes:
+    """OpenAI's last frame of a stream that `error` ends."""
+    return frame(error_body(error))
+
+
 class EventStream(Response):
     """Sends frames as they come, everything that is ready in one write.
 
     The headers go out with the first frame, be it `ACCEPTED`, or after `keep_alive` seconds. Until
-    then an error is raised, so that it gets its own status; later it becomes a last frame with an
-    `error` object. When the client goes away, `frames` is closed at once.
+    then an error is raised, so that it gets its own status; later `failure` tells it. When the
+    client goes away, `frames` is closed at once.
 
     Args:
         frames: what to send.
         keep_alive: seconds of silence after which a bare newline is sent.
+        failure: the last bytes of a stream that an error ends.
 
     Raises:
         Exception: of `frames`, before the headers went out.
@@ -51,12 +57,19 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], *, keep_alive: float) -> None:
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes, None],
+        *,
+        keep_alive: float,
+        failure: Callable[[Exception], bytes] = error_frame,
+    ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._frames = frames
         self._keep_alive = keep_alive
+        self._failure = failure
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +82,7 @@ class EventStream(Response):
         except ServerStopping as error:
             if not self._begun:
                 raise
-            await _send_last(send, frame(error_body(error)))
+            await _send_last(send, self._failure(error))
 
     async def _send_all(self, send: Send) -> None:
         outbox = _Outbox()
@@ -83,7 +96,7 @@ class EventStream(Response):
                 await _send_body(send, batch, more=True)
             while (batch := await outbox.take(self._keep_alive)) is not None:
                 await _send_body(send, batch or KEEP_ALIVE, more=True)
-            await _send_body(send, await _ending(pump), more=False)
+            await _send_body(send, await self._ending(pump), more=False)
         finally:
             await cancel(pump)
 
@@ -96,6 +109,15 @@ class EventStream(Response):
                 "headers": self.raw_headers,
             }
         )
+
+    async def _ending(self, pump: asyncio.Task[None]) -> bytes:
+        """The last bytes of a stream whose frames have ended."""
+        try:
+            await pump
+        except Exception as error:
+            log_error(error)
+            return self._failure(error)
+        return b""
 
     async def _pump(self, outbox: _Outbox) -> None:
         try:
@@ -145,16 +167,6 @@ class _Outbox:
             self._wake.set()
             return batch or None
         return batch
-
-
-async def _ending(pump: asyncio.Task[None]) -> bytes:
-    """The last bytes of a stream whose frames have ended."""
-    try:
-        await pump
-    except Exception as error:
-        log_error(error)
-        return frame(error_body(error))
-    return b""
 
 
 async def _send_body(send: Send, body: bytes, *, more: bool) -> None:

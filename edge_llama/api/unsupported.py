@@ -7,7 +7,7 @@ prompt_cache_retention, reasoning_effort, verbosity, prediction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_llama.errors import UnsupportedParameter
@@ -80,24 +80,28 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
 """Values by parameter that ask for nothing, and so may pass; null always may."""
 
 
-def refuse_unsupported(body: Mapping[str, Any]) -> None:
+def refuse_unsupported(
+    body: Mapping[str, Any], harmless_values: Mapping[str, tuple[Any, ...]] = HARMLESS_VALUES
+) -> None:
     """Check the request's top-level parameters.
+
+    Args:
+        body: the request.
+        harmless_values: parameters that are not implemented, with their values that may pass.
 
     Raises:
         UnsupportedParameter: one is set that is not implemented; `param` names it.
     """
     for name, value in body.items():
-        if name in HARMLESS_VALUES and not _is_harmless(name, value):
+        if name in harmless_values and not _is_harmless(name, value, harmless_values[name]):
             raise UnsupportedParameter(
                 f"{name} is not supported by this server. Leave it out.", param=name
             )
 
 
-def _is_harmless(name: str, value: Any) -> bool:
+def _is_harmless(name: str, value: Any, harmless: Sequence[Any]) -> bool:
     if value is None:
         return True
     if name == "response_format" and isinstance(value, dict):
         value = {"type": value.get("type")}
-    return any(
-        type(value) is type(harmless) and value == harmless for harmless in HARMLESS_VALUES[name]
-    )
+    return any(type(value) is type(each) and value == each for each in harmless)

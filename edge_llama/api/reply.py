@@ -1,0 +1,100 @@
+"""From a chat request to an HTTP response, whatever API it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edge_llama.api.disconnect import unless_disconnected
+from edge_llama.api.registry import ModelRegistry, ServedModel
+from edge_llama.api.sse import ACCEPTED, EventStream
+from edge_llama.chat.completion import ChatCompletion
+from edge_llama.chat.messages import ChatRequest
+from edge_llama.config import ServerSettings
+from edge_llama.errors import RequestError
+
+
+class Reply(Protocol):
+    """How one API writes one answer: whole, or as a stream that says the same.
+
+    Attributes:
+        prompt_field: what the API calls the messages; errors name it.
+    """
+
+    prompt_field: str
+
+    async def whole(self, completion: ChatCompletion) -> Any:
+        """The JSON body, when the answer is finished."""
+        ...
+
+    def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
+        """The frames, up to and with the one that ends the stream."""
+        ...
+
+    def failure(self, error: Exception) -> bytes:
+        """The last frames of a stream that `error` ends."""
+        ...
+
+
+async def respond(
+    request: Request, model: ServedModel, asked: ChatRequest, reply: Reply, *, stream: bool
+) -> Response:
+    """Have `model` answer `asked`, and write the answer as `reply` does.
+
+    Raises:
+        RequestError: the model refused it.
+        TemplateError: the model's chat template failed.
+        EngineError: the engine is not ready, or ended.
+        ClientDisconnected: the client went away.
+    """
+    settings: ServerSettings = request.app.state.settings
+    registry: ModelRegistry = request.app.state.registry
+    asked = replace(asked, cache_domain="" if settings.share_prefixes else request.state.caller)
+    running = _running(registry, model, asked, reply.prompt_field)
+    if stream:
+        return EventStream(
+            _frames(running, reply), keep_alive=settings.keep_alive_seconds, failure=reply.failure
+        )
+    return JSONResponse(await unless_disconnected(request.receive, _whole(running, reply)))
+
+
+async def _frames(
+    running: AbstractAsyncContextManager[ChatCompletion], reply: Reply
+) -> AsyncGenerator[bytes, None]:
+    async with running as completion:
+        yield ACCEPTED
+        async for frame in reply.stream(completion):
+            yield frame
+
+
+async def _whole(running: AbstractAsyncContextManager[ChatCompletion], reply: Reply) -> Any:
+    async with running as completion:
+        return await reply.whole(completion)
+
+
+@asynccontextmanager
+async def _running(
+    registry: ModelRegistry, model: ServedModel, asked: ChatRequest, prompt_field: str
+) -> AsyncIterator[ChatCompletion]:
+    """The accepted request. Its model stays loaded until this is left."""
+    async with registry.pool.use(model.pooled) as chat:
+        with _naming(prompt_field):
+            completion = await chat.start(asked)
+        async with completion:
+            yield completion
+
+
+@contextmanager
+def _naming(prompt_field: str) -> Iterator[None]:
+    """Errors in the messages name the field that they came from."""
+    try:
+        yield
+    except RequestError as error:
+        if prompt_field != "messages" and (error.param or "").startswith("messages"):
+            error.param = prompt_field
+        raise

@@ -1,0 +1,106 @@
+"""What the Responses API takes as input: a text, or items of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, FailFast, PlainValidator
+
+from edge_llama.api.content import as_parts, part_text
+from edge_llama.api.validation import Name, Schema, Text, invalid, unsupported
+from edge_llama.chat.messages import Message, Role, ToolCall
+
+_PART_FIELDS = {
+    "input_text": "text",
+    "output_text": "text",
+    "text": "text",
+    "refusal": "refusal",
+}
+
+Content = Annotated[
+    list[Annotated[Text, BeforeValidator(part_text(_PART_FIELDS))]],
+    FailFast(),
+    BeforeValidator(as_parts),
+]
+
+
+class MessageItem(Schema):
+    """One turn. `type` may be left out, as OpenAI's own examples do."""
+
+    type: Literal["message"] = "message"
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Content
+
+    def to_message(self) -> Message:
+        role = Role.SYSTEM if self.role == "developer" else Role(self.role)
+        return Message(role, "\n".join(self.content))
+
+
+class FunctionCallItem(Schema):
+    """A call that the model made; `arguments` is JSON text."""
+
+    type: Literal["function_call"]
+    call_id: Text
+    name: Name
+    arguments: Text = "{}"
+
+    def to_tool_call(self) -> ToolCall:
+        return ToolCall(self.name, self.arguments, self.call_id)
+
+
+class FunctionCallOutputItem(Schema):
+    """What a called function returned."""
+
+    type: Literal["function_call_output"]
+    call_id: Text
+    output: Content
+
+    def to_message(self) -> Message:
+        return Message(Role.TOOL, "\n".join(self.output), tool_call_id=self.call_id)
+
+
+class ReasoningItem(Schema):
+    """What another model thought; this one is not shown it."""
+
+    type: Literal["reasoning"]
+
+
+_ITEMS: dict[str, type[Schema]] = {
+    "message": MessageItem,
+    "function_call": FunctionCallItem,
+    "function_call_output": FunctionCallOutputItem,
+    "reasoning": ReasoningItem,
+}
+
+
+def _read_item(value: Any) -> Schema:
+    if not isinstance(value, dict):
+        raise invalid('must be an item such as {"role": "user", "content": "Hello"}.')
+    kind = value.get("type") or "message"
+    if not isinstance(kind, str):
+        raise invalid("must be a string.", field="type")
+    if kind not in _ITEMS:
+        served = ", ".join(f"'{name}'" for name in _ITEMS)
+        raise unsupported(f"must be one of {served}.", field="type")
+    return _ITEMS[kind].model_validate(value)
+
+
+Item: TypeAlias = MessageItem | FunctionCallItem | FunctionCallOutputItem | ReasoningItem
+InputItem: TypeAlias = Annotated[Item, PlainValidator(_read_item, json_schema_input_type=Item)]
+
+
+def to_messages(items: Iterable[Item]) -> Iterator[Message]:
+    """The conversation. Calls that follow each other are one turn of the assistant."""
+    calls: list[ToolCall] = []
+    for item in items:
+        match item:
+            case FunctionCallItem():
+                calls.append(item.to_tool_call())
+            case MessageItem() | FunctionCallOutputItem():
+                if calls:
+                    yield Message(Role.ASSISTANT, tool_calls=tuple(calls))
+                    calls.clear()
+                yield item.to_message()
+    if calls:
+        yield Message(Role.ASSISTANT, tool_calls=tuple(calls))

@@ -1,0 +1,68 @@
+"""OutputMessage: the text of a response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edge_llama.api.unique_id import unique_id
+
+
+class OutputMessage:
+    """An output item of type `message`, and the events that tell of it.
+
+    Args:
+        output_index: its place among the items of the response.
+    """
+
+    def __init__(self, output_index: int) -> None:
+        self._index = output_index
+        self._id = unique_id("msg")
+        self._texts: list[str] = []
+        self._status = "in_progress"
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """The item as it is now: without content while it is being written."""
+        return {
+            "id": self._id,
+            "type": "message",
+            "status": self._status,
+            "role": "assistant",
+            "content": [] if self._status == "in_progress" else [self._part()],
+        }
+
+    def opening(self) -> Iterator[dict[str, Any]]:
+        yield self._item_event("added")
+        yield self._part_event("response.content_part.added", part=self._part())
+
+    def add(self, text: str) -> dict[str, Any]:
+        self._texts.append(text)
+        return self._part_event("response.output_text.delta", delta=text, logprobs=[])
+
+    def closing(self, status: str) -> Iterator[dict[str, Any]]:
+        """The item is `completed` or `incomplete`."""
+        self._status = status
+        part = self._part()
+        yield self._part_event("response.output_text.done", text=part["text"], logprobs=[])
+        yield self._part_event("response.content_part.done", part=part)
+        yield self._item_event("done")
+
+    def _part(self) -> dict[str, Any]:
+        text = "".join(self._texts)
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+    def _item_event(self, phase: str) -> dict[str, Any]:
+        return {
+            "type": f"response.output_item.{phase}",
+            "output_index": self._index,
+            "item": self.item,
+        }
+
+    def _part_event(self, kind: str, **fields: Any) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "item_id": self._id,
+            "output_index": self._index,
+            "content_index": 0,
+        } | fields

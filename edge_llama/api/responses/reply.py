@@ -1,0 +1,140 @@
+"""ResponsesReply: chat events as a response object, and as the events that tell it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from edge_llama.api.errors import error_body
+from edge_llama.api.responses.message import OutputMessage
+from edge_llama.api.responses.schemas import ResponsesRequest
+from edge_llama.api.sse import frame
+from edge_llama.api.unique_id import unique_id
+from edge_llama.chat.completion import ChatCompletion
+from edge_llama.chat.events import Finished, TextDelta, Usage
+from edge_llama.engine.messages import FinishReason
+
+
+class ResponsesReply:
+    """One response. Whole and streamed answers are the same fold over the chat's events.
+
+    Each event has a number, and the response it tells of is the object as it was then.
+
+    Shapes: https://platform.openai.com/docs/api-reference/responses-streaming
+    """
+
+    prompt_field = "input"
+
+    def __init__(self, asked: ResponsesRequest) -> None:
+        self._response = _new_response(asked)
+        self._items: list[OutputMessage] = []
+        self._sequence_number = 0
+
+    async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
+        async for _ in self._events(completion):
+            pass
+        return self._response
+
+    async def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
+        async for event in self._events(completion):
+            yield self._numbered(event)
+
+    def failure(self, error: Exception) -> bytes:
+        body = error_body(error)["error"]
+        self._response |= {
+            "status": "failed",
+            "error": {"code": "server_error", "message": body["message"]},
+        }
+        told = {key: body[key] for key in ("code", "message", "param")}
+        return self._numbered({"type": "error", "error": body} | told) + self._numbered(
+            self._lifecycle("failed")
+        )
+
+    async def _events(self, completion: ChatCompletion) -> AsyncIterator[dict[str, Any]]:
+        yield self._lifecycle("created")
+        yield self._lifecycle("in_progress")
+        reason = FinishReason.STOP
+        async for event in completion:
+            match event:
+                case TextDelta(_, text):
+                    for told in self._text(text):
+                        yield told
+                case Finished():
+                    reason = event.reason
+        for told in self._close("completed" if reason is FinishReason.STOP else "incomplete"):
+            yield told
+        self._response["usage"] = _usage_object(completion.usage)
+        yield self._lifecycle(self._response["status"])
+
+    def _text(self, text: str) -> Iterator[dict[str, Any]]:
+        if not self._items:
+            yield from self._open_message()
+        yield self._items[-1].add(text)
+
+    def _open_message(self) -> Iterator[dict[str, Any]]:
+        message = OutputMessage(output_index=len(self._items))
+        self._items.append(message)
+        yield from message.opening()
+
+    def _close(self, status: str) -> Iterator[dict[str, Any]]:
+        if not self._items:
+            yield from self._open_message()
+        yield from self._items[-1].closing(status)
+        self._response |= {
+            "status": status,
+            "completed_at": int(time.time()) if status == "completed" else None,
+            "output": [item.item for item in self._items],
+        }
+        if status == "incomplete":
+            self._response["incomplete_details"] = {"reason": "max_output_tokens"}
+
+    def _lifecycle(self, phase: str) -> dict[str, Any]:
+        return {"type": f"response.{phase}", "response": self._response}
+
+    def _numbered(self, event: dict[str, Any]) -> bytes:
+        numbered = event | {"sequence_number": self._sequence_number}
+        self._sequence_number += 1
+        return b"event: %b\n%b" % (event["type"].encode("ascii"), frame(numbered))
+
+
+def _new_response(asked: ResponsesRequest) -> dict[str, Any]:
+    sampling = asked.sampling()
+    return {
+        "id": unique_id("resp"),
+        "object": "response",
+        "created_at": int(time.time()),
+        "completed_at": None,
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": asked.instructions,
+        "max_output_tokens": asked.max_output_tokens,
+        "metadata": {},
+        "model": asked.model,
+        "output": [],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": asked.tier.value,
+        "store": False,
+        "temperature": sampling.temperature,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": sampling.top_p,
+        "truncation": "disabled",
+        "usage": None,
+    }
+
+
+def _usage_object(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.total_tokens,
+    }

@@ -1,0 +1,118 @@
+"""ResponsesRequest: the body of POST /v1/responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, FailFast, Field, model_validator
+from typing_extensions import Self
+
+from edge_llama.api.responses.items import InputItem, to_messages
+from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
+from edge_llama.api.unsupported import HARMLESS_VALUES, refuse_unsupported
+from edge_llama.api.validation import (
+    Count,
+    Name,
+    Schema,
+    Text,
+    invalid,
+    missing,
+    unsupported,
+    validate,
+    without_nul,
+)
+from edge_llama.chat.messages import ChatRequest, Message, Role
+
+MAX_ITEMS = 30_000
+"""More cannot fit: a message has at least five tokens, the longest context 131,072."""
+
+_HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
+    "background": (False,),
+    "conversation": (),
+    "functions": ([],),
+    "logprobs": (False,),
+    "max_completion_tokens": (),
+    "max_tokens": (),
+    "messages": (),
+    "n": (1,),
+    "previous_response_id": (),
+    "prompt": (),
+    "response_format": (),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+}
+
+
+def _as_items(value: Any) -> Any:
+    if isinstance(value, str):
+        return [{"role": "user", "content": without_nul(value)}]
+    if isinstance(value, list):
+        return value
+    raise invalid("must be a string or a list of items.")
+
+
+def _text_only(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise invalid('must be an object such as {"type": "text"}.')
+    if value.get("type") is None:
+        raise missing("type")
+    if value["type"] != "text":
+        raise unsupported("must be 'text'.", field="type")
+    return value
+
+
+class TextConfig(Schema):
+    """The form of the answer."""
+
+    format: Annotated[dict[str, Any], BeforeValidator(_text_only)] | None = None
+
+
+class ResponsesRequest(SampledRequest):
+    """OpenAI's request for a response, with the sampling parameters of llama.cpp and vLLM.
+
+    The server keeps no conversations: all that was said is in `input`.
+    """
+
+    model: Name
+    input: Annotated[
+        list[InputItem],
+        FailFast(),
+        Field(min_length=1, max_length=MAX_ITEMS),
+        BeforeValidator(_as_items),
+    ]
+    instructions: Text | None = None
+    max_output_tokens: Count | None = None
+    text: TextConfig | None = None
+    stream: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        self.check_min_tokens(most_tokens(self.max_output_tokens))
+        return self
+
+    def to_chat_request(self) -> ChatRequest:
+        """The request without HTTP and OpenAI.
+
+        Raises:
+            InvalidValue: a sampling parameter is out of range.
+        """
+        system = () if self.instructions is None else (Message(Role.SYSTEM, self.instructions),)
+        return ChatRequest(
+            messages=(*system, *to_messages(self.input)),
+            sampling=self.sampling(),
+            max_tokens=most_tokens(self.max_output_tokens),
+            stop=tuple(self.stop),
+            tier=self.tier,
+        )
+
+
+def parse_responses_request(body: Mapping[str, Any]) -> ResponsesRequest:
+    """The validated request.
+
+    Raises:
+        RequestError: a parameter has a wrong value or is not supported; `param` names it.
+    """
+    refuse_unsupported(body, _HARMLESS_VALUES)
+    return validate(ResponsesRequest, body)

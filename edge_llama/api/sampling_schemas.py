@@ -1,0 +1,115 @@
+"""SampledRequest: what requests of all APIs say about how tokens are chosen."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator
+
+from edge_llama.api.validation import Integer, Number, Schema, invalid, without_nul
+from edge_llama.engine.messages import ServiceTier
+from edge_llama.engine.sampling import MAX_SEED, SamplingParams
+
+MAX_STOPS = 256
+MAX_OUTPUT_TOKENS = 2**31 - 1
+
+_TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [_usable_stop(value)]
+    if isinstance(value, list):
+        return value
+    raise invalid("must be a string or a list of strings.")
+
+
+def _usable_stop(text: str) -> str:
+    if not text:
+        raise invalid("must not be empty.")
+    return without_nul(text)
+
+
+def _token_biases(value: Any) -> dict[int, float]:
+    if not isinstance(value, dict):
+        raise invalid('must be an object such as {"1234": -100}.')
+    return {_token_id(key): _bias(bias) for key, bias in value.items() if bias is not None}
+
+
+def _token_id(key: str) -> int:
+    if not _TOKEN_ID.fullmatch(key):
+        raise invalid('must have token ids as keys, such as "1234".')
+    return int(key)
+
+
+def _bias(value: Any) -> float:
+    if type(value) not in (int, float) or not -100 <= value <= 100:
+        raise invalid("must have numbers from -100 to 100 as values.")
+    return float(value)
+
+
+class SampledRequest(Schema):
+    """The parameters that all APIs share: OpenAI's, llama.cpp's and vLLM's.
+
+    `repeat_penalty` is another name of `repetition_penalty`. Integers may be written as 5.0. Of the
+    service tiers only `flex` makes a difference.
+    """
+
+    temperature: Number | None = None
+    top_p: Number | None = None
+    top_k: Integer | None = None
+    min_p: Number | None = None
+    frequency_penalty: Number | None = None
+    presence_penalty: Number | None = None
+    repetition_penalty: Number | None = None
+    repeat_penalty: Annotated[Number, Field(ge=0.01, le=100)] | None = None
+    seed: Integer | None = None
+    logit_bias: Annotated[dict[int, float], PlainValidator(_token_biases)] | None = None
+    ignore_eos: bool | None = None
+    min_tokens: Annotated[Integer, Field(ge=0)] = 0
+    stop: Annotated[
+        list[Annotated[str, AfterValidator(_usable_stop)]],
+        FailFast(),
+        Field(max_length=MAX_STOPS),
+        BeforeValidator(_as_list),
+    ] = Field(default_factory=list)
+    service_tier: Any = None
+
+    @property
+    def tier(self) -> ServiceTier:
+        return ServiceTier.FLEX if self.service_tier == "flex" else ServiceTier.DEFAULT
+
+    def sampling(self) -> SamplingParams:
+        """How tokens are chosen.
+
+        Raises:
+            InvalidValue: a parameter is out of range.
+        """
+        given: dict[str, Any] = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": 0 if self.top_k == -1 else self.top_k,
+            "min_p": self.min_p,
+            "frequency_penalty": self.frequency_penalty,
+            "presence_penalty": self.presence_penalty,
+            "repetition_penalty": self._repetition_penalty(),
+            "seed": None if self.seed is None else self.seed % (MAX_SEED + 1),
+            "logit_bias": self.logit_bias,
+            "ignore_eos": self.ignore_eos,
+            "min_tokens": min(self.min_tokens, MAX_OUTPUT_TOKENS),
+        }
+        return SamplingParams(**{name: value for name, value in given.items() if value is not None})
+
+    def check_min_tokens(self, limit: int | None) -> None:
+        """For a validator: `min_tokens` must not exceed the most tokens of the answer."""
+        if limit is not None and self.min_tokens > limit:
+            raise invalid("must not exceed the most tokens of the answer.", field="min_tokens")
+
+    def _repetition_penalty(self) -> float | None:
+        return self.repeat_penalty if self.repetition_penalty is None else self.repetition_penalty
+
+
+def most_tokens(asked: int | None) -> int | None:
+    """`asked` as the engine takes it: no context is as long as its largest number."""
+    return None if asked is None else min(asked, MAX_OUTPUT_TOKENS)

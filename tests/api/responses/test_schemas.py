@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge_llama.api.responses.schemas import parse_responses_request
+from edge_llama.engine.messages import ServiceTier
+from edge_llama.errors import RequestError
+
+HI = {"model": "demo", "input": "Hi"}
+
+
+def test_parameters() -> None:
+    asked = parse_responses_request(
+        HI
+        | {
+            "max_output_tokens": 5.0,
+            "temperature": 0,
+            "top_k": 3,
+            "seed": 7,
+            "stop": "END",
+            "service_tier": "flex",
+            "text": {"format": {"type": "text"}, "verbosity": "low"},
+        }
+    )
+    request = asked.to_chat_request()
+    assert request.max_tokens == 5
+    assert (request.sampling.temperature, request.sampling.top_k, request.sampling.seed) == (
+        (0, 3, 7)
+    )
+    assert request.stop == ("END",)
+    assert request.tier is ServiceTier.FLEX
+    assert request.n == 1
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"store": True},
+        {"include": ["reasoning.encrypted_content"]},
+        {"reasoning": {"effort": "low"}},
+        {"metadata": {"a": "b"}},
+        {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True},
+        {"background": False, "previous_response_id": None, "conversation": None},
+        {"top_logprobs": 0},
+        {"text": {"verbosity": "low"}},
+        {"stream_options": {"include_obfuscation": False}},
+    ],
+)
+def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
+    asked = parse_responses_request(HI | harmless)
+    assert asked.to_chat_request() == parse_responses_request(HI).to_chat_request()
+
+
+@pytest.mark.parametrize(
+    ("fault", "param", "code"),
+    [
+        ({"model": None}, "model", "invalid_value"),
+        ({"input": None}, "input", "invalid_value"),
+        ({"previous_response_id": "resp_1"}, "previous_response_id", "unsupported_parameter"),
+        ({"conversation": "conv_1"}, "conversation", "unsupported_parameter"),
+        ({"conversation": {"id": "conv_1"}}, "conversation", "unsupported_parameter"),
+        ({"background": True}, "background", "unsupported_parameter"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt", "unsupported_parameter"),
+        ({"tools": [{"type": "web_search"}]}, "tools", "unsupported_parameter"),
+        ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
+        ({"n": 2}, "n", "unsupported_parameter"),
+        ({"max_tokens": 5}, "max_tokens", "unsupported_parameter"),
+        ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
+        ({"max_output_tokens": 0}, "max_output_tokens", "invalid_value"),
+        ({"max_output_tokens": 1, "min_tokens": 2}, "min_tokens", "invalid_value"),
+        ({"temperature": "hot"}, "temperature", "invalid_value"),
+        ({"text": {"format": "json"}}, "text.format", "invalid_value"),
+        ({"text": {"format": {}}}, "text.format.type", "invalid_value"),
+        (
+            {"text": {"format": {"type": "json_object"}}},
+            "text.format.type",
+            "unsupported_parameter",
+        ),
+        ({"stream": "yes"}, "stream", "invalid_value"),
+    ],
+)
+def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_responses_request(HI | fault)
+    assert (caught.value.param, caught.value.code) == (param, code)
