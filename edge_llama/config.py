@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from edge_llama.errors import SettingsError
 
 MIN_CTX_SIZE = 64
 DEFAULT_CTX_SIZE = 8192
+
+
+KVType: TypeAlias = Literal["f16", "q8_0"]
+KVLayout: TypeAlias = Literal["unified", "streams"]
 
 
 class StepCost(NamedTuple):
@@ -25,14 +29,22 @@ class StepCost(NamedTuple):
     seconds: float
 
 
+def sequence_ids(kv_layout: KVLayout | None, parallel: int, cached_sequences: int) -> int:
+    """Sequences that have KV at the same time: running ones, and prefixes that are kept.
+
+    Each has cells of its own with streams, so prefixes are kept where nobody runs.
+    """
+    return parallel if kv_layout == "streams" else parallel + cached_sequences
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """How one model is run.
 
     Attributes:
         model: path of a GGUF file.
-        ctx_size: tokens that fit into the KV cache, shared by all running requests, and the
-            longest single one; None takes the model's own, at most `DEFAULT_CTX_SIZE`.
+        ctx_size: tokens of the longest request, and of all that run together unless `kv_layout`
+            gives each as many; None takes the model's own, at most `DEFAULT_CTX_SIZE`.
         parallel: requests that run at the same time; others wait.
         threads: threads of a decode step; None chooses for the CPUs that the engine may use.
         threads_batch: threads of a prefill step; None takes `threads`, or chooses too.
@@ -44,7 +56,10 @@ class EngineSettings:
         micro_batch: most tokens that llama.cpp computes at once; the memory of a step grows with
             it.
         kv_type: how keys and values are stored. q8_0 takes half the memory of f16 and needs flash
-            attention.
+            attention. None is f16.
+        kv_layout: `unified` lets all requests share `ctx_size` tokens, and prompts that begin alike
+            the cells of their beginning. `streams` reserves `ctx_size` for each of `parallel`: many
+            at once are faster, and what is reused is copied. None is `unified`.
         flash_attention: None chooses: off on a CPU, where llama.cpp's is slow to decode, unless
             `kv_type` needs it.
         repack: let llama.cpp rearrange weights at load for this CPU (faster decode, slower
@@ -66,7 +81,8 @@ class EngineSettings:
     max_stall: float | None = None
     cached_sequences: int = 32
     micro_batch: int = 256
-    kv_type: Literal["f16", "q8_0"] = "f16"
+    kv_type: KVType | None = None
+    kv_layout: KVLayout | None = None
     flash_attention: bool | None = None
     repack: bool = False
     gpu_layers: int = -1
@@ -87,12 +103,21 @@ class EngineSettings:
             )
         _in_range("--cached-sequences", self.cached_sequences, 0, 128)
         _in_range("micro_batch", self.micro_batch, 1, 8192)
-        if self.kv_type not in ("f16", "q8_0"):
+        if self.kv_type not in (None, *get_args(KVType)):
             raise SettingsError(f"The KV cache can be f16 or q8_0, not {self.kv_type!r}.")
-        if self.kv_type != "f16" and self.flash_attention is False:
+        if self.kv_layout not in (None, *get_args(KVLayout)):
+            raise SettingsError(
+                f"The layout of the KV cache can be unified or streams, not {self.kv_layout!r}."
+            )
+        if self.kv_type == "q8_0" and self.flash_attention is False:
             raise SettingsError(
                 f"A KV cache of {self.kv_type} needs flash attention. Switch it on, or take f16."
             )
+
+    @property
+    def n_seq_max(self) -> int:
+        """Sequences that have KV at the same time: running ones, and prefixes that are kept."""
+        return sequence_ids(self.kv_layout, self.parallel, self.cached_sequences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

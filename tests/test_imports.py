@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors"},
     "units": {"errors"},
     "machine": {"errors"},
-    "weights": {"errors", "units", "machine"},
+    "weights": {"errors", "config", "units", "machine"},
     "engine": {"errors", "config", "child", "machine"},
     "text": {"errors"},
     "chat": {"errors", "config", "child", "engine", "text"},

@@ -110,5 +110,6 @@ def _plan(shape: ModelShape, settings: EngineSettings) -> MemoryPlan:
         parallel=settings.parallel,
         cached_sequences=settings.cached_sequences,
         micro_batch=settings.micro_batch,
-        kv_type=settings.kv_type,
+        kv_type=settings.kv_type or "f16",
+        kv_layout=settings.kv_layout or "unified",
     )

@@ -13,6 +13,7 @@ from edge_llama.cli.obtain import obtain, plan
 from edge_llama.cli.options import (
     AllowURL,
     CtxSize,
+    KVCacheType,
     LogLevel,
     MemoryBudget,
     Model,
@@ -47,6 +48,7 @@ def chat(
     ] = None,
     memory: MemoryBudget = None,
     ctx_size: CtxSize = None,
+    kv_type: KVCacheType = None,
     threads: Threads = None,
     threads_batch: ThreadsBatch = None,
     allow_url: AllowURL = False,
@@ -71,7 +73,11 @@ def chat(
 
     sampling = SamplingParams() if temperature is None else SamplingParams(temperature=temperature)
     settings = EngineSettings(
-        model=str(found.path), parallel=1, threads=threads, threads_batch=threads_batch
+        model=str(found.path),
+        parallel=1,
+        threads=threads,
+        threads_batch=threads_batch,
+        kv_type=kv_type,
     )
     planned = plan(settings, budget, ctx_size=ctx_size)
     screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())

@@ -130,8 +130,11 @@ def plan(
         # A kind of model that is not a plain transformer; llama.cpp may run it all the same.
         return Planned(replace(settings, ctx_size=ctx_size), None)
     tuned = default_tune_store().find(TuneKey.of(shape)) if use_tuned else None
+    kv_type, kv_layout = settings.kv_type, settings.kv_layout
     if tuned is not None:
         settings = tuned.apply(settings)
+        # Where memory is short, q8_0 is better than what was tuned, or nothing.
+        kv_type = kv_type or ("q8_0" if settings.kv_type == "q8_0" else None)
     chosen = plan_memory(
         shape,
         budget,
@@ -139,15 +142,18 @@ def plan(
         parallel=settings.parallel,
         batch_size=settings.batch_size,
         cached_sequences=settings.cached_sequences,
-        kv_type=None if settings.kv_type == "f16" else settings.kv_type,
+        kv_type=kv_type,
+        kv_layout=kv_layout,
         micro_batch=settings.micro_batch,
         prefer_flash_attention=bool(settings.flash_attention),
+        prefer_streams=settings.kv_layout == "streams",
         repack=settings.repack,
     )
     planned = replace(
         settings,
         ctx_size=chosen.ctx_size,
         kv_type=chosen.kv_type,
+        kv_layout=chosen.kv_layout,
         micro_batch=chosen.micro_batch,
         flash_attention=chosen.flash_attention or settings.flash_attention,
         repack=chosen.repack,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_llama.cli.completion import complete_installed, complete_model
+from edge_llama.config import KVType
 from edge_llama.errors import SettingsError
 from edge_llama.units import parse_size
 
@@ -50,8 +51,17 @@ CtxSize = Annotated[
         "--ctx-size",
         metavar="TOKENS|auto",
         parser=parse_ctx_size,
-        help="Tokens of context, shared by all running requests. Default: auto, what suits "
-        "the model and the memory.",
+        help="Tokens of context: of the longest request, and of all that run together. Default: "
+        "auto, what suits the model and the memory.",
+        show_default=False,
+    ),
+]
+KVCacheType = Annotated[
+    KVType | None,
+    typer.Option(
+        "--kv-type",
+        help="How the context is stored: q8_0 takes half the memory of f16, and is slower. "
+        "Default: f16, unless memory is short or `edge-llama tune` found otherwise.",
         show_default=False,
     ),
 ]

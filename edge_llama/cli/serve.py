@@ -22,6 +22,7 @@ from edge_llama.cli.options import (
     MODEL_HELP,
     AllowURL,
     CtxSize,
+    KVCacheType,
     LogLevel,
     MemoryBudget,
     Threads,
@@ -30,6 +31,7 @@ from edge_llama.cli.options import (
     configure_logging,
     memory_budget,
 )
+from edge_llama.config import KVLayout
 from edge_llama.errors import ModelFileError, SettingsError, WeightsError
 from edge_llama.weights import DEMO, DEMO_NOTE
 
@@ -66,6 +68,18 @@ def serve(
     ] = 8000,
     memory: MemoryBudget = None,
     ctx_size: CtxSize = None,
+    kv_type: KVCacheType = None,
+    kv_layout: Annotated[
+        KVLayout | None,
+        typer.Option(
+            "--kv-layout",
+            help="unified: all running requests share the context, and prompts that begin alike "
+            "the memory of their beginning. streams: each of --parallel has a context of its own; "
+            "many at once are faster, for more memory. Default: unified, unless `edge-llama tune` "
+            "found otherwise.",
+            show_default=False,
+        ),
+    ] = None,
     parallel: Annotated[
         int, typer.Option("--parallel", help="Requests that run at the same time; others wait.")
     ] = 4,
@@ -151,6 +165,8 @@ def serve(
             threads_batch=threads_batch,
             batch_size=batch_size,
             max_stall=max_stall,
+            kv_type=kv_type,
+            kv_layout=kv_layout,
             cached_sequences=cached_sequences,
         )
         return plan(engine_settings, budget, ctx_size=ctx_size, use_tuned=tuned)

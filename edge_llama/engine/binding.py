@@ -13,11 +13,12 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_llama.config import KVType
 from edge_llama.errors import ModelFileError
 
 # How often GNU OpenMP's threads look for work before they sleep. With its default, 300,000, threads
@@ -319,15 +320,19 @@ class DecodeError(RuntimeError):
 
 
 class Context:
-    """A model's KV cache and compute buffers, over one unified cache for all sequences.
+    """A model's KV cache and compute buffers.
+
+    The cache is either unified, one for all sequences, or has a stream for each of them.
 
     Args:
         model: the weights.
-        n_ctx: cells of the KV cache; rounded up to a multiple of `CELL_MULTIPLE`.
+        n_ctx: cells of the unified cache, or of each stream; rounded up to a multiple of
+            `CELL_MULTIPLE`.
         n_seq_max: most sequence ids, at most 256.
         batch_size: most tokens of one `decode`.
         micro_batch: most tokens that are computed at once.
         kv_type: how keys and values are stored; q8_0 needs flash attention.
+        streams: give every sequence id cells of its own.
         threads: threads of a step that reads no prompt.
         threads_batch: threads of a step that does.
         flash_attention: use llama.cpp's fused attention.
@@ -344,7 +349,8 @@ class Context:
         n_seq_max: int,
         batch_size: int,
         micro_batch: int = 256,
-        kv_type: Literal["f16", "q8_0"] = "f16",
+        kv_type: KVType = "f16",
+        streams: bool = False,
         threads: int,
         threads_batch: int,
         flash_attention: bool,
@@ -352,7 +358,8 @@ class Context:
         self._model = model
         self.abort_flag = AbortFlag()
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = -(-n_ctx // CELL_MULTIPLE) * CELL_MULTIPLE
+        n_cells = -(-n_ctx // CELL_MULTIPLE) * CELL_MULTIPLE
+        params.n_ctx = n_cells * n_seq_max if streams else n_cells
         params.n_seq_max = n_seq_max
         params.n_batch = max(batch_size, n_seq_max)
         params.n_ubatch = min(micro_batch, params.n_batch)
@@ -360,7 +367,7 @@ class Context:
         params.n_outputs_max = n_seq_max
         self._threads, self._threads_batch = threads, threads_batch
         params.flash_attn_type = int(flash_attention)
-        params.kv_unified = True
+        params.kv_unified = not streams
         params.no_perf = True
         params.abort_callback = self.abort_flag.predicate
         params.abort_callback_data = self.abort_flag.data
@@ -409,7 +416,11 @@ class Context:
         llama_cpp.llama_memory_seq_rm(self._memory, seq_id, start, end)
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
-        """Let `target` share positions `start` to `end` of `source`. No data moves."""
+        """Give `target` positions `start` to `end` (exclusive; -1 is all) of `source`.
+
+        In a unified cache they are shared and no data moves. Between streams only all of it can be
+        copied, instead of what `target` has; the data moves when the next `decode` begins.
+        """
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, start, end)
 
     def length(self, seq_id: int) -> int:

@@ -1,14 +1,10 @@
-"""KVCache: sequence ids and cells of llama.cpp's unified KV cache."""
+"""KVCache: sequence ids and cells of llama.cpp's KV cache, whatever its layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
-
-IntArray = npt.NDArray[np.int32]
 
 
 class Memory(Protocol):
@@ -19,16 +15,8 @@ class Memory(Protocol):
     def copy(self, source: int, target: int, start: int, end: int) -> None: ...
 
 
-class KVCache:
-    """Keeps the books of a unified KV cache: who holds which cells.
-
-    llama.cpp owns the real cells and does not tell how many are free, so this mirrors them:
-
-        sequence 0   a b c d          references   a b c d e f
-        sequence 1   a b e f                       2 2 1 1 1 1
-
-    A cell is shared by `copy` and free when its last holder lets go. The numbers are ours, not
-    llama.cpp's cell indices; only their count has to agree.
+class KVCache(ABC):
+    """Keeps the books of a KV cache, since llama.cpp does not tell how many cells are free.
 
     Args:
         memory: llama.cpp's memory, or a fake.
@@ -37,18 +25,16 @@ class KVCache:
     """
 
     def __init__(self, memory: Memory, n_cells: int, n_seq_max: int) -> None:
-        self._memory = memory
         self.n_cells = n_cells
         self.n_seq_max = n_seq_max
-        self._references = np.zeros(n_cells, np.int32)
-        # The free cells are the first `n_free`.
-        self._free_cells = np.arange(n_cells, dtype=np.int32)
+        self._memory = memory
         self._free_ids = list(reversed(range(n_seq_max)))
-        # A row for each sequence id; memory is used as far as rows are filled.
-        self._cells = np.empty((n_seq_max, n_cells), np.int32)
         self._lengths: dict[int, int] = {}
-        self.n_free = n_cells
-        """Free cells."""
+
+    @property
+    def n_free_ids(self) -> int:
+        """How often `allocate` can be called."""
+        return len(self._free_ids)
 
     def allocate(self) -> int:
         """A sequence id that holds nothing yet; there must be one left."""
@@ -66,71 +52,56 @@ class KVCache:
         """Positions that a sequence holds."""
         return self._lengths[seq_id]
 
-    def extend(self, seq_id: int, n: int) -> None:
-        """Account for `n` positions that the next decode fills. Needs `n_free >= n`."""
-        assert n <= self.n_free, "extend() beyond the free cells"
-        cells = self._free_cells[self.n_free - n : self.n_free]
-        self.n_free -= n
-        self._references[cells] = 1
-        length = self._lengths[seq_id]
-        self._cells[seq_id, length : length + n] = cells
-        self._lengths[seq_id] = length + n
+    @property
+    @abstractmethod
+    def n_free(self) -> int:
+        """Free cells."""
 
+    @abstractmethod
+    def room(self, seq_id: int) -> int:
+        """Most positions by which a sequence can be extended now."""
+
+    @abstractmethod
+    def fits(self, n: int, seq_ids: Collection[int], source: int, length: int) -> bool:
+        """Whether there is room for `n` more positions, if need be without all but these.
+
+        Args:
+            n: of all sequences together.
+            seq_ids: what they hold stays.
+            source: the first `length` positions of this one stay too.
+        """
+
+    @abstractmethod
+    def depth(self, seq_ids: Collection[int]) -> int:
+        """Cells that a token attends to in a step of these sequences."""
+
+    @abstractmethod
+    def native_id(self, seq_id: int) -> int:
+        """llama.cpp's id of a sequence, until `gather` is called again."""
+
+    @abstractmethod
+    def gather(self, seq_ids: Collection[int]) -> bool:
+        """Let llama.cpp compute these sequences together.
+
+        Returns:
+            False if it could, were one more sequence id free.
+        """
+
+    @abstractmethod
+    def extend(self, seq_id: int, n: int) -> None:
+        """Account for `n` positions that the next decode fills. Needs `room(seq_id) >= n`."""
+
+    @abstractmethod
     def trim(self, seq_id: int, length: int) -> None:
         """Forget all positions from `length` on."""
-        if length >= self._lengths[seq_id]:
-            return
-        self._memory.remove(seq_id, length)
-        dropped = self._held(seq_id)[length:]
-        self._lengths[seq_id] = length
-        self._let_go(dropped)
 
+    @abstractmethod
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let `target` hold the first `length` positions of `source`, instead of its own if it
-        has some. No data moves.
+        """Let `target` hold the first `length` positions of `source`. If it has some already, they
+        are of the same tokens.
         """
-        shared = self._held(source)[:length]
-        own = self._held(target)[:length]
-        differs = np.flatnonzero(own != shared[: len(own)])
-        start = int(differs[0]) if len(differs) else len(own)
-        if start == length:
-            return
-        if start < len(own):
-            self._memory.remove(target, start, len(own))
-            self._let_go(own[start:])
-        self._memory.copy(source, target, start, length)
-        self._references[shared[start:]] += 1
-        self._cells[target, start:length] = shared[start:]
-        self._lengths[target] = max(self._lengths[target], length)
-
-    def n_held(self, seq_ids: Iterable[int], source: int = -1, length: int = 0) -> int:
-        """Cells that these sequences hold together, with the first `length` of `source`."""
-        held = np.zeros(self.n_cells, bool)
-        for seq_id in seq_ids:
-            held[self._held(seq_id)] = True
-        if length:
-            held[self._held(source)[:length]] = True
-        return int(held.sum())
 
     def check_integrity(self) -> None:
         """Raises AssertionError when the books do not balance."""
-        counted = np.zeros(self.n_cells, np.int32)
-        for seq_id in self._lengths:
-            cells = self._held(seq_id)
-            assert len(np.unique(cells)) == len(cells), "a sequence holds a cell twice"
-            counted[cells] += 1
-        assert (counted == self._references).all(), "references differ from holders"
-        free = np.sort(self._free_cells[: self.n_free])
-        assert np.array_equal(free, np.flatnonzero(counted == 0)), "free cells differ"
         ids = sorted([*self._free_ids, *self._lengths])
         assert ids == list(range(self.n_seq_max)), "sequence ids lost or doubled"
-
-    def _held(self, seq_id: int) -> IntArray:
-        return self._cells[seq_id, : self._lengths[seq_id]]
-
-    def _let_go(self, cells: IntArray) -> None:
-        """Take one reference off each of these cells."""
-        self._references[cells] -= 1
-        free = cells[self._references[cells] == 0]
-        self._free_cells[self.n_free : self.n_free + len(free)] = free
-        self.n_free += len(free)

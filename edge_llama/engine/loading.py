@@ -13,8 +13,12 @@ from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import ModelInfo
 from edge_llama.engine.pace import Pace
 from edge_llama.engine.prefix_cache import PrefixCache
+from edge_llama.engine.radix_prefix_cache import RadixPrefixCache
 from edge_llama.engine.runner import ModelRunner
 from edge_llama.engine.scheduler import Scheduler
+from edge_llama.engine.stream_kv_cache import StreamKVCache
+from edge_llama.engine.stream_prefix_cache import StreamPrefixCache
+from edge_llama.engine.unified_kv_cache import UnifiedKVCache
 from edge_llama.machine.cpus import choose_threads, read_cpus
 
 
@@ -40,20 +44,32 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
         ModelFileError: there is not enough memory.
     """
     chosen = choose_threads(read_cpus())
+    kv_type = settings.kv_type or "f16"
     flash_attention = settings.flash_attention
     if flash_attention is None:
-        flash_attention = settings.kv_type != "f16" or binding.has_gpu()
+        flash_attention = kv_type != "f16" or binding.has_gpu()
     return binding.Context(
         model,
         n_ctx=context_size(settings, model),
-        n_seq_max=settings.parallel + settings.cached_sequences,
+        n_seq_max=settings.n_seq_max,
         batch_size=settings.batch_size,
         threads=settings.threads or chosen.decode,
         threads_batch=settings.threads_batch or settings.threads or chosen.prefill,
         micro_batch=settings.micro_batch,
-        kv_type=settings.kv_type,
+        kv_type=kv_type,
+        streams=settings.kv_layout == "streams",
         flash_attention=flash_attention,
     )
+
+
+def make_caches(settings: EngineSettings, context: binding.Context) -> tuple[KVCache, PrefixCache]:
+    """The books of a context, and what keeps prefixes in it."""
+    capacity = settings.cached_sequences
+    if settings.kv_layout == "streams":
+        streams = StreamKVCache(context, context.n_cells, settings.n_seq_max)
+        return streams, StreamPrefixCache(streams, capacity)
+    unified = UnifiedKVCache(context, context.n_cells, settings.n_seq_max)
+    return unified, RadixPrefixCache(unified, capacity)
 
 
 class LoadedEngine:
@@ -70,10 +86,10 @@ class LoadedEngine:
         binding.init_backend()
         model = open_model(settings)
         context = open_context(settings, model)
-        kv = KVCache(context, context.n_cells, settings.parallel + settings.cached_sequences)
+        kv, prefix_cache = make_caches(settings, context)
         scheduler = Scheduler(
             kv,
-            PrefixCache(kv, settings.cached_sequences),
+            prefix_cache,
             eog_tokens=model.vocab.eog_tokens,
             parallel=settings.parallel,
             pace=Pace(CostTable(settings.step_costs), settings.batch_size, settings.max_stall),

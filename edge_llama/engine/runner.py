@@ -36,8 +36,7 @@ class ModelRunner:
         """
         self._batch.clear()
         outputs = [
-            self._batch.add(span.tokens, span.start, span.sequence.seq_id, span.n_outputs)
-            for span in spans
+            self._batch.add(span.tokens, span.start, span.seq_id, span.n_outputs) for span in spans
         ]
         status = self._context.decode(self._batch)
         if status is not DecodeStatus.OK:

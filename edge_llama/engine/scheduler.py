@@ -34,12 +34,14 @@ class Span:
         tokens: one or more; a prompt's chunk, or the last output and drafts after it.
         n_outputs: how many of the last ones give logits: 0 inside a prompt, 1 at its end and when
             decoding, 1 + drafts when speculating.
+        seq_id: llama.cpp's id of the sequence in this step.
     """
 
     sequence: Sequence
     start: int
     tokens: list[int]
     n_outputs: int
+    seq_id: int
 
 
 Plan: TypeAlias = dict[Sequence, Span]
@@ -121,9 +123,14 @@ class Scheduler:
         return ended
 
     def schedule(self) -> list[Span]:
-        """Choose the next step's tokens and account for their cells."""
+        """Choose the next step's tokens and account for their cells.
+
+        Returns:
+            Spans in the order of their ids in llama.cpp, which computes neighbours together.
+        """
         while self._admit():
             pass
+        self._gather()
         plan: Plan = {}
         for sequence in list(self.running):
             if sequence.decoding:
@@ -132,7 +139,7 @@ class Scheduler:
             budget = self._step_size(plan) - len(plan)
             for sequence in prefilling:
                 budget -= self._plan(sequence, budget, plan)
-        return list(plan.values())
+        return sorted(plan.values(), key=lambda span: span.seq_id)
 
     def postprocess(self, spans: list[Span], sampled: list[Sampled]) -> list[Progress]:
         """Append what was sampled and end what is complete.
@@ -175,15 +182,15 @@ class Scheduler:
     def check_integrity(self) -> None:
         """Raises AssertionError when scheduler, prefix cache and KV cache disagree."""
         self._kv.check_integrity()
-        self._prefix_cache.check_integrity(each.prefix for each in self.running if each.prefix)
+        self._prefix_cache.check_integrity()
         for sequence in self.running:
             assert self._kv.length(sequence.seq_id) == sequence.num_computed
-        assert all(each.seq_id < 0 and each.prefix is None for each in self.waiting)
+        assert all(each.seq_id < 0 for each in self.waiting)
 
     @property
     def depth(self) -> int:
-        """Tokens in the KV cache, cached prefixes included."""
-        return self._kv.n_cells - self._kv.n_free
+        """Tokens in the KV cache that a step of all that run attends to."""
+        return self._kv.depth([sequence.seq_id for sequence in self.running])
 
     def _step_size(self, decoding: Plan) -> int:
         """Most tokens of a step in which these decode; only streams of users set the pace."""
@@ -208,7 +215,8 @@ class Scheduler:
         self._kv.extend(sequence.seq_id, n)
         n_outputs = int(start + n == len(sequence.token_ids))
         tokens = sequence.token_ids[start : start + n]
-        plan[sequence] = Span(sequence, start, tokens, n_outputs)
+        seq_id = self._kv.native_id(sequence.seq_id)
+        plan[sequence] = Span(sequence, start, tokens, n_outputs, seq_id)
         return n
 
     def _make_room(self, sequence: Sequence, n: int, plan: Plan) -> bool:
@@ -220,8 +228,8 @@ class Scheduler:
         """
         if sequence.status is not SequenceStatus.RUNNING:
             return False
-        while self._kv.n_free < n:
-            if self._prefix_cache.evict(n - self._kv.n_free):
+        while (room := self._kv.room(sequence.seq_id)) < n:
+            if self._prefix_cache.evict(n - room):
                 continue
             victim = self._flex_running()[-1:] or self.running[-1:]
             plan.pop(victim[0], None)
@@ -252,24 +260,26 @@ class Scheduler:
             return False
         if not self._fits(len(sequence.token_ids) - length, source, length):
             return False
-        sequence.seq_id = self._kv.allocate()
-        if length:
-            self._kv.copy(source, sequence.seq_id, length)
-        if match:
-            sequence.prefix = self._prefix_cache.lock(match)
-        self._start(sequence, length)
+        sequence.seq_id = self._prefix_cache.start(prompt, sequence.cache_domain, source, length)
+        self._start(sequence, self._kv.length(sequence.seq_id))
         return True
 
     def _fits(self, needed: int, source: int, length: int) -> bool:
-        """Whether `needed` cells are free, or would be without the prefix cache."""
+        """Whether `needed` more tokens have room beside what runs, or would have without the prefix
+        cache.
+        """
         if not self.running:
             return True
         needed += HEADROOM * (len(self.running) + 1)
         needed += sum(other.num_pending for other in self.running)
-        if needed <= self._kv.n_free:
-            return True
-        running = (sequence.seq_id for sequence in self.running)
-        return needed <= self._kv.n_cells - self._kv.n_held(running, source, length)
+        running = [sequence.seq_id for sequence in self.running]
+        return self._kv.fits(needed, running, source, length)
+
+    def _gather(self) -> None:
+        """Have llama.cpp compute together what runs, also at the price of a cached prefix."""
+        running = [sequence.seq_id for sequence in self.running]
+        while not self._kv.gather(running) and self._prefix_cache.evict(1):
+            pass
 
     def _start(self, sequence: Sequence, length: int) -> None:
         """Begin to run, with `length` tokens computed."""
@@ -280,8 +290,6 @@ class Scheduler:
         if sequence.num_cached is None:
             sequence.num_cached = length
             sequence.admitted = self._clock()
-        # From now on what is idle costs this sequence time.
-        self._prefix_cache.shrink()
 
     def _preempt(self, sequence: Sequence) -> None:
         """Send a running sequence back to the head of the queue; its KV becomes evictable."""
@@ -326,10 +334,7 @@ class Scheduler:
         """Leave the running set; what is computed stays in the prefix cache."""
         self.running.remove(sequence)
         self._kv.trim(sequence.seq_id, sequence.num_computed)
-        if sequence.prefix is not None:
-            self._prefix_cache.unlock(sequence.prefix)
         computed = sequence.token_array()[: sequence.num_computed]
         self._prefix_cache.insert(computed, sequence.seq_id, sequence.cache_domain)
         sequence.seq_id = -1
-        sequence.prefix = None
         sequence.num_computed = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_llama.engine.messages import FinishReason, ServiceTier, Timings
-from edge_llama.engine.prefix_cache import Node, TokenArray
+from edge_llama.engine.prefix_cache import TokenArray
 from edge_llama.engine.sampling import SamplingParams
 
 
@@ -46,7 +46,6 @@ class Sequence:
         tier: how urgent it is.
         cache_domain: it shares KV only with sequences of the same domain.
         seq_id: its id in the KV cache while it runs.
-        prefix: what it keeps locked in the prefix cache while it runs.
         num_computed: tokens whose KV is in the cache.
         num_cached: prompt tokens that were taken from the prefix cache at its first admission.
         finish_reason: set when FINISHED.
@@ -63,7 +62,6 @@ class Sequence:
     cache_domain: str = ""
     status: SequenceStatus = SequenceStatus.WAITING
     seq_id: int = -1
-    prefix: Node | None = field(default=None, repr=False)
     num_computed: int = 0
     num_cached: int | None = None
     finish_reason: FinishReason | None = None

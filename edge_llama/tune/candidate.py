@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edge_llama.config import EngineSettings
-from edge_llama.weights.memory_plan import KVType, MemoryPlan
+from edge_llama.config import EngineSettings, KVLayout, KVType
+from edge_llama.weights.memory_plan import MemoryPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +15,7 @@ class Candidate:
     Attributes:
         flash_attention: use llama.cpp's fused attention.
         kv_type: how keys and values are stored; q8_0 needs flash attention.
+        kv_layout: what requests that run at the same time share of the KV cache.
         repack: rearrange the weights for this CPU at load.
         threads: threads of a step that only generates.
         threads_batch: threads of a step that reads a prompt.
@@ -23,6 +24,7 @@ class Candidate:
 
     flash_attention: bool
     kv_type: KVType
+    kv_layout: KVLayout = "unified"
     repack: bool = False
     threads: int
     threads_batch: int
@@ -33,9 +35,12 @@ class Candidate:
         """What `apply` gave settings, and what became of it."""
         assert settings.threads is not None
         assert settings.flash_attention is not None
+        assert settings.kv_type is not None
+        assert settings.kv_layout is not None
         return cls(
             flash_attention=settings.flash_attention,
             kv_type=settings.kv_type,
+            kv_layout=settings.kv_layout,
             repack=settings.repack,
             threads=settings.threads,
             threads_batch=settings.threads_batch or settings.threads,
@@ -43,17 +48,21 @@ class Candidate:
         )
 
     def apply(self, settings: EngineSettings) -> EngineSettings:
-        """The settings with these, but for threads that they have already."""
+        """The settings with these, but for threads and what of the KV cache they have already."""
         threads, threads_batch = settings.threads, settings.threads_batch
         if threads is None:
             threads, threads_batch = self.threads, threads_batch or self.threads_batch
+        kv_type = settings.kv_type or self.kv_type
+        # What was measured with another type says nothing about flash attention with this one.
+        flash_attention = self.flash_attention if kv_type == self.kv_type else kv_type != "f16"
         return replace(
             settings,
             threads=threads,
             threads_batch=threads_batch,
             micro_batch=self.micro_batch,
-            kv_type=self.kv_type,
-            flash_attention=self.flash_attention,
+            kv_type=kv_type,
+            kv_layout=settings.kv_layout or self.kv_layout,
+            flash_attention=flash_attention,
             repack=self.repack,
         )
 
@@ -62,6 +71,7 @@ class Candidate:
         own = replace(
             plan,
             kv_type=self.kv_type,
+            kv_layout=self.kv_layout,
             micro_batch=self.micro_batch,
             prefer_flash_attention=self.flash_attention,
             repack=self.repack,
@@ -83,6 +93,7 @@ class Candidate:
         return [
             f"flash attention {'on' if self.flash_attention else 'off'}",
             f"KV cache {self.kv_type}",
+            f"KV layout {self.kv_layout}",
             f"weights {'repacked' if self.repack else 'as they are'}",
             threads,
             f"micro-batch {self.micro_batch}",

@@ -28,7 +28,7 @@ class TunedChoice:
     tuned_at: datetime
 
     def apply(self, settings: EngineSettings) -> EngineSettings:
-        """The settings with those that were chosen, but for threads that they have already."""
+        """The settings with those that were chosen, but for what they say themselves."""
         return replace(self.candidate.apply(settings), step_costs=self.step_costs)
 
     def __str__(self) -> str:

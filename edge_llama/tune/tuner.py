@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from edge_llama.config import KVType
 from edge_llama.errors import EngineStartError
 from edge_llama.machine.cpus import Cpus, choose_threads
 from edge_llama.tune.candidate import Candidate
@@ -15,7 +16,7 @@ from edge_llama.tune.measurer import Measurer, RuledOut
 from edge_llama.tune.profile import Profile
 from edge_llama.tune.workload import SIZES, Workload, longest_prompt, whole_workload
 from edge_llama.units import format_size
-from edge_llama.weights.memory_plan import KVType, MemoryPlan, kv_types
+from edge_llama.weights.memory_plan import MemoryPlan, kv_types
 
 MARGIN = 1.05
 """What a score must be at least to replace what it is held against: less may be noise."""

@@ -7,15 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from edge_llama.config import KVLayout, KVType
 from edge_llama.errors import DoesNotFit
 from edge_llama.units import format_size
 from edge_llama.weights.catalog import CatalogModel
-from edge_llama.weights.memory_plan import (
-    CELL_MULTIPLE,
-    KVType,
-    MemoryPlan,
-    kv_types,
-)
+from edge_llama.weights.memory_plan import CELL_MULTIPLE, MemoryPlan, kv_types
 from edge_llama.weights.model_shape import ModelShape
 from edge_llama.weights.quantization import quality_rank
 from edge_llama.weights.variant import Variant
@@ -53,8 +49,10 @@ def plan_memory(
     batch_size: int = 512,
     cached_sequences: int = 32,
     kv_type: KVType | None = None,
+    kv_layout: KVLayout | None = None,
     micro_batch: int = MICRO_BATCHES[0],
     prefer_flash_attention: bool = False,
+    prefer_streams: bool = False,
     repack: bool = False,
 ) -> MemoryPlan:
     """How to run a model within `budget` bytes.
@@ -77,8 +75,10 @@ def plan_memory(
         batch_size: most tokens of a step.
         cached_sequences: finished requests whose KV is kept.
         kv_type: None chooses.
+        kv_layout: `streams` reserves the context for each of `parallel`; None chooses.
         micro_batch: most tokens that are computed at once; fewer where that saves the context.
         prefer_flash_attention: use it also with a KV cache of f16.
+        prefer_streams: choose them if there is memory left for that.
         repack: rearrange the weights if there is memory left for that.
 
     Raises:
@@ -93,6 +93,7 @@ def plan_memory(
             cached_sequences=cached_sequences,
             micro_batch=micro_batch,
             kv_type="f16",
+            kv_layout=kv_layout or "unified",
             prefer_flash_attention=prefer_flash_attention,
         ),
         tuple(min(size, batch_size) for size in (micro_batch, *smaller)),
@@ -102,10 +103,11 @@ def plan_memory(
         chosen = plans.automatic(types, budget)
     else:
         chosen = plans.fitting([ctx_size], types, budget)
-    if chosen is not None:
-        repacked = replace(chosen, repack=repack)
-        return repacked if repacked.total <= budget else chosen
-    raise DoesNotFit(_refusal(plans, types, budget, ctx_size))
+    if chosen is None:
+        raise DoesNotFit(_refusal(plans, types, budget, ctx_size))
+    if prefer_streams and kv_layout is None:
+        chosen = _if_fits(replace(chosen, kv_layout="streams"), budget, chosen)
+    return _if_fits(replace(chosen, repack=repack), budget, chosen)
 
 
 def choose_variant(
@@ -193,6 +195,10 @@ class _Plans:
         return self.smallest(sizes[count - 1], kv_type) if count else None
 
 
+def _if_fits(wish: MemoryPlan, budget: int, otherwise: MemoryPlan) -> MemoryPlan:
+    return wish if wish.total <= budget else otherwise
+
+
 def _is_modest(plan: MemoryPlan, budget: int) -> bool:
     return (
         plan.total <= budget
@@ -206,7 +212,7 @@ def _refusal(plans: _Plans, types: tuple[KVType, ...], budget: int, ctx_size: in
     tokens = ctx_size or min(CONTEXTS[-1], shape.context_length)
     needed = min((plans.smallest(tokens, each) for each in types), key=lambda plan: plan.total)
     lines = [
-        f"{shape.title} does not fit into {format_size(budget)} of memory: with {tokens:,} tokens "
+        f"{shape.title} does not fit into {format_size(budget)} of memory: with {needed.context} "
         f"of context it takes {format_size(needed.total)} (weights {format_size(needed.weights)}, "
         f"KV cache {format_size(needed.kv_cache)}, "
         f"buffers {format_size(needed.compute + needed.process)})."
@@ -218,6 +224,8 @@ def _refusal(plans: _Plans, types: tuple[KVType, ...], budget: int, ctx_size: in
         lines.append("Or choose a smaller quantization or model, or give it more with --memory.")
     else:
         lines.append("Choose a smaller quantization or model, or give it more with --memory.")
+    if plans.base.kv_layout == "streams":
+        lines.append("Fewer --parallel or --kv-layout unified need less.")
     return " ".join(lines)
 
 

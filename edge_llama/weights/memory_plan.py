@@ -11,12 +11,10 @@ for a step is `_token_bytes` to within 1 %; it was read from its log for the wid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
+from edge_llama.config import KVLayout, KVType, sequence_ids
 from edge_llama.units import format_size
 from edge_llama.weights.model_shape import ModelShape
-
-KVType: TypeAlias = Literal["f16", "q8_0"]
 
 CELL_MULTIPLE = 256
 """llama.cpp rounds the KV cache up to this."""
@@ -50,11 +48,12 @@ class MemoryPlan:
 
     Attributes:
         shape: the model.
-        ctx_size: tokens of context, shared by all running requests.
+        ctx_size: tokens of the longest request.
         parallel: requests that run at the same time.
         cached_sequences: finished requests whose KV is kept.
         micro_batch: most tokens that llama.cpp computes at once.
         kv_type: how keys and values are stored.
+        kv_layout: whether all requests share `ctx_size` tokens, or each has as many.
         prefer_flash_attention: use llama.cpp's fused attention also where the cache does not need
             it.
         repack: the weights are rearranged for this CPU, into memory of their own.
@@ -66,6 +65,7 @@ class MemoryPlan:
     cached_sequences: int = 32
     micro_batch: int
     kv_type: KVType
+    kv_layout: KVLayout = "unified"
     prefer_flash_attention: bool = False
     repack: bool = False
 
@@ -75,9 +75,14 @@ class MemoryPlan:
         return self.prefer_flash_attention or self.kv_type != "f16"
 
     @property
+    def attended(self) -> int:
+        """Cells that a token attends to when the context is full."""
+        return -(-self.ctx_size // CELL_MULTIPLE) * CELL_MULTIPLE
+
+    @property
     def cells(self) -> int:
         """Tokens that the KV cache is made for."""
-        return -(-self.ctx_size // CELL_MULTIPLE) * CELL_MULTIPLE
+        return self.attended * (self.parallel if self.kv_layout == "streams" else 1)
 
     @property
     def weights(self) -> int:
@@ -111,13 +116,19 @@ class MemoryPlan:
         """Bytes of all."""
         return self.weights + self.repacked + self.kv_cache + self.compute + self.process
 
+    @property
+    def context(self) -> str:
+        """The context in words, e.g. `4 x 8,192 tokens`."""
+        each = f"{self.ctx_size:,} tokens"
+        return f"{self.parallel} x {each}" if self.kv_layout == "streams" else each
+
     def describe(self, budget: int) -> str:
         """The plan in one line, held against the bytes there are for it."""
         buffers = self.compute + self.process
         repacked = f"repacked {format_size(self.repacked)} + " if self.repack else ""
         return (
             f"{self.shape.title}: weights {format_size(self.weights)} + {repacked}"
-            f"KV cache {format_size(self.kv_cache)} ({self.ctx_size:,} tokens, {self.kv_type}) + "
+            f"KV cache {format_size(self.kv_cache)} ({self.context}, {self.kv_type}) + "
             f"buffers {format_size(buffers)} = {format_size(self.total)} of {format_size(budget)}"
         )
 
@@ -135,19 +146,19 @@ class MemoryPlan:
         shape = self.shape
         feed_forward = 3 * (shape.embedding_length + shape.feed_forward_length)
         if self.flash_attention:
-            return F32_BYTES * feed_forward + F16_BYTES * self.cells
-        attention = shape.heads * self.cells + 5 * shape.embedding_length
+            return F32_BYTES * feed_forward + F16_BYTES * self.attended
+        attention = shape.heads * self.attended + 5 * shape.embedding_length
         places = I64_BYTES * shape.kv_heads // shape.layers * shape.value_length
         return (
-            F32_BYTES * (max(attention, feed_forward) + self.cells)
-            + F16_BYTES * shape.heads * self.cells
+            F32_BYTES * (max(attention, feed_forward) + self.attended)
+            + F16_BYTES * shape.heads * self.attended
             + places
         )
 
     @property
     def _output_bytes(self) -> int:
         """Logits: a row for every sequence, and what choosing a token takes for running ones."""
-        sequences = self.parallel + self.cached_sequences
+        sequences = sequence_ids(self.kv_layout, self.parallel, self.cached_sequences)
         running = self.parallel * (F32_BYTES + CANDIDATE_BYTES)
         return self.shape.vocabulary * (sequences * F32_BYTES + running)
 

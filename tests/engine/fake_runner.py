@@ -19,7 +19,9 @@ HOLE = -1
 
 
 class FakeMemory:
-    """Holds the tokens of each sequence, as llama.cpp's KV cache holds their keys and values.
+    """llama.cpp's memory with a unified KV cache.
+
+    Holds the tokens of each sequence, as the KV cache holds their keys and values.
 
     A HOLE is a position that was removed from the middle of a sequence.
     """
@@ -42,6 +44,19 @@ class FakeMemory:
         assert set(held[start:end]) <= {HOLE}
         held[start:end] = self.tokens[source][start:end]
         assert HOLE not in held
+
+
+class FakeStreams(FakeMemory):
+    """llama.cpp's memory with streams, which copies only all of one."""
+
+    def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None:
+        assert end == -1, "a hole in a stream"
+        super().remove(seq_id, start)
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        assert (start, end) == (0, -1), "llama.cpp aborts"
+        assert source != target
+        self.tokens[target] = list(self.tokens[source])
 
 
 class FakeRunner:
@@ -69,7 +84,7 @@ class FakeRunner:
         self.released.append(sequence)
 
     def _run(self, span: Span) -> Sampled:
-        held = self._memory.tokens.setdefault(span.sequence.seq_id, [])
+        held = self._memory.tokens.setdefault(span.seq_id, [])
         assert len(held) == span.start, "a span does not continue its sequence"
         held += span.tokens
         assert held == span.sequence.token_ids[: len(held)], "another sequence's KV"

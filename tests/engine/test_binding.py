@@ -84,6 +84,41 @@ def test_a_shared_prefix_gives_the_same_logits(context: Context) -> None:
     np.testing.assert_allclose(shared, whole, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("flash_attention", [False, True])
+def test_streams_that_are_copied_moved_and_restored_give_identical_logits(
+    model: Model, flash_attention: bool
+) -> None:
+    context = Context(
+        model,
+        n_ctx=256,
+        n_seq_max=3,
+        batch_size=64,
+        streams=True,
+        threads=1,
+        threads_batch=1,
+        flash_attention=flash_attention,
+    )
+    assert context.n_cells == 3 * 256
+    tokens = list(range(20, 40))
+    decode(context, [*tokens, 7, 7, 7])
+    decode(context, [9, 9], seq_id=1)
+    context.remove(0, 20)
+    cold = decode(context, [5], pos=20)
+    context.copy(0, 2, 0, -1)
+    context.remove(0)
+    context.copy(1, 0, 0, -1)
+    context.copy(2, 1, 0, -1)
+    assert [context.length(seq_id) for seq_id in range(3)] == [2, 21, 21]
+    for seq_id in (1, 2):
+        context.remove(seq_id, 20)
+        assert np.array_equal(decode(context, [5], pos=20, seq_id=seq_id), cold)
+    state = context.save_sequence(2)
+    assert context.restore_sequence(0, state)
+    context.remove(0, 20)
+    assert np.array_equal(decode(context, [5], pos=20), cold)
+    context.close()
+
+
 def test_state_is_saved_and_restored(context: Context) -> None:
     tokens = list(range(20, 40))
     decode(context, tokens[:-1])

@@ -10,15 +10,13 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_llama import resolve_model
-from edge_llama.config import EngineSettings
+from edge_llama.config import EngineSettings, KVLayout
 from edge_llama.engine import binding
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
-from edge_llama.engine.kv_cache import KVCache
-from edge_llama.engine.loading import open_context, open_model
+from edge_llama.engine.loading import make_caches, open_context, open_model
 from edge_llama.engine.messages import FinishReason
 from edge_llama.engine.pace import Pace
-from edge_llama.engine.prefix_cache import PrefixCache
 from edge_llama.engine.runner import ModelRunner
 from edge_llama.engine.sampling import SamplingParams
 from edge_llama.engine.scheduler import Scheduler
@@ -49,18 +47,18 @@ def model() -> binding.Model:
 class Engine:
     """The demo model in this process, with a KV cache that soon is full."""
 
-    def __init__(self, *, parallel: int, cached: int) -> None:
+    def __init__(self, *, parallel: int, cached: int, kv_layout: KVLayout = "unified") -> None:
         options = EngineSettings(
             model="demo",
             ctx_size=512,
             parallel=parallel,
             cached_sequences=cached,
+            kv_layout=kv_layout,
             batch_size=64,
             threads=1,
         )
         self.context = open_context(options, model())
-        self.kv = KVCache(self.context, self.context.n_cells, parallel + cached)
-        self.prefixes = PrefixCache(self.kv, cached)
+        self.kv, self.prefixes = make_caches(options, self.context)
         self.scheduler = Scheduler(
             self.kv,
             self.prefixes,
@@ -184,9 +182,11 @@ def test_who_is_preempted_goes_on_where_it_was() -> None:
 class PrefixReuseMachine(RuleBasedStateMachine):
     """Random conversations, aborts and evictions."""
 
+    kv_layout: KVLayout = "unified"
+
     def __init__(self) -> None:
         super().__init__()
-        self.engine = Engine(parallel=3, cached=4)
+        self.engine = Engine(parallel=3, cached=4, kv_layout=self.kv_layout)
         self.asked: list[tuple[Sequence, int]] = []
 
     @rule(
@@ -229,7 +229,8 @@ class PrefixReuseMachine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         self.engine.scheduler.check_integrity()
         for sequence in self.engine.scheduler.running:
-            assert self.engine.context.length(sequence.seq_id) == sequence.num_computed
+            native = self.engine.kv.native_id(sequence.seq_id)
+            assert self.engine.context.length(native) == sequence.num_computed
 
     def add(self, prompt: list[int], max_tokens: int, domain: str, n: int = 1) -> None:
         sequences = self.engine.add(prompt, max_tokens, domain, n)
@@ -244,7 +245,14 @@ class PrefixReuseMachine(RuleBasedStateMachine):
             assert same_or_tied(sequence.token_ids, cold)
 
 
+class StreamsPrefixReuseMachine(PrefixReuseMachine):
+    """The same with a stream for each sequence."""
+
+    kv_layout = "streams"
+
+
+SETTINGS = settings(max_examples=14, stateful_step_count=30, deadline=None, derandomize=True)
 TestPrefixReuseMachine = PrefixReuseMachine.TestCase
-TestPrefixReuseMachine.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, derandomize=True
-)
+TestPrefixReuseMachine.settings = SETTINGS
+TestStreamsPrefixReuseMachine = StreamsPrefixReuseMachine.TestCase
+TestStreamsPrefixReuseMachine.settings = SETTINGS

@@ -13,11 +13,15 @@ from edge_llama.engine.cost_table import CostTable
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import FinishReason, Output, ServiceTier
 from edge_llama.engine.pace import Pace
-from edge_llama.engine.prefix_cache import IDLE_SHARE, PrefixCache, common_prefix
+from edge_llama.engine.prefix_cache import PrefixCache, common_prefix
+from edge_llama.engine.radix_prefix_cache import IDLE_SHARE, RadixPrefixCache
 from edge_llama.engine.sampling import SamplingParams
 from edge_llama.engine.scheduler import SHARED_PREFILL, Sampled, Scheduler, Span
 from edge_llama.engine.sequence import Sequence, SequenceStatus
-from tests.engine.fake_runner import EOG, FakeMemory, FakeRunner, next_token
+from edge_llama.engine.stream_kv_cache import StreamKVCache
+from edge_llama.engine.stream_prefix_cache import SHORTEST_COPY, StreamPrefixCache
+from edge_llama.engine.unified_kv_cache import UnifiedKVCache
+from tests.engine.fake_runner import EOG, FakeMemory, FakeRunner, FakeStreams, next_token
 
 
 class FixedPace(Pace):
@@ -43,11 +47,11 @@ class Engine:
         batch_size: int = 16,
         busy_prefill: int = 4,
         cached: int = 3,
+        streams: bool = False,
     ) -> None:
         self.now = 0.0
-        self.memory = FakeMemory()
-        self.kv = KVCache(self.memory, n_cells, parallel + cached)
-        self.prefixes = PrefixCache(self.kv, cached)
+        self.memory = FakeStreams() if streams else FakeMemory()
+        self.kv, self.prefixes = self.caches(n_cells, parallel, cached, streams)
         self.scheduler = Scheduler(
             self.kv,
             self.prefixes,
@@ -59,6 +63,15 @@ class Engine:
         self.runner = FakeRunner(self.memory)
         self.core = EngineCore(self.scheduler, self.runner, lambda token: bytes([token]))
         self.ids = itertools.count()
+
+    def caches(
+        self, n_cells: int, parallel: int, cached: int, streams: bool
+    ) -> tuple[KVCache, PrefixCache]:
+        if streams:
+            kv = StreamKVCache(self.memory, n_cells * parallel, parallel)
+            return kv, StreamPrefixCache(kv, cached)
+        unified = UnifiedKVCache(self.memory, n_cells, parallel + cached)
+        return unified, RadixPrefixCache(unified, cached)
 
     def add(
         self,
@@ -85,6 +98,10 @@ class Engine:
         ]
         self.core.add(sequences)
         return sequences
+
+    @property
+    def n_used(self) -> int:
+        return self.kv.n_cells - self.kv.n_free
 
     def matched(self, prompt: list[int]) -> int:
         match = self.prefixes.match(np.array(prompt, np.int32))
@@ -139,10 +156,8 @@ def test_the_shortest_rest_of_a_prompt_is_read_first() -> None:
     engine.step()
     [short] = engine.add([2] * 10, max_tokens=1)
     engine.step()
-    assert [(s.sequence, len(s.tokens)) for s in engine.runner.steps[-1]] == [
-        (short, 10),
-        (long, 6),
-    ]
+    read = {span.sequence: len(span.tokens) for span in engine.runner.steps[-1]}
+    assert read == {short: 10, long: 6}
 
 
 def test_a_long_prompt_does_not_starve() -> None:
@@ -226,7 +241,7 @@ def test_several_outputs_keep_accepted_drafts_and_drop_the_rest() -> None:
     last = sequence.token_ids[-1]
     engine.kv.extend(sequence.seq_id, 4)
     engine.memory.tokens[sequence.seq_id] += [last, 7, 8, 9]
-    span = Span(sequence, 2, [last, 7, 8, 9], n_outputs=4)
+    span = Span(sequence, 2, [last, 7, 8, 9], n_outputs=4, seq_id=sequence.seq_id)
     engine.scheduler.postprocess([span], [Sampled([7, 8, 5])])
     assert sequence.token_ids == [1, 2, last, 7, 8, 5]
     assert sequence.num_computed == 5
@@ -240,7 +255,7 @@ def test_an_end_within_several_outputs_drops_what_follows() -> None:
     engine.step()
     last = sequence.token_ids[-1]
     engine.kv.extend(sequence.seq_id, 3)
-    span = Span(sequence, 2, [last, EOG, 8], n_outputs=3)
+    span = Span(sequence, 2, [last, EOG, 8], n_outputs=3, seq_id=sequence.seq_id)
     [progress] = engine.scheduler.postprocess([span], [Sampled([EOG, 8, 5])])
     assert progress.tokens == [EOG]
     assert sequence.finish_reason is FinishReason.STOP
@@ -269,7 +284,7 @@ def test_another_branch_shares_cells_and_keeps_the_first() -> None:
     engine.finish()
     assert other.num_cached == 8
     assert again.num_cached == 8
-    assert engine.kv.n_cells - engine.kv.n_free < 3 * 9
+    assert engine.n_used < 3 * 9
 
 
 def test_a_history_that_ends_differently_is_reused_up_to_there() -> None:
@@ -293,7 +308,7 @@ def test_users_with_one_system_prompt_compute_and_hold_it_once() -> None:
     engine.finish()
     computed = sum(len(span.tokens) for step in engine.runner.steps for span in step)
     assert computed <= 100 + 8 * 3 + 3 * SHARED_PREFILL
-    assert engine.scheduler.depth == 100 + 8 * 3
+    assert engine.n_used == 100 + 8 * 3
     assert [user.num_cached for user in users[4:]] == [100] * 4
 
 
@@ -347,10 +362,10 @@ def test_idle_prefixes_give_way_when_a_sequence_starts() -> None:
     engine.finish()
     engine.add([2] * 150, max_tokens=1)
     engine.finish()
-    assert engine.scheduler.depth == 300
+    assert engine.n_used == 300
     [third] = engine.add([3, 3], max_tokens=1)
     engine.step()
-    assert engine.scheduler.depth == 400 * IDLE_SHARE + 2
+    assert engine.n_used == 400 * IDLE_SHARE + 2
     assert third.finish_reason is FinishReason.LENGTH
     [solo] = engine.add([2] * 151, max_tokens=1)
     engine.finish()
@@ -490,12 +505,98 @@ def test_only_a_step_of_one_request_alone_may_be_interrupted() -> None:
     assert engine.core.prefilling is None
 
 
+def test_with_streams_a_conversation_stays_in_its_stream() -> None:
+    engine = Engine(streams=True, parallel=2)
+    [first] = engine.add([1, 2, 3, 4], max_tokens=3)
+    engine.finish()
+    prompt = [*first.token_ids, 9, 9]
+    [second] = engine.add(prompt, max_tokens=2)
+    engine.finish()
+    assert second.num_cached == len(first.token_ids) - 1
+    assert second.token_ids == expected(prompt, 2)
+    assert engine.n_used == len(second.token_ids) - 1
+
+
+def test_with_streams_a_branch_is_copied_and_keeps_what_it_left() -> None:
+    engine = Engine(streams=True, parallel=3, n_cells=400, batch_size=64)
+    system = [5] * 60
+    engine.add([*system, *[6] * 100], max_tokens=2)
+    engine.finish()
+    [other] = engine.add([*system, 7], max_tokens=2)
+    engine.finish()
+    assert other.num_cached == 60
+    assert engine.matched([*system, *[6] * 100]) == 160
+    assert engine.n_used == 161 + 62
+
+
+def test_with_streams_the_prefix_used_longest_ago_gives_its_stream() -> None:
+    engine = Engine(streams=True, parallel=2, n_cells=400, batch_size=64)
+    for token in (1, 2, 3):
+        engine.add([token] * 100, max_tokens=1)
+        engine.finish()
+    assert [engine.matched([token] * 100) for token in (1, 2, 3)] == [0, 100, 100]
+    # The oldest is what this one begins with: it is cut, since the other is used later.
+    [branch] = engine.add([2] * 20 + [4] * 9, max_tokens=1)
+    engine.finish()
+    assert branch.num_cached == 20
+    assert [engine.matched([token] * 100) for token in (2, 3)] == [20, 100]
+
+
+def test_with_streams_what_runs_is_copied_and_stays_together() -> None:
+    engine = Engine(streams=True, parallel=4, batch_size=64, busy_prefill=64)
+    sequences = engine.add([8] * 40, max_tokens=30, n=3)
+    for _ in range(4):
+        engine.step()
+    engine.core.abort(sequences[1].id, 1)
+    engine.step()
+    ids = [span.seq_id for span in engine.runner.steps[-1]]
+    assert ids == [min(ids), min(ids) + 1]
+    engine.finish()
+    assert [s.num_cached for s in sequences] == [0, 39, 39]
+    assert sequences[0].token_ids == sequences[2].token_ids == expected([8] * 40, 30)
+
+
+def test_with_streams_a_beginning_too_short_to_copy_is_computed() -> None:
+    engine = Engine(streams=True, parallel=2)
+    engine.add([1] * (SHORTEST_COPY - 1) + [2] * 100, max_tokens=1)
+    engine.finish()
+    [other] = engine.add([1] * 40, max_tokens=1)
+    engine.finish()
+    assert other.num_cached == 0
+
+
+def test_with_streams_each_request_may_be_as_long_as_the_context() -> None:
+    engine = Engine(streams=True, parallel=3, n_cells=50)
+    sequences = [engine.add([token] * 10, max_tokens=40)[0] for token in (1, 2, 3)]
+    while engine.core.has_work:
+        engine.step()
+        assert not engine.scheduler.waiting
+    for sequence in sequences:
+        assert sequence.token_ids == expected(sequence.token_ids[:10], 40)
+
+
+def test_with_streams_flex_resumes_where_it_was() -> None:
+    engine = Engine(streams=True, parallel=2)
+    [flex] = engine.add([2, 2], max_tokens=9, tier=ServiceTier.FLEX)
+    [first] = engine.add([4, 4], max_tokens=3)
+    engine.step()
+    [second] = engine.add([3, 3], max_tokens=2)
+    engine.step()
+    assert engine.scheduler.running == [first, second]
+    engine.finish()
+    assert flex.token_ids == expected([2, 2], 9)
+
+
 class SchedulerMachine(RuleBasedStateMachine):
     """Random requests, aborts and interruptions; every output must be what the model says."""
 
+    streams = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.engine = Engine(n_cells=64, parallel=3, batch_size=12, busy_prefill=5, cached=2)
+        self.engine = Engine(
+            n_cells=64, parallel=3, batch_size=12, busy_prefill=5, cached=2, streams=self.streams
+        )
         self.live: list[Sequence] = []
 
     @rule(
@@ -550,5 +651,19 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert len(self.engine.runner.released) == len(self.live)
 
 
+class StreamsSchedulerMachine(SchedulerMachine):
+    """The same with a stream for each sequence."""
+
+    streams = True
+
+    @invariant()
+    def steps_are_in_the_order_of_streams(self) -> None:
+        for spans in self.engine.runner.steps[-1:]:
+            ids = [span.seq_id for span in spans]
+            assert ids == sorted(ids)
+
+
 TestSchedulerMachine = SchedulerMachine.TestCase
 TestSchedulerMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestStreamsSchedulerMachine = StreamsSchedulerMachine.TestCase
+TestStreamsSchedulerMachine.settings = TestSchedulerMachine.settings

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_llama.config import KVLayout, KVType
 from edge_llama.errors import DoesNotFit
 from edge_llama.weights.catalog import CatalogModel, load_catalog
 from edge_llama.weights.fit import choose_variant, plan_memory
-from edge_llama.weights.memory_plan import KVType, MemoryPlan
+from edge_llama.weights.memory_plan import MemoryPlan
 from edge_llama.weights.variant import Variant, WeightFile
 from tests.weights.shapes import GB, LLAMA_8B
 
@@ -47,7 +48,7 @@ def sizes(plan: MemoryPlan) -> tuple[int, str, int]:
     return plan.ctx_size, plan.kv_type, plan.micro_batch
 
 
-def refusal(budget: float, **options: int | KVType) -> str:
+def refusal(budget: float, **options: int | KVType | KVLayout) -> str:
     with pytest.raises(DoesNotFit) as caught:
         plan_memory(LLAMA_8B, int(budget * GB), **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
@@ -83,6 +84,22 @@ class TestPlan:
     def test_a_context_that_is_asked_for_is_kept(self) -> None:
         assert sizes(plan_memory(LLAMA_8B, 16 * GB, ctx_size=32768)) == (32768, "f16", 256)
         assert sizes(plan_memory(LLAMA_8B, 10 * GB, ctx_size=32768)) == (32768, "q8_0", 256)
+
+    def test_streams_that_are_asked_for_get_the_context_that_fits_for_all(self) -> None:
+        plan = plan_memory(LLAMA_8B, 16 * GB, kv_layout="streams", parallel=4)
+        assert (plan.ctx_size, plan.kv_layout) == (4096, "streams")
+        text = refusal(8, kv_layout="streams", ctx_size=16384)
+        assert "with 4 x 16,384 tokens of context it takes" in text
+        assert text.endswith("Fewer --parallel or --kv-layout unified need less.")
+
+    def test_preferred_streams_give_way_to_the_context(self) -> None:
+        plans = {
+            budget: plan_memory(LLAMA_8B, budget * GB, ctx_size=8192, prefer_streams=True)
+            for budget in (8, 16)
+        }
+        assert [plan.kv_layout for plan in plans.values()] == ["unified", "streams"]
+        kept = plan_memory(LLAMA_8B, 16 * GB, kv_layout="unified", prefer_streams=True)
+        assert kept.kv_layout == "unified"
 
     def test_a_kv_type_that_is_asked_for_is_kept(self) -> None:
         assert plan_memory(LLAMA_8B, 16 * GB, kv_type="q8_0").kv_type == "q8_0"

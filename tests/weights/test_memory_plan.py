@@ -47,6 +47,15 @@ def test_logits_have_a_row_for_each_sequence() -> None:
     assert many.compute - few.compute == 100 * 4 * LLAMA_8B.vocabulary
 
 
+def test_streams_reserve_the_context_for_each_request() -> None:
+    streams = plan(kv_layout="streams", parallel=3)
+    assert streams.kv_cache == 3 * plan().kv_cache
+    # Tokens attend to their own stream, and prefixes are kept where nobody runs.
+    logits = 32 * 4 * LLAMA_8B.vocabulary
+    assert streams.compute == plan(parallel=3).compute - logits
+    assert "KV cache 3.22 GB (3 x 8,192 tokens, f16)" in streams.describe(14_400_000_000)
+
+
 def test_the_total_is_the_sum_of_all() -> None:
     p = plan()
     assert p.total == p.weights + p.kv_cache + p.compute + p.process

@@ -4,12 +4,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge_llama.engine.kv_cache import KVCache
+from edge_llama.engine.unified_kv_cache import UnifiedKVCache
 from tests.engine.fake_runner import FakeMemory
 
 
 def test_shared_cells_are_free_when_the_last_holder_lets_go() -> None:
-    kv = KVCache(FakeMemory(), n_cells=10, n_seq_max=3)
+    kv = UnifiedKVCache(FakeMemory(), n_cells=10, n_seq_max=3)
     first, second = kv.allocate(), kv.allocate()
     kv._memory.tokens[first] = [1, 2, 3, 4]  # type: ignore[attr-defined]
     kv.extend(first, 4)
@@ -24,14 +24,14 @@ def test_shared_cells_are_free_when_the_last_holder_lets_go() -> None:
 
 
 def test_extend_beyond_the_free_cells_is_a_bug() -> None:
-    kv = KVCache(FakeMemory(), n_cells=4, n_seq_max=1)
+    kv = UnifiedKVCache(FakeMemory(), n_cells=4, n_seq_max=1)
     with pytest.raises(AssertionError):
         kv.extend(kv.allocate(), 5)
 
 
 def test_a_copy_over_own_cells_frees_them() -> None:
     memory = FakeMemory()
-    kv = KVCache(memory, n_cells=20, n_seq_max=3)
+    kv = UnifiedKVCache(memory, n_cells=20, n_seq_max=3)
     a, b = kv.allocate(), kv.allocate()
     memory.tokens = {a: [1, 2, 3, 4], b: [1, 2, 3, 5, 6]}
     kv.extend(a, 4)
@@ -44,7 +44,7 @@ def test_a_copy_over_own_cells_frees_them() -> None:
 
 
 def test_cells_held_by_some_and_a_prefix_of_another() -> None:
-    kv = KVCache(FakeMemory(), n_cells=20, n_seq_max=3)
+    kv = UnifiedKVCache(FakeMemory(), n_cells=20, n_seq_max=3)
     a, b, c = kv.allocate(), kv.allocate(), kv.allocate()
     kv.extend(a, 5)
     kv._memory.tokens[a] = [0] * 5  # type: ignore[attr-defined]
@@ -55,13 +55,13 @@ def test_cells_held_by_some_and_a_prefix_of_another() -> None:
     assert kv.n_held([a, b, c]) == 20 - kv.n_free == 11
 
 
-class KVCacheMachine(RuleBasedStateMachine):
+class UnifiedKVCacheMachine(RuleBasedStateMachine):
     """Random use against plain lists of what each sequence should hold."""
 
     def __init__(self) -> None:
         super().__init__()
         self.memory = FakeMemory()
-        self.kv = KVCache(self.memory, n_cells=40, n_seq_max=5)
+        self.kv = UnifiedKVCache(self.memory, n_cells=40, n_seq_max=5)
         self.model: dict[int, list[int]] = {}
         self.next_cell = 0
 
@@ -114,4 +114,4 @@ class KVCacheMachine(RuleBasedStateMachine):
             assert self.memory.tokens.get(seq_id, []) == cells
 
 
-TestKVCacheMachine = KVCacheMachine.TestCase
+TestUnifiedKVCacheMachine = UnifiedKVCacheMachine.TestCase

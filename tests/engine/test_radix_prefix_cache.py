@@ -7,14 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge_llama.engine.kv_cache import KVCache
-from edge_llama.engine.prefix_cache import (
-    IDLE_SHARE,
-    SMALLEST_TRIM,
-    Node,
-    PrefixCache,
-    common_prefix,
-)
+from edge_llama.engine.prefix_cache import common_prefix
+from edge_llama.engine.radix_prefix_cache import IDLE_SHARE, SMALLEST_TRIM, RadixPrefixCache
+from edge_llama.engine.unified_kv_cache import UnifiedKVCache
 from tests.engine.fake_runner import FakeMemory
 
 Tokens = st.lists(st.integers(0, 3), max_size=12)
@@ -27,41 +22,36 @@ class Running:
     tokens: list[int]
     domain: str
     seq_id: int
-    lock: Node | None
     cached: int
 
 
 class Cache:
-    """A PrefixCache over fakes, used as the scheduler uses it."""
+    """A RadixPrefixCache over fakes, used as the scheduler uses it."""
 
     def __init__(self, n_cells: int = 1000, capacity: int = 4) -> None:
         self.memory = FakeMemory()
-        self.kv = KVCache(self.memory, n_cells, capacity + 3)
-        self.prefixes = PrefixCache(self.kv, capacity)
+        self.kv = UnifiedKVCache(self.memory, n_cells, capacity + 3)
+        self.prefixes = RadixPrefixCache(self.kv, capacity)
         self.running: list[Running] = []
 
     def start(self, tokens: list[int], domain: str = "", *, reuse: bool = True) -> Running:
-        match = self.prefixes.match(np.array(tokens[:-1], np.int32), domain) if reuse else None
-        seq_id = self.kv.allocate()
-        lock, length = None, 0
-        if match:
-            length = match.length
-            self.kv.copy(match.seq_id, seq_id, length)
-            lock = self.prefixes.lock(match)
+        prompt = np.array(tokens[:-1], np.int32)
+        match = self.prefixes.match(prompt, domain) if reuse else None
+        source, length = (match.seq_id, match.length) if match else (-1, 0)
+        seq_id = self.prefixes.start(prompt, domain, source, length)
+        assert self.kv.length(seq_id) == length
         rest = tokens[length:]
         while self.kv.n_free < len(rest):
             assert self.prefixes.evict(len(rest) - self.kv.n_free)
         self.kv.extend(seq_id, len(rest))
         self.memory.tokens.setdefault(seq_id, []).extend(rest)
         assert self.memory.tokens[seq_id] == tokens
-        running = Running(tokens, domain, seq_id, lock, length)
+        running = Running(tokens, domain, seq_id, length)
         self.running.append(running)
         return running
 
     def finish(self, running: Running) -> None:
         self.running.remove(running)
-        if running.lock:
-            self.prefixes.unlock(running.lock)
         tokens = np.array(running.tokens, np.int32)
         self.prefixes.insert(tokens, running.seq_id, running.domain)
 
@@ -81,7 +71,7 @@ class Cache:
         return match.length
 
     def check(self) -> None:
-        self.prefixes.check_integrity(each.lock for each in self.running if each.lock)
+        self.prefixes.check_integrity()
         self.kv.check_integrity()
 
     @property
@@ -238,10 +228,9 @@ def test_what_is_idle_is_cut_to_its_share() -> None:
     cache.run([1] * 400)
     cache.run([2] * 300)
     running = cache.start([2] * 301)
-    cache.prefixes.shrink()
     assert cache.matched([1] * 400) == 400
     cache.finish(running)
-    cache.prefixes.shrink()
+    cache.start([3])
     assert cache.prefixes.n_idle == 1000 * IDLE_SHARE
     assert (cache.matched([1] * 400), cache.matched([2] * 301)) == (199, 301)
 
@@ -277,6 +266,7 @@ class PrefixCacheMachine(RuleBasedStateMachine):
         running = self.cache.start(tokens, domain, reuse=reuse)
         assert running.cached == expected
         self.forget_evicted()
+        assert self.cache.prefixes.n_idle <= self.N_CELLS * IDLE_SHARE
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), computed=st.floats(0, 1))
@@ -298,12 +288,6 @@ class PrefixCacheMachine(RuleBasedStateMachine):
         assert before - len(self.known) <= max(n, SMALLEST_TRIM)
         assert (len(self.known) < before) is evicted
         assert self.cache.kv.n_free - free <= before - len(self.known) or self.running
-
-    @rule()
-    def shrink(self) -> None:
-        self.cache.prefixes.shrink()
-        self.forget_evicted(oldest=False)
-        assert self.cache.prefixes.n_idle <= self.N_CELLS * IDLE_SHARE
 
     @rule()
     def clear(self) -> None:
