@@ -7,12 +7,17 @@ ALIASES ?= meta/llama-3.1-70b-instruct llama3_1_8b_instruct \
 	meta/llama-3.1-8b-instruct meta-llama/Llama-3.1-8B-Instruct
 ARGS ?=
 
-BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(SCRIPTS)
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+# Other people's clients, apart from the server: what they depend on does not touch it.
+CLIENTS := .venv-clients
+INSTALLED_CLIENTS := $(CLIENTS)/.installed
+INSTALLED_NODE := $(CLIENTS)/node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench clean
+.PHONY: help run test test-clients check format bench clean
 
 help:
 	@echo "make run     install into $(VENV) and serve the demo model on $(HOST):$(PORT)"
@@ -20,7 +25,9 @@ help:
 	@echo "make check   formatting, lint and types"
 	@echo "make format  format the code and sort its imports"
 	@echo "make bench   how fast this machine is"
-	@echo "make clean   remove caches and build output; $(VENV) stays"
+	@echo "make test-clients"
+	@echo "             install other people's clients into $(CLIENTS) and test with them"
+	@echo "make clean   remove caches and build output; $(VENV) and $(CLIENTS) stay"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) MODEL=$(MODEL) HOST=$(HOST) PORT=$(PORT)"
 	@echo "ARGS is handed on to edge-llama or pytest."
@@ -31,6 +38,11 @@ run: $(INSTALLED)
 
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Warnings of other people's code are not errors.
+test-clients: $(INSTALLED_DEV) $(INSTALLED_NODE) $(INSTALLED_CLIENTS)
+	EDGE_LLAMA_PYTHON=$(BIN)/python $(CLIENTS)/$(SCRIPTS)/python -m pytest -W default \
+		tests/clients $(ARGS)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
@@ -46,7 +58,7 @@ bench: $(INSTALLED)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+	find . \( -path ./$(VENV) -o -path ./$(CLIENTS) \) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
 
 $(INSTALLED): pyproject.toml
 	@echo "Installing. The first time, this compiles llama.cpp: about ten minutes on two cores."
@@ -59,3 +71,15 @@ $(INSTALLED_DEV): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --editable '.[dev]'
 	@touch $(INSTALLED) $@
+
+$(INSTALLED_CLIENTS): tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/$(SCRIPTS)/python -m pip install uv # pip takes ten minutes to find versions that fit
+	$(CLIENTS)/$(SCRIPTS)/uv pip install --python $(CLIENTS) --requirement $<
+	@touch $@
+
+$(INSTALLED_NODE): tests/clients/node/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)
+	if command -v npm; then npm install --prefix $(@D) --no-audit --no-fund; fi
+	@touch $@

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 def serving(*arguments: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A server on a free port, ready: its URL and its process.
 
-    One thread: more of them wait for each other when tests share the CPUs.
+    One thread: more of them wait for each other when tests share the CPUs. EDGE_LLAMA_PYTHON names
+    the Python that has edge_llama, if that of the tests has not.
     """
+    python = os.environ.get("EDGE_LLAMA_PYTHON", sys.executable)
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge_llama", "serve", *arguments, "--port", "0", "--threads", "1"],
+        [python, "-m", "edge_llama", "serve", *arguments, "--port", "0", "--threads", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -72,7 +72,7 @@ def output_of(code: str) -> str:
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", MAKEFILE, re.M))
+    return set(re.findall(r"^([a-z-]+):", MAKEFILE, re.M))
 
 
 CALLS = {
@@ -112,14 +112,14 @@ def test_named_make_targets_exist() -> None:
         target
         for text in TEXTS
         for line in code_of((ROOT / text).read_text(encoding="utf-8"))
-        for target in re.findall(r"^\s*make ([a-z]+)", line)
+        for target in re.findall(r"^\s*make ([a-z-]+)", line)
     }
     assert {"run", "test"} <= named
     assert named <= make_targets()
 
 
 def test_make_help_names_every_target() -> None:
-    named = set(re.findall(r'"make ([a-z]+)', MAKEFILE))
+    named = set(re.findall(r'"make ([a-z-]+)', MAKEFILE))
     assert named == make_targets() - {"help"}
 
 

@@ -1,0 +1,48 @@
+// The AI SDK over @ai-sdk/openai-compatible and @ai-sdk/openai.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createOpenAI } from "@ai-sdk/openai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateText, streamText } from "ai";
+
+const baseURL = process.env.EDGE_LLAMA_URL;
+const compatible = createOpenAICompatible({
+  name: "edge-llama",
+  baseURL,
+  includeUsage: true,
+  supportsStructuredOutputs: true,
+});
+const openai = createOpenAI({ baseURL, apiKey: "none" });
+const GREETING = "Hello! How can I help you today?";
+const CAPITAL_ANSWER = "The capital of France is Paris.";
+
+const models = {
+  "openai-compatible": compatible.chatModel("demo"),
+  "openai, chat": openai.chat("demo"),
+};
+
+for (const [name, model] of Object.entries(models)) {
+  const options = { model, temperature: 0, maxRetries: 0 };
+
+  test(`${name}: generateText`, async () => {
+    const { text, finishReason, usage } = await generateText({
+      ...options,
+      instructions: "You are helpful.",
+      prompt: "What is the capital of France?",
+    });
+    assert.equal(text, CAPITAL_ANSWER);
+    assert.equal(finishReason, "stop");
+    assert.ok(usage.outputTokens > 3);
+  });
+
+  test(`${name}: streamText`, async () => {
+    const result = streamText({ ...options, prompt: "Hello!" });
+    const pieces = [];
+    for await (const piece of result.textStream) pieces.push(piece);
+    assert.ok(pieces.length > 1);
+    assert.equal(pieces.join(""), GREETING);
+    assert.equal(await result.finishReason, "stop");
+    assert.ok((await result.usage).outputTokens > 3);
+  });
+}

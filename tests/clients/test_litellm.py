@@ -1,0 +1,60 @@
+"""litellm, as an OpenAI-compatible provider and by its Responses route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from tests.clients.prompts import (
+    CAPITAL,
+    CAPITAL_ANSWER,
+    GREETING,
+)
+
+
+@pytest.fixture(scope="module")
+def litellm() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        return pytest.importorskip("litellm", reason="make test-clients installs it")
+
+
+class Person(pydantic.BaseModel):
+    name: str
+    age: int
+
+
+def asked(base_url: str, text: str) -> dict[str, Any]:
+    return {
+        "model": "openai/demo",
+        "api_base": base_url,
+        "api_key": "none",
+        "temperature": 0,
+        "num_retries": 0,
+        "messages": [{"role": "user", "content": text}],
+    }
+
+
+def test_completion(litellm: Any, base_url: str) -> None:
+    answer = litellm.completion(**asked(base_url, CAPITAL))
+    assert answer.choices[0].message.content == CAPITAL_ANSWER
+    assert answer.usage.completion_tokens > 3
+
+
+async def test_stream(litellm: Any, base_url: str) -> None:
+    stream = await litellm.acompletion(
+        **asked(base_url, "Hello!"), stream=True, stream_options={"include_usage": True}
+    )
+    chunks = [chunk async for chunk in stream]
+    whole = litellm.stream_chunk_builder(chunks)
+    assert whole.choices[0].message.content == GREETING
+    assert whole.usage.completion_tokens > 3
+
+
+def test_errors_have_litellms_kinds(litellm: Any, base_url: str) -> None:
+    with pytest.raises(litellm.NotFoundError):
+        litellm.completion(**asked(base_url, "Hello!") | {"model": "openai/nobody"})
+    with pytest.raises(litellm.ContextWindowExceededError):
+        litellm.completion(**asked(base_url, "word " * 9000))

@@ -1,0 +1,59 @@
+"""llama-index's OpenAI-like model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING
+
+openai_like = pytest.importorskip(
+    "llama_index.llms.openai_like", reason="make test-clients installs it"
+)
+llms = pytest.importorskip("llama_index.core.llms", reason="make test-clients installs it")
+tools = pytest.importorskip("llama_index.core.tools", reason="make test-clients installs it")
+
+
+class Person(pydantic.BaseModel):
+    name: str
+    age: int
+
+
+def get_weather(city: str) -> str:
+    """Get the current weather for a city"""
+    return f"18 degrees in {city}"
+
+
+@pytest.fixture
+def model(base_url: str) -> Any:
+    return openai_like.OpenAILike(
+        model="demo",
+        api_base=base_url,
+        api_key="none",
+        temperature=0,
+        max_retries=0,
+        context_window=4096,
+        is_chat_model=True,
+        is_function_calling_model=True,
+        should_use_structured_outputs=True,
+    )
+
+
+def question(text: str) -> list[Any]:
+    return [llms.ChatMessage(role="user", content=text)]
+
+
+def test_chat(model: Any) -> None:
+    assert model.chat(question(CAPITAL)).message.content == CAPITAL_ANSWER
+
+
+def test_stream(model: Any) -> None:
+    parts = list(model.stream_chat(question("Hello!")))
+    assert "".join(part.delta or "" for part in parts) == GREETING
+    assert parts[-1].message.content == GREETING
+
+
+async def test_complete_by_chat(model: Any) -> None:
+    assert (await model.acomplete(CAPITAL)).text == CAPITAL_ANSWER
