@@ -17,11 +17,12 @@ INSTALLED_CLIENTS := $(CLIENTS)/.installed
 INSTALLED_NODE := $(CLIENTS)/node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-clients check format bench clean
+.PHONY: help run test test-abuse test-clients check format bench clean
 
 help:
 	@echo "make run     install into $(VENV) and serve the demo model on $(HOST):$(PORT)"
 	@echo "make test    install with the developer tools and run all tests"
+	@echo "make test-abuse  attacks on a server, also those that take long"
 	@echo "make check   formatting, lint and types"
 	@echo "make format  format the code and sort its imports"
 	@echo "make bench   how fast this machine is"
@@ -38,6 +39,9 @@ run: $(INSTALLED)
 
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-abuse: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest tests/abuse -m "" $(ARGS)
 
 # Warnings of other people's code are not errors.
 test-clients: $(INSTALLED_DEV) $(INSTALLED_NODE) $(INSTALLED_CLIENTS)

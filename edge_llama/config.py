@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -9,6 +12,9 @@ from edge_llama.errors import SettingsError
 
 MIN_CTX_SIZE = 64
 DEFAULT_CTX_SIZE = 8192
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
 
 
 KVType: TypeAlias = Literal["f16", "q8_0"]
@@ -120,6 +126,50 @@ class EngineSettings:
         return sequence_ids(self.kv_layout, self.parallel, self.cached_sequences)
 
 
+class HashedKey(NamedTuple):
+    """An API key, of which only a hash is kept.
+
+    Attributes:
+        name: whose it is.
+        digest: SHA-256 of the key. It needs no salt: keys are random, not passwords.
+    """
+
+    name: str
+    digest: bytes
+
+
+def hash_key(key: str) -> bytes:
+    """SHA-256 of an API key without the blanks around it."""
+    return hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may ask of the HTTP server, and how long it may take.
+
+    Attributes:
+        max_requests: most requests of one API key that run or wait.
+        max_n: most choices of one request.
+        max_body_bytes: largest request body; reading it holds up all other requests.
+        max_connections: most connections at a time; more are answered with a 503 and closed. None
+            is what the operating system's limit of open files leaves.
+        receive_seconds: from the first byte of a request to its last, and from connecting to it.
+        idle_seconds: how long a connection may stay open between two requests.
+        stalled_seconds: how long a client may leave what is ready of its answer unread.
+    """
+
+    max_requests: int = 132
+    max_n: int = 8
+    max_body_bytes: int = 2 * 1024 * 1024
+    max_connections: int | None = None
+    receive_seconds: float = 25.0
+    idle_seconds: float = 75.0
+    stalled_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        _in_range("--max-n", self.max_n, 1, 128)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """How the HTTP server behaves.
@@ -127,28 +177,59 @@ class ServerSettings:
     Attributes:
         host: address to listen on.
         port: 0 picks a free port.
-        api_key: when set, every route but /health wants it as a Bearer token.
+        api_key: when set, every route but /health wants it, or one of `api_keys`, as a Bearer
+            token.
+        api_keys: more keys.
+        insecure_no_key: allow an address that others can reach without any key.
         share_prefixes: let requests with different API keys share what is computed of prompts that
             begin alike; how fast an answer begins then tells whether another key sent its prompt.
-        max_n: most choices of one request.
-        max_body_bytes: largest request body; reading it holds up all other requests.
+        allowed_hosts: names besides this machine's loopback names and all addresses that requests
+            may be sent to; `*` allows any.
+        cors_origins: web pages of these origins may use the server from a browser; `*` is all.
         keep_alive_seconds: silence on a stream after which a newline is sent; a stream that is
             neither accepted nor refused by then gets its headers.
+        drain_timeout: seconds that running requests may go on after the first signal to end.
+        exit_with_parent: end when the process that started this one has ended.
+        limits: what clients may ask for.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     api_key: str | None = None
+    api_keys: tuple[HashedKey, ...] = ()
+    insecure_no_key: bool = False
     share_prefixes: bool = False
-    max_n: int = 8
-    max_body_bytes: int = 2 * 1024 * 1024
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     keep_alive_seconds: float = 10.0
+    drain_timeout: float = 7.0
+    exit_with_parent: bool = False
+    limits: Limits = Limits()
 
     def __post_init__(self) -> None:
         _in_range("--port", self.port, 0, 65535)
-        _in_range("--max-n", self.max_n, 1, 128)
         if self.api_key is not None:
             _check_api_key(self.api_key.strip())
+        if not (self.keys or self.insecure_no_key or is_loopback(self.host)):
+            raise SettingsError(
+                f"--host {self.host} lets others in, and there is no API key. Set one with "
+                "EDGE_LLAMA_API_KEY or --api-key-file, or allow everyone with --insecure-no-key."
+            )
+        if not 0 <= self.drain_timeout <= 3600:
+            raise SettingsError(
+                f"--drain-timeout must be between 0 and 3600 seconds, not {self.drain_timeout:g}."
+            )
+        for host in self.allowed_hosts:
+            _check_host(host)
+        for origin in self.cors_origins:
+            _check_origin(origin)
+
+    @property
+    def keys(self) -> tuple[HashedKey, ...]:
+        """All keys that open it; none at all leaves it open."""
+        if self.api_key is None:
+            return self.api_keys
+        return (HashedKey("", hash_key(self.api_key)), *self.api_keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +255,14 @@ class PoolSettings:
     max_backoff: float = 60.0
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"
+
+
 def _check_api_key(key: str) -> None:
     if not key:
         raise SettingsError("--api-key is empty. Give a key, or leave the option out.")
@@ -181,6 +270,22 @@ def _check_api_key(key: str) -> None:
         raise SettingsError(
             "--api-key has characters that a header cannot carry. Take a key of ASCII letters, "
             "digits and signs."
+        )
+
+
+def _check_host(host: str) -> None:
+    if host != "*" and not _HOST.fullmatch(host):
+        raise SettingsError(
+            f"--allowed-host {host!r} is no name of a machine. Write it without scheme and port, "
+            "such as llama.example.org, or * for any."
+        )
+
+
+def _check_origin(origin: str) -> None:
+    if origin != "*" and not _ORIGIN.fullmatch(origin):
+        raise SettingsError(
+            f"--cors-origin {origin!r} is no origin. Write scheme, name and port as the browser "
+            "does, such as https://app.example.org or http://localhost:3000, or * for any."
         )
 
 

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, Route, Router
 
+from edge_llama.api.admission import AdmissionMiddleware
 from edge_llama.api.auth import ApiKeyMiddleware
 from edge_llama.api.chat import create_chat_completion
 from edge_llama.api.errors import (
@@ -21,6 +23,7 @@ from edge_llama.api.errors import (
     handle_wrong_method,
 )
 from edge_llama.api.health import health, live, ready
+from edge_llama.api.hosts import HostMiddleware
 from edge_llama.api.models import list_models, retrieve_model
 from edge_llama.api.project import PROJECT_PREFIX, ProjectRoutes
 from edge_llama.api.registry import ModelRegistry
@@ -37,10 +40,7 @@ def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
     """
     app = Starlette(
         routes=_routes(),
-        middleware=[
-            Middleware(RequestIdMiddleware),
-            Middleware(ApiKeyMiddleware, api_key=settings.api_key),
-        ],
+        middleware=_middleware(settings),
         exception_handlers={
             EdgeLlamaError: handle_error,
             HTTPException: handle_error,
@@ -54,7 +54,32 @@ def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
     app.router.redirect_slashes = False
     app.state.registry = registry
     app.state.settings = settings
+    app.state.stopping = False
     return app
+
+
+def _middleware(settings: ServerSettings) -> list[Middleware]:
+    """The first is the outermost."""
+    layers = [
+        Middleware(RequestIdMiddleware),
+        Middleware(HostMiddleware, allowed=settings.allowed_hosts),
+    ]
+    if settings.cors_origins:
+        # A browser asks for leave without the key, and shows a refusal only if it may be read.
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["retry-after", "x-request-id"],
+            )
+        )
+    return [
+        *layers,
+        Middleware(ApiKeyMiddleware, keys=settings.keys),
+        Middleware(AdmissionMiddleware, limits=settings.limits),
+    ]
 
 
 def _routes() -> list[BaseRoute]:

@@ -2,51 +2,60 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge_llama.api.errors import InvalidApiKey, error_response
+from edge_llama.api.errors import InvalidApiKey, TooManyRequests, error_response
+from edge_llama.api.guessing import GuessLimit
+from edge_llama.config import HashedKey, hash_key
 
 PUBLIC_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 
 
 class ApiKeyMiddleware:
-    """Lets a request pass that carries the key as a Bearer token; others get a 401.
+    """Lets a request pass that carries one of the keys as a Bearer token; others get a 401.
 
-    Puts who asked into the request's state as `caller`: a hash of the key, empty if none is needed.
+    Who is wrong too often gets a 429 instead. Puts who asked into the request's state as `caller`:
+    the hash of the key, empty if none is needed.
 
     Args:
         app: what is guarded.
-        api_key: None lets every request pass.
+        keys: none lets every request pass.
     """
 
-    def __init__(self, app: ASGIApp, api_key: str | None) -> None:
+    def __init__(self, app: ASGIApp, keys: Iterable[HashedKey]) -> None:
         self._app = app
-        self._digest = None if api_key is None else _digest(api_key.strip())
+        self._keys = tuple(keys)
+        self._guesses = GuessLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._passes(scope):
-            caller = "" if self._digest is None else self._digest.hex()
+        caller = self._caller(scope)
+        if caller is None:
+            await error_response(self._refusal(scope))(scope, receive, send)
+        else:
             scope.setdefault("state", {})["caller"] = caller
             await self._app(scope, receive, send)
-        else:
-            error = InvalidApiKey(
-                "The API key is missing or wrong. Send it as 'Authorization: Bearer KEY'."
-            )
-            await error_response(error)(scope, receive, send)
 
-    def _passes(self, scope: Scope) -> bool:
-        if self._digest is None or scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
-            return True
+    def _caller(self, scope: Scope) -> str | None:
+        if not self._keys or scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
+            return ""
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        return hmac.compare_digest(_digest(key.strip()), self._digest) and (
-            scheme.lower() == "bearer"
+        if scheme.lower() != "bearer":
+            return None
+        offered = hash_key(key)
+        # Every key is compared, in the same time whether it fits or not.
+        fitting = [each for each in self._keys if hmac.compare_digest(each.digest, offered)]
+        return fitting[0].digest.hex() if fitting else None
+
+    def _refusal(self, scope: Scope) -> InvalidApiKey | TooManyRequests:
+        offered = "authorization" in Headers(scope=scope)
+        client = scope.get("client")
+        wait = self._guesses.wrong(client[0] if client else "") if offered else 0.0
+        if wait:
+            return TooManyRequests("Too many wrong API keys.", retry_after=wait)
+        return InvalidApiKey(
+            "The API key is missing or wrong. Send it as 'Authorization: Bearer KEY'."
         )
-
-
-def _digest(key: str) -> bytes:
-    """Equal lengths, so that comparing takes the same time for every key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -23,7 +23,7 @@ async def read_body(request: Request) -> dict[str, Any]:
         Exception: see `read_json`.
     """
     settings: ServerSettings = request.app.state.settings
-    body = await read_json(request, settings.max_body_bytes)
+    body = await read_json(request, settings.limits.max_body_bytes)
     if "model" in request.path_params:
         body["model"] = request.path_params["model"]
     return body

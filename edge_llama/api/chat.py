@@ -21,7 +21,7 @@ from edge_llama.config import ServerSettings
 async def create_chat_completion(request: Request) -> Response:
     settings: ServerSettings = request.app.state.settings
     registry: ModelRegistry = request.app.state.registry
-    asked = parse_chat_request(await read_body(request), max_n=settings.max_n)
+    asked = parse_chat_request(await read_body(request), max_n=settings.limits.max_n)
     model = registry.resolve(asked.model)
     reply = ChatReply(asked, model)
     return await respond(request, model, asked.to_chat_request(), reply, stream=asked.stream)

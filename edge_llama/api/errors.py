@@ -7,7 +7,9 @@ RequestError
 ├── InvalidJson           the body is not a JSON object
 ├── UnsupportedMediaType  the body's content type is not JSON, or it is compressed
 ├── BodyTooLarge          the body is over the limit
-└── InvalidApiKey         the key is missing or wrong
+├── HostNotAllowed        the server does not answer under that name
+├── InvalidApiKey         the key is missing or wrong
+└── TooManyRequests       come back later (retry_after, seconds)
 ServerStopping            the server stops before the answer is whole
 ClientDisconnected        the client went away; nobody is left to answer
 ```
@@ -59,10 +61,28 @@ class BodyTooLarge(RequestError):
     """The body is over the limit."""
 
 
+class HostNotAllowed(RequestError):
+    """The server does not answer under that name."""
+
+
 class InvalidApiKey(RequestError):
     """The key is missing or wrong."""
 
     default_code = "invalid_api_key"
+
+
+class TooManyRequests(RequestError):
+    """This client asks too much at once, or guesses keys.
+
+    Args:
+        retry_after: seconds after which a retry makes sense.
+    """
+
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(f"{message} Try again later.")
+        self.retry_after = retry_after
 
 
 class ServerStopping(EdgeLlamaError):
@@ -94,6 +114,8 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     ModelNotFound: _Answer(404, _INVALID_REQUEST),
     BodyTooLarge: _Answer(413, _INVALID_REQUEST),
     UnsupportedMediaType: _Answer(415, _INVALID_REQUEST),
+    HostNotAllowed: _Answer(421, _INVALID_REQUEST),
+    TooManyRequests: _Answer(429, "rate_limit_error"),
     RequestError: _Answer(400, _INVALID_REQUEST),
     TemplateError: _Answer(400, _INVALID_REQUEST, code="invalid_value"),
     EngineUnavailable: _Answer(503, _SERVER_ERROR),
@@ -186,7 +208,7 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, BodyTooLarge):
         return {"Connection": "close"}
-    if status == 503:
+    if status in (429, 503):
         seconds = getattr(error, "retry_after", 1.0)
         return {"Retry-After": str(max(1, min(MAX_RETRY_AFTER, math.ceil(seconds))))}
     if status == 500:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -14,7 +15,7 @@ async def health(request: Request) -> JSONResponse:
     """Always 200: `ok` when the server can take requests, else why not; the state of each model."""
     registry: ModelRegistry = request.app.state.registry
     models = [{"id": model.id, "state": model.state.value} for model in registry]
-    return JSONResponse({"status": _obstacle(registry) or "ok", "models": models})
+    return JSONResponse({"status": _obstacle(request.app) or "ok", "models": models})
 
 
 async def live(request: Request) -> JSONResponse:
@@ -24,16 +25,19 @@ async def live(request: Request) -> JSONResponse:
 async def ready(request: Request) -> JSONResponse:
     """200 when the server can take requests, else 503.
 
-    It can when a model was loaded since the start, and not all are failing. A model that is not
-    loaded now does not matter: a request loads it.
+    It can when it is not stopping, a model was loaded since the start, and not all are failing. A
+    model that is not loaded now does not matter: a request loads it.
     """
-    state = _obstacle(request.app.state.registry)
+    state = _obstacle(request.app)
     if state is not None:
-        raise EngineUnavailable(f"No model can take requests yet: one is {state}.")
+        raise EngineUnavailable(f"The server cannot take requests: it is {state}.")
     return JSONResponse({"status": "ok"})
 
 
-def _obstacle(registry: ModelRegistry) -> str | None:
+def _obstacle(app: Starlette) -> str | None:
+    if app.state.stopping:
+        return "stopping"
+    registry: ModelRegistry = app.state.registry
     states = [model.state for model in registry]
     if all(state in (ModelState.RESTARTING, ModelState.FAILED) for state in states):
         return states[0].value

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+import psutil
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.server import HANDLED_SIGNALS
 
-from edge_llama.config import ServerSettings
+from edge_llama.api.connection import ConnectionConfig
+from edge_llama.api.open_files import connections_that_files_allow
+from edge_llama.config import Limits, ServerSettings
 from edge_llama.errors import EdgeLlamaError, SettingsError
 
 BACKLOG = 2048
-GRACE_SECONDS = 8
-"""How long running requests may go on after the first signal; Docker kills after ten seconds."""
+SEND_BUFFER = 64 * 1024
+CLOSING_SECONDS = 1
+"""How long what still runs after the drain may take to end with an error."""
+DRAIN_TICK = 0.05
 DATE_SECONDS = 1.0
 """How old the Date of a response may be."""
 
@@ -32,11 +39,12 @@ def serve(
 ) -> None:
     """Serve `app` until a signal: the first lets running requests end, the second does not.
 
-    The address is taken before anything else is started.
+    The address is taken before anything else is started. While running requests end,
+    `app.state.stopping` is set, so that the app refuses others and is not ready any more.
 
     Args:
         app: what to serve.
-        settings: where.
+        settings: where, and how it ends.
         on_serving: told host and port as soon as requests are answered.
 
     Raises:
@@ -45,7 +53,7 @@ def serve(
     """
     listener = bind(settings.host, settings.port)
     port = listener.getsockname()[1]
-    server = _Server(_config(app), lambda: on_serving(settings.host, port))
+    server = _Server(app, settings, lambda: on_serving(settings.host, port))
     with listener:
         try:
             server.run(sockets=[listener])
@@ -63,9 +71,12 @@ def bind(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise SettingsError(_bind_failure(host, port, error)) from None
+    # Connections inherit it. The kernel would grow it to megabytes for a client that does not read.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return listener
 
 
 def _bind_failure(host: str, port: int, error: OSError) -> str:
@@ -81,12 +92,11 @@ def _bind_failure(host: str, port: int, error: OSError) -> str:
     return f"Cannot listen on {host} port {port}: {error.strerror}."
 
 
-def _config(app: Starlette) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(app: Starlette, limits: Limits) -> ConnectionConfig:
+    return ConnectionConfig(
         app,
-        # httptools loses the body behind an ignored Upgrade, overlooks disconnects behind pipelined
-        # requests, and takes headers of any length.
-        http="h11",
+        limits,
+        limits.max_connections or connections_that_files_allow(),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -94,17 +104,20 @@ def _config(app: Starlette) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         backlog=BACKLOG,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        h11_max_incomplete_event_size=64 * 1024,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
     )
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but it tells when it serves and ends with status 0 after a signal."""
+    """uvicorn's, but it tells when it serves, drains, and ends with status 0 after a signal."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(
+        self, app: Starlette, settings: ServerSettings, on_started: Callable[[], None]
+    ) -> None:
+        super().__init__(_config(app, settings.limits))
+        self._app = app
+        self._drain_seconds = settings.drain_timeout
+        self._parent = psutil.Process(os.getppid()) if settings.exit_with_parent else None
         self._on_started = on_started
         self._loop: asyncio.AbstractEventLoop | None = None
         self._signalled = asyncio.Event()
@@ -119,6 +132,25 @@ class _Server(uvicorn.Server):
         while not await self.on_tick(counter=0):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._signalled.wait(), DATE_SECONDS)
+            self._follow_parent()
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """Go on listening, so that new requests get an answer, until the running ones have ended.
+
+        The load balancer of a server that just closes its port sees errors.
+        """
+        self._app.state.stopping = True
+        deadline = time.monotonic() + self._drain_seconds
+        while self.server_state.tasks and not self.force_exit and time.monotonic() < deadline:
+            await asyncio.sleep(DRAIN_TICK)
+            self._follow_parent()
+
+    def _follow_parent(self) -> None:
+        """End at once when the parent has ended."""
+        parent = self._parent
+        if parent is not None and (os.getppid() != parent.pid or not parent.is_running()):
+            self.should_exit = self.force_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)

@@ -16,6 +16,7 @@ import typer
 
 from edge_llama import __version__
 from edge_llama.cli import (
+    api_key,
     bench,
     chat,
     doctor,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(chat.chat)
+app.command("api-key")(api_key.api_key)
 app.command()(pull.pull)
 app.command("list")(list_.list_)
 app.command()(show.show)

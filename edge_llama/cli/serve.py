@@ -16,6 +16,15 @@ import typer
 
 from edge_llama.cli.aliases import NamedModel, assign_aliases
 from edge_llama.cli.completion import complete_model
+from edge_llama.cli.guards import (
+    AllowedHosts,
+    ApiKeyFile,
+    CorsOrigins,
+    DrainTimeout,
+    ExitWithParent,
+    InsecureNoKey,
+    MaxQueue,
+)
 from edge_llama.cli.keep_alive import parse_keep_alive
 from edge_llama.cli.obtain import Obtained, Planned, from_store, obtain, plan
 from edge_llama.cli.options import (
@@ -147,6 +156,13 @@ def serve(
             "the time to the first token what others have asked.",
         ),
     ] = False,
+    api_key_file: ApiKeyFile = None,
+    insecure_no_key: InsecureNoKey = False,
+    allowed_host: AllowedHosts = None,
+    cors_origin: CorsOrigins = None,
+    max_queue: MaxQueue = 128,
+    drain_timeout: DrainTimeout = 7.0,
+    exit_with_parent: ExitWithParent = False,
     log_level: Verbosity = LogLevel.WARNING,
 ) -> None:
     """Serve models over HTTP with OpenAI's chat API."""
@@ -155,7 +171,8 @@ def serve(
     keep_alive_seconds = parse_keep_alive(keep_alive)
     budget = memory_budget(memory)
 
-    from edge_llama.config import EngineSettings, PoolSettings, ServerSettings
+    from edge_llama.api.key_file import read_keys
+    from edge_llama.config import EngineSettings, Limits, PoolSettings, ServerSettings
 
     def planned(model: Obtained) -> Planned:
         engine_settings = EngineSettings(
@@ -172,7 +189,17 @@ def serve(
         return plan(engine_settings, budget, ctx_size=ctx_size, use_tuned=tuned)
 
     settings = ServerSettings(
-        host=host, port=port, api_key=api_key, share_prefixes=share_prefixes, max_n=max_n
+        host=host,
+        port=port,
+        api_key=api_key,
+        api_keys=() if api_key_file is None else read_keys(api_key_file),
+        insecure_no_key=insecure_no_key,
+        share_prefixes=share_prefixes,
+        allowed_hosts=tuple(allowed_host or ()),
+        cors_origins=tuple(cors_origin or ()),
+        drain_timeout=drain_timeout,
+        exit_with_parent=exit_with_parent,
+        limits=Limits(max_requests=parallel + max_queue, max_n=max_n),
     )
     found = _obtain(models or ([] if model_set else [DEMO]), budget, allow_url=allow_url)
     plans = {model: planned(model) for model in found}
@@ -194,7 +221,7 @@ def serve(
     notes = [note for each in plans.values() for note in each.notes(budget)]
     startup = Startup(
         partial(registry.pool.use, served[0].pooled),
-        lambda url: announce(url, named, notes, guarded=api_key is not None),
+        lambda url: announce(url, named, notes, guarded=bool(settings.keys)),
     )
     if sys.stderr.isatty():
         typer.echo(f"Loading {named[0].id} …", err=True)

@@ -38,7 +38,7 @@ def app_for(engine: FakeEngine, settings: ServerSettings | None = None) -> Starl
 
 def client_of(app: Starlette) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 def client_for(engine: FakeEngine, settings: ServerSettings | None = None) -> httpx.AsyncClient:

@@ -7,7 +7,7 @@ import pytest
 
 from edge_llama.api.body import parse_object
 from edge_llama.api.errors import InvalidJson
-from edge_llama.config import ServerSettings
+from edge_llama.config import Limits, ServerSettings
 from tests.api.asgi_call import AsgiCall
 from tests.api.conftest import app_for
 from tests.fakes import FakeEngine
@@ -105,7 +105,7 @@ async def test_another_content_type_is_415(
 
 async def test_a_declared_length_over_the_limit_is_refused_unread(engine: FakeEngine) -> None:
     for length in (b"1001", b"9" * 5000):
-        app = app_for(engine, ServerSettings(max_body_bytes=1000))
+        app = app_for(engine, ServerSettings(limits=Limits(max_body_bytes=1000)))
         call = AsgiCall(app, body=[b"x" * 1001], headers=[(b"content-length", length)])
         await call.finished()
         assert call.status == 413
@@ -114,7 +114,7 @@ async def test_a_declared_length_over_the_limit_is_refused_unread(engine: FakeEn
 
 
 async def test_a_chunked_body_over_the_limit_is_cut_off(engine: FakeEngine) -> None:
-    app = app_for(engine, ServerSettings(max_body_bytes=1000))
+    app = app_for(engine, ServerSettings(limits=Limits(max_body_bytes=1000)))
     call = AsgiCall(app, body=[b"x" * 600] * 100)
     await call.finished()
     assert call.status == 413
@@ -123,7 +123,7 @@ async def test_a_chunked_body_over_the_limit_is_cut_off(engine: FakeEngine) -> N
 
 
 async def test_a_body_of_the_limit_is_read(engine: FakeEngine) -> None:
-    app = app_for(engine, ServerSettings(max_body_bytes=1000))
+    app = app_for(engine, ServerSettings(limits=Limits(max_body_bytes=1000)))
     call = AsgiCall(app, body=[b" " * 400, b" " * 598, b"[]"])
     await call.finished()
     assert call.status == 400
@@ -137,7 +137,7 @@ async def test_a_client_that_leaves_amid_its_body_is_let_go(engine: FakeEngine) 
 
 
 def test_the_limit_is_two_mebibytes() -> None:
-    assert ServerSettings().max_body_bytes == 2 * 1024 * 1024
+    assert Limits().max_body_bytes == 2 * 1024 * 1024
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "zstd"])

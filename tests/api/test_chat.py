@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from edge_llama.config import ServerSettings
+from edge_llama.config import Limits, ServerSettings
 from edge_llama.engine.messages import FinishReason
 from tests.api.asgi_call import post, until
 from tests.api.conftest import app_for, client_for
@@ -82,7 +82,7 @@ async def test_a_bad_value_is_refused_before_the_engine(
 
 
 async def test_max_n_is_the_servers() -> None:
-    client = client_for(FakeEngine(), ServerSettings(max_n=2))
+    client = client_for(FakeEngine(), ServerSettings(limits=Limits(max_n=2)))
     assert (await client.post(PATH, json=HI | {"n": 2})).status_code == 200
     assert (await client.post(PATH, json=HI | {"n": 3})).status_code == 400
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from edge_llama.cli.aliases import NamedModel
@@ -16,6 +17,7 @@ from edge_llama.cli.serve import announce
 from edge_llama.weights import bundled_model
 from edge_llama.weights.record import StoredFile
 from edge_llama.weights.store import Store
+from tests.cli.test_program import run
 from tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,3 +193,55 @@ def test_an_empty_key_of_the_environment_is_refused() -> None:
     assert done.stderr == (
         "edge-llama: EDGE_LLAMA_API_KEY is empty. Set a key, or unset the variable.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--host", "0.0.0.0"), "--host 0.0.0.0 lets others in, and there is no API key"),
+        (("--api-key-file", "none"), "The API keys in none cannot be read"),
+        (("--allowed-host", "http://x"), "--allowed-host 'http://x' is no name"),
+        (("--cors-origin", "x"), "--cors-origin 'x' is no origin"),
+        (("--drain-timeout", "-1"), "--drain-timeout must be between 0 and 3600"),
+    ],
+)
+def test_an_unsafe_setting_is_told_before_anything_is_loaded(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, "serve", *arguments, "--port", "0")
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_key_of_a_file_opens_a_server_for_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "keys"
+    code, out, _ = run(capsys, "api-key", "alice", str(path))
+    assert code == 0
+    with serving("--api-key-file", str(path)) as (url, _):
+        assert httpx.get(f"{url}/v1/models").status_code == 401
+        headers = {"Authorization": f"Bearer {out.strip()}"}
+        assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell the parent of a process")
+def test_a_sidecar_ends_with_its_parent() -> None:
+    app = (
+        "import subprocess, sys;"
+        "sidecar = subprocess.Popen([sys.executable, '-m', 'edge_llama', 'serve', '--port', '0',"
+        " '--exit-with-parent'], stdout=subprocess.PIPE, text=True);"
+        "print(sidecar.pid, sidecar.stdout.readline().split()[-1], flush=True);"
+        "sidecar.wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", app], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, url = parent.stdout.readline().split()
+        family = [psutil.Process(int(pid)), *psutil.Process(int(pid)).children(recursive=True)]
+        assert len(family) > 1
+        assert httpx.get(f"{url}/health").status_code == 200
+        parent.kill()
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")

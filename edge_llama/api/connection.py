@@ -1,0 +1,193 @@
+"""Connection: uvicorn's HTTP/1.1 with deadlines, and strict about what two parsers read apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from edge_llama.api.errors import error_body
+from edge_llama.config import Limits
+
+MAX_HEADER_BYTES = 64 * 1024
+LAST_WORDS_SECONDS = 2.0
+"""How long a client that is turned away has to read why."""
+
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+
+
+class ConnectionConfig(uvicorn.Config):
+    """uvicorn's settings, with what `Connection` needs to know besides.
+
+    Args:
+        app: what answers requests.
+        limits: the deadlines.
+        max_connections: most connections at a time.
+        options: uvicorn's.
+    """
+
+    def __init__(
+        self, app: Starlette, limits: Limits, max_connections: int, **options: Any
+    ) -> None:
+        super().__init__(
+            app,
+            # httptools loses the body behind an ignored Upgrade, overlooks disconnects behind
+            # pipelined requests, and takes headers of any length.
+            http=Connection,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]
+            **options,
+        )
+        self.limits = limits
+        self.max_connections = max_connections
+
+
+class Connection(H11Protocol):
+    """One client. It is closed when it takes too long, at either end.
+
+    ```
+    connected ─┬─ receive_seconds ─→ request whole ─→ answered ─┬─ idle_seconds ─→ closed
+               └─ 408, closed                                   └─ next request
+    ```
+
+    What is ready to be sent and not read for `stalled_seconds` ends the connection too. Nothing is
+    buffered here beyond the one write that the kernel did not take.
+    """
+
+    def __init__(self, config: ConnectionConfig, *arguments: Any, **options: Any) -> None:
+        super().__init__(config, *arguments, **options)
+        self.conn: _StrictHTTP = _StrictHTTP(h11.SERVER, MAX_HEADER_BYTES)
+        self._limits = config.limits
+        self._max_connections = config.max_connections
+        self._turned_away = False
+        self._receiving = _Deadline(self._limits.receive_seconds, self._receiving_takes_too_long)
+        self._stalled = _Deadline(self._limits.stalled_seconds, self._abort)
+        self._leaving = _Deadline(LAST_WORDS_SECONDS, self._abort)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)
+        if len(self.connections) > self._max_connections:
+            error = HTTPException(503, "The server has too many connections. Try again later.")
+            self._turn_away(error, b"retry-after: 1\r\n")
+        else:
+            self._receiving.start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for deadline in (self._receiving, self._stalled, self._leaving):
+            deadline.stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._turned_away:
+            super().data_received(data)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self._turned_away or not self.conn.expects_more:
+            self._receiving.stop()
+        else:
+            self._receiving.start()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled.start()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled.stop()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPException(400, "This is not a valid HTTP/1.1 request."))
+
+    def _receiving_takes_too_long(self) -> None:
+        if self.conn.their_state is h11.IDLE and not self.conn.expects_more:
+            self.transport.close()
+        else:
+            seconds = self._limits.receive_seconds
+            self._refuse(HTTPException(408, f"The request was not whole after {seconds:g} s."))
+
+    def _refuse(self, error: HTTPException) -> None:
+        """Answer in place of the app, unless it has begun to."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._turn_away(error)
+        else:
+            self._abort()
+
+    def _turn_away(self, error: HTTPException, headers: bytes = b"") -> None:
+        """Answer, read nothing more, and close once the client has seen it.
+
+        Closing at once would reset the connection, and the answer could be lost.
+        """
+        self._turned_away = True
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        body = json.dumps(error_body(error)).encode()
+        self.transport.write(
+            b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n%b\r\n%b" % (error.status_code, len(body), headers, body)
+        )
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._leaving.start()
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+
+class _StrictHTTP(h11.Connection):
+    """Refuses what makes a proxy and this server see different requests in the same bytes."""
+
+    @property
+    def expects_more(self) -> bool:
+        """A request has begun and is not whole."""
+        return self.their_state is h11.SEND_BODY or (
+            self.their_state is h11.IDLE and bool(self.trailing_data[0])
+        )
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11's.
+
+        Raises:
+            h11.RemoteProtocolError: also for a line feed alone, and for both ways to tell the
+                body's length at once (RFC 9112, 2.2 and 6.1).
+        """
+        if self.their_state is h11.IDLE:
+            head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
+            if _BARE_LINE_FEED.search(head):
+                raise h11.RemoteProtocolError("a line ends with a line feed alone")
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            if {b"content-length", b"transfer-encoding"} <= names:
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+        return event
+
+
+class _Deadline:
+    """Calls `expire` when it was started and not stopped for `seconds`."""
+
+    def __init__(self, seconds: float, expire: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._expire = expire
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Does nothing if it runs already."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._seconds, self._expire)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

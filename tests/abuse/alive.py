@@ -1,0 +1,229 @@
+"""Alive: what must hold of a server after whatever was done to it.
+
+```
+with watched(str(tiny_gguf)) as server:
+    with server.unharmed():
+        ...                        # the attack
+```
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.serving import serving
+
+HEALTH_SECONDS = 1.0
+SETTLE_SECONDS = 5.0
+"""How long open files and memory have to come back."""
+IDLE_SECONDS = 1.0
+"""How long what an attack left running may go on."""
+GROWTH = 1.1
+SLACK = 16_000_000
+"""Bytes by which a small process grows when Python first uses some of its modules."""
+
+QUESTION = "What holds, holds."
+REFERENCE = {"temperature": 0, "repetition_penalty": 1.3, "ignore_eos": True}
+"""Greedy, but a model of random weights would say one thing only."""
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """Of a healthy server.
+
+    Attributes:
+        answer: to the same question, greedy and alone.
+        files: open file descriptors, or handles on Windows.
+        memory: resident bytes of the server without its engines.
+        engine_memory: resident bytes of those.
+    """
+
+    answer: str
+    files: int
+    memory: int
+    engine_memory: int
+
+
+class WatchedServer:
+    """A running server, its log, and a check that it is as it was.
+
+    Args:
+        url: where it is.
+        process: the server.
+        log: its stderr.
+        key: its API key, if it wants one.
+    """
+
+    def __init__(
+        self, url: str, process: subprocess.Popen[str], log: Path, key: str | None = None
+    ) -> None:
+        self.url = url
+        self.process = process
+        self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._log = log
+        self._process = psutil.Process(process.pid)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes of the server without its engine."""
+        return int(self._process.memory_info().rss)
+
+    @property
+    def engine_memory(self) -> int:
+        return sum(int(engine.memory_info().rss) for engine in self.engines)
+
+    @property
+    def engines(self) -> list[psutil.Process]:
+        return [
+            child
+            for child in self._process.children()
+            if any("edge_llama.engine.worker" in word for word in child.cmdline())
+        ]
+
+    def body(self, **fields: Any) -> dict[str, Any]:
+        """A small chat request."""
+        message = {"role": "user", "content": QUESTION}
+        return {"model": "tiny", "messages": [message], "max_tokens": 4, **fields}
+
+    def post(self, body: Any, path: str = "/v1/chat/completions") -> httpx.Response:
+        """Send a body: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **self.headers}
+        return httpx.post(self.url + path, content=content, headers=headers, timeout=60)
+
+    def answer(self) -> str:
+        """The reference answer."""
+        reply = self.post(self.body(max_tokens=24, **REFERENCE))
+        assert reply.status_code == 200, reply.text
+        return str(reply.json()["choices"][0]["message"]["content"])
+
+    def warm_up(self) -> None:
+        """Touch the memory that long prompts take."""
+        message = {"role": "user", "content": "ab " * 3500}
+        assert self.post(self.body(messages=[message])).status_code in (200, 400)
+
+    def vitals(self) -> Vitals:
+        answer = self.answer()
+        return Vitals(
+            answer,
+            self._files(),
+            self.memory,
+            self.engine_memory,
+        )
+
+    @contextmanager
+    def unharmed(self) -> Iterator[None]:
+        """What is done inside must leave the server as it was before."""
+        self.answer()
+        before = self.vitals()
+        yield
+        self.check(before)
+
+    def check(self, before: Vitals) -> None:
+        """See that it is as it was `before`.
+
+        Raises:
+            AssertionError: it is not.
+        """
+        assert self.process.poll() is None, self.log
+        began = time.monotonic()
+        assert httpx.get(f"{self.url}/health", timeout=HEALTH_SECONDS).status_code == 200
+        assert time.monotonic() - began < HEALTH_SECONDS
+        until(self._idle, IDLE_SECONDS, "the engine still computes")
+        assert self.answer() == before.answer
+        until(lambda: self._files() <= before.files * GROWTH, SETTLE_SECONDS, self._open_files)
+        until(
+            lambda: self.memory <= before.memory * GROWTH + SLACK,
+            SETTLE_SECONDS,
+            lambda: f"{before.memory} bytes have become {self.memory}",
+        )
+        assert self.engine_memory <= before.engine_memory * GROWTH + SLACK
+        assert "Traceback" not in self.log, self.log
+
+    def _idle(self) -> bool:
+        return all(_cpu_seconds(engine, 0.2) < 0.06 for engine in self.engines)
+
+    def _files(self) -> int:
+        count = "num_handles" if sys.platform == "win32" else "num_fds"
+        return int(getattr(self._process, count)())
+
+    def _open_files(self) -> str:
+        return f"{self._files()} files are open: {self._process.net_connections()}"
+
+
+@contextmanager
+def watched(
+    *arguments: str, key: str | None = None, under: str = "", **environment: str
+) -> Iterator[WatchedServer]:
+    """A real server, watched.
+
+    Args:
+        arguments: of `edge-llama serve`; the model's name must be `tiny`.
+        key: its API key, if it wants one.
+        under: a command that starts it.
+        environment: more variables.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with serving(*arguments, log=str(log), under=under, **environment) as (url, process):
+            server = WatchedServer(url, process, log, key)
+            server.warm_up()
+            yield server
+
+
+def check_error(response: httpx.Response, *statuses: int) -> dict[str, Any]:
+    """See that it is an error in the contract's shape with one of these statuses; the error."""
+    assert response.status_code in statuses, (response.status_code, response.text[:500])
+    (kind,) = response.json().keys()
+    assert kind == "error"
+    error: dict[str, Any] = response.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert error["message"]
+    assert not any(word in response.text for word in ("Traceback", "site-packages", "0x7f"))
+    if response.status_code in (429, 503):
+        assert 1 <= int(response.headers["retry-after"]) <= 120
+    return error
+
+
+def until(
+    condition: Callable[[], bool], seconds: float, otherwise: str | Callable[[], str]
+) -> None:
+    """Wait until it holds.
+
+    Raises:
+        AssertionError: it did not within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(otherwise if isinstance(otherwise, str) else otherwise())
+        time.sleep(0.05)
+
+
+def _cpu_seconds(process: psutil.Process, wait: float) -> float:
+    """CPU time that it takes during `wait` seconds."""
+    before = process.cpu_times()
+    time.sleep(wait)
+    after = process.cpu_times()
+    return float(after.user + after.system - before.user - before.system)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from edge_llama.api.key_file import add_key, read_keys
+from edge_llama.config import ServerSettings, hash_key
+from edge_llama.errors import SettingsError
+from tests.api.conftest import client_for
+from tests.fakes import FakeEngine
+
+HASH = hashlib.sha256(b"sk-x").hexdigest()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "keys"
+
+
+def test_a_key_is_only_shown_once(path: Path) -> None:
+    first, second = add_key(path, "alice"), add_key(path, "bob@example.org")
+    assert len(first) > 40
+    assert first != second
+    assert [key.name for key in read_keys(path)] == ["alice", "bob@example.org"]
+    assert [key.digest for key in read_keys(path)] == [hash_key(first), hash_key(second)]
+    assert first[3:] not in path.read_text()
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_each_of_several_keys_opens_and_is_somebody_else(path: Path) -> None:
+    keys = [add_key(path, name) for name in ("alice", "bob")]
+    engine = FakeEngine()
+    settings = ServerSettings(api_key="sk-mine", api_keys=read_keys(path))
+    client = client_for(engine, settings)
+    body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
+    for key in (*keys, "sk-mine"):
+        headers = {"Authorization": f"Bearer {key}"}
+        reply = await client.post("/v1/chat/completions", json=body, headers=headers)
+        assert reply.status_code == 200
+    assert len({request.cache_domain for request in engine.submitted}) == 3
+    wrong = {"Authorization": f"Bearer {keys[0][:-1]}"}
+    assert (await client.get("/v1/models", headers=wrong)).status_code == 401
+
+
+def test_comments_and_empty_lines_do_not_matter(path: Path) -> None:
+    path.write_text(f"# Keys\n\n  alice   sha256:{HASH}  \r\n\n")
+    assert [key.name for key in read_keys(path)] == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no API key"),
+        ("# none\n", "has no API key"),
+        ("alice sk-secret\n", "line 1: not of the form"),
+        (f"alice sha256:{HASH}\nbob sha256:{HASH[1:]}\n", "line 2: not of the form"),
+        (f"alice sha256:{HASH}\nalice sha256:{HASH}\n", "two API keys for alice"),
+        (f"a b sha256:{HASH}\n", "line 1"),
+        ("\udcff", "cannot be read"),
+    ],
+)
+def test_a_wrong_file_is_told_without_what_is_in_it(path: Path, text: str, said: str) -> None:
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SettingsError, match=said) as caught:
+        read_keys(path)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_file_is_told(path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_keys(path)
+    with pytest.raises(SettingsError, match="cannot be written"):
+        add_key(path / "in" / "nowhere", "alice")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "#a", "a" * 65, "ä", "a\n"])
+def test_a_name_that_cannot_be_used(path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot name an API key"):
+        add_key(path, name)
+    assert not path.exists()
+
+
+def test_a_name_that_is_taken(path: Path) -> None:
+    add_key(path, "alice")
+    before = path.read_text()
+    with pytest.raises(SettingsError, match="already"):
+        add_key(path, "alice")
+    assert path.read_text() == before
