@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from edge_llama.errors import SettingsError
@@ -204,7 +204,7 @@ class ServerSettings:
     keep_alive_seconds: float = 10.0
     drain_timeout: float = 7.0
     exit_with_parent: bool = False
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         _in_range("--port", self.port, 0, 65535)
