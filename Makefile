@@ -22,7 +22,8 @@ INSTALLED_NODE := $(CLIENTS)/node/.installed
 help:
 	@echo "make run     install into $(VENV) and serve the demo model on $(HOST):$(PORT)"
 	@echo "make test    install with the developer tools and run all tests"
-	@echo "make test-abuse  attacks on a server, also those that take long"
+	@echo "make test-abuse"
+	@echo "             attack a server, also with what takes long"
 	@echo "make check   formatting, lint and types"
 	@echo "make format  format the code and sort its imports"
 	@echo "make bench   how fast this machine is"

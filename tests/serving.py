@@ -28,9 +28,9 @@ def serving(
     """
     stderr = open(log, "w") if log else subprocess.PIPE  # noqa: PTH123, SIM115
     python = os.environ.get("EDGE_LLAMA_PYTHON", sys.executable)
+    program = [*under.split(), python, "-m", "edge_llama", "serve"]
     process = subprocess.Popen(
-        [*under.split(), python, "-m", "edge_llama", "serve"]
-        + [*arguments, "--port", "0", "--threads", "1"],
+        [*program, *arguments, "--port", "0", "--threads", "1"],
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
