@@ -263,6 +263,7 @@ class Batch:
         self.size = size
         self.n_tokens = 0
         self.n_outputs = 0
+        self.reads_prompt = False
         self._token = np.zeros(size, np.int32)
         self._pos = np.zeros(size, np.int32)
         self._seq_id = np.zeros(size, np.int32)
@@ -281,20 +282,29 @@ class Batch:
             kind = dict(llama_cpp.llama_batch._fields_)[field]
             setattr(self.struct, field, ctypes.cast(array.ctypes.data, kind))
 
-    @property
-    def only_decodes(self) -> bool:
-        """All tokens give logits: none is inside of a prompt."""
-        return self.n_outputs == self.n_tokens
-
     def clear(self) -> None:
         self.n_tokens = self.n_outputs = 0
+        self.reads_prompt = False
 
-    def add(self, tokens: Sequence[int] | IntArray, pos: int, seq_id: int, n_outputs: int) -> int:
+    def add(
+        self,
+        tokens: Sequence[int] | IntArray,
+        pos: int,
+        seq_id: int,
+        n_outputs: int,
+        *,
+        scored: bool = False,
+    ) -> int:
         """Append tokens of one sequence; the last `n_outputs` of them give logits.
 
+        With `scored` all of them do, though they are a prompt's.
+
         Returns:
-            The batch index of the first output.
+            The batch index of the first token that gives logits.
         """
+        self.reads_prompt |= scored or n_outputs < len(tokens)
+        if scored:
+            n_outputs = len(tokens)
         start = self.n_tokens
         end = start + len(tokens)
         self._token[start:end] = tokens
@@ -336,6 +346,7 @@ class Context:
         threads: threads of a step that reads no prompt.
         threads_batch: threads of a step that does.
         flash_attention: use llama.cpp's fused attention.
+        n_outputs: most tokens of one `decode` that give logits, if more than `n_seq_max`.
 
     Raises:
         ModelFileError: llama.cpp cannot make a context, most likely for lack of memory.
@@ -354,6 +365,7 @@ class Context:
         threads: int,
         threads_batch: int,
         flash_attention: bool,
+        n_outputs: int = 0,
     ) -> None:
         self._model = model
         self.abort_flag = AbortFlag()
@@ -364,7 +376,7 @@ class Context:
         params.n_batch = max(batch_size, n_seq_max)
         params.n_ubatch = min(micro_batch, params.n_batch)
         params.type_k = params.type_v = _KV_TYPES[kv_type]
-        params.n_outputs_max = n_seq_max
+        params.n_outputs_max = max(n_seq_max, n_outputs)
         self._threads, self._threads_batch = threads, threads_batch
         params.flash_attn_type = int(flash_attention)
         params.kv_unified = not streams
@@ -398,7 +410,7 @@ class Context:
         """
         batch.struct.n_tokens = batch.n_tokens
         # llama.cpp itself takes a step of several sequences for one that reads a prompt.
-        threads = self._threads if batch.only_decodes else self._threads_batch
+        threads = self._threads_batch if batch.reads_prompt else self._threads
         llama_cpp.llama_set_n_threads(self._handle, threads, threads)
         _native_log.first_error()
         status = llama_cpp.llama_decode(self._handle, batch.struct)

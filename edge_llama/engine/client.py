@@ -8,7 +8,7 @@ import itertools
 import logging
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from edge_llama.config import EngineSettings
 from edge_llama.engine.generation import Generation
@@ -23,12 +23,17 @@ from edge_llama.engine.messages import (
     Refused,
     Step,
     Submit,
-    check_request,
+    Tokenize,
+    Tokenized,
+    check_command,
 )
 from edge_llama.engine.process import CRASHES, EngineProcess, describe_exit
+from edge_llama.engine.prompt import Prompt
 from edge_llama.errors import EngineDied, EngineStartError, EngineUnavailable
 
 logger = logging.getLogger("edge_llama.engine")
+
+Answer: TypeAlias = Accepted | Tokenized
 
 FIRST_BACKOFF = 0.5
 """Seconds before the first restart; doubled with each further one."""
@@ -79,7 +84,7 @@ class AsyncEngine:
         self._process: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._ids = itertools.count(1)
-        self._submitting: dict[int, asyncio.Future[int]] = {}
+        self._asking: dict[int, asyncio.Future[Answer]] = {}
         self._running: dict[int, Generation] = {}
 
     @property
@@ -160,26 +165,51 @@ class AsyncEngine:
             EngineUnavailable: the engine is not running.
             EngineDied: the engine ended before it answered.
         """
-        check_request(request)
+        command = Submit(next(self._ids), request)
+        check_command(command)
+        process = await self._ready_process()
+        id = command.id
+        generation = Generation(0, request.n, abort=lambda index: process.send(Abort(id, index)))
+        self._running[id] = generation
+        try:
+            accepted = await self._ask(process, command)
+        except asyncio.CancelledError:
+            generation.abort()
+            raise
+        assert isinstance(accepted, Accepted)
+        generation.prompt_tokens = accepted.prompt_tokens
+        return generation
+
+    async def tokenize(self, prompt: Prompt) -> Tokenized:
+        """The tokens of a prompt. Waits while the model loads for the first time.
+
+        Raises:
+            InvalidValue: the vocabulary has no such control token, or no token of such an id.
+            EngineUnavailable: the engine is not running.
+            EngineDied: the engine ended before it answered.
+        """
+        command = Tokenize(next(self._ids), prompt)
+        check_command(command)
+        tokenized = await self._ask(await self._ready_process(), command)
+        assert isinstance(tokenized, Tokenized)
+        return tokenized
+
+    async def _ready_process(self) -> EngineProcess:
         if self._state is EngineState.STARTING:
             await self.ready()
         if self._state is not EngineState.READY or self._process is None:
             self._raise_unavailable()
-        process = self._process
-        id = next(self._ids)
-        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        generation = Generation(0, request.n, abort=lambda index: process.send(Abort(id, index)))
-        self._submitting[id] = accepted
-        self._running[id] = generation
-        process.send(Submit(id, request))
+        return self._process
+
+    async def _ask(self, process: EngineProcess, command: Submit | Tokenize) -> Answer:
+        """Send a command and wait for its answer."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asking[command.id] = answer
+        process.send(command)
         try:
-            generation.prompt_tokens = await accepted
-        except asyncio.CancelledError:
-            generation.abort()
-            raise
+            return await answer
         finally:
-            del self._submitting[id]
-        return generation
+            del self._asking[command.id]
 
     async def _supervise(self) -> None:
         backoff = FIRST_BACKOFF
@@ -231,10 +261,10 @@ class AsyncEngine:
                 generation.feed(output)
                 if generation.complete:
                     del self._running[output.id]
-        elif isinstance(event, Accepted):
-            self._answer(event.id, event.prompt_tokens)
+        elif isinstance(event, (Accepted, Tokenized)):
+            self._answer(event.id, event)
         elif isinstance(event, Refused):
-            del self._running[event.id]
+            self._running.pop(event.id, None)
             self._answer(event.id, event.error())
         elif isinstance(event, Ready):
             self._info = event.info
@@ -242,8 +272,8 @@ class AsyncEngine:
         elif isinstance(event, LoadFailed):
             self._failure = event.message
 
-    def _answer(self, id: int, answer: int | Exception) -> None:
-        future = self._submitting.get(id)
+    def _answer(self, id: int, answer: Answer | Exception) -> None:
+        future = self._asking.get(id)
         if future is None or future.done():
             return
         if isinstance(answer, Exception):
@@ -252,7 +282,7 @@ class AsyncEngine:
             future.set_result(answer)
 
     def _fail_all(self, message: str) -> None:
-        for id in self._submitting:
+        for id in self._asking:
             self._answer(id, EngineDied(message))
         for generation in self._running.values():
             generation.feed(EngineDied(message))

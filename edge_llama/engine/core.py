@@ -86,6 +86,7 @@ class EngineCore:
             cached_tokens=sequence.num_cached or 0,
             finish=reason,
             logprobs=tuple(progress.logprobs),
+            prompt_logprobs=tuple(progress.prompt_logprobs),
         )
 
 

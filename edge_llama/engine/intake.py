@@ -42,16 +42,16 @@ class Intake:
         arrived = time.perf_counter()
         if request.n < 1:
             raise InvalidValue("n must be at least 1.", param="n")
-        if request.max_tokens is not None and request.max_tokens < 1:
-            raise InvalidValue("max_tokens must be at least 1.", param="max_tokens")
-        if request.logprobs is not None and not 0 <= request.logprobs <= MAX_LOGPROBS:
-            raise InvalidValue(f"logprobs must be 0 to {MAX_LOGPROBS}.", param="logprobs")
+        if request.max_tokens is not None and request.max_tokens < 0:
+            raise InvalidValue("max_tokens must be at least 0.", param="max_tokens")
+        _check_logprobs(request.logprobs, "logprobs")
+        _check_logprobs(request.prompt_logprobs, "prompt_logprobs")
         for token in request.sampling.logit_bias:
             self._check_token(token, "logit_bias")
-        token_ids = self._tokenize(request.prompt)
+        token_ids = self.tokenize(request.prompt)
         if not token_ids:
             raise InvalidValue("The prompt is empty.", param="prompt")
-        if len(token_ids) >= self._n_ctx:
+        if len(token_ids) + (request.max_tokens != 0) > self._n_ctx:
             raise ContextLengthExceeded(self._n_ctx, len(token_ids))
         max_length = self._n_ctx
         if request.max_tokens is not None:
@@ -65,6 +65,7 @@ class Intake:
                 max_length=max_length,
                 sampling=request.sampling.for_choice(index),
                 logprobs=request.logprobs,
+                prompt_logprobs=request.prompt_logprobs if index == 0 else None,
                 tier=request.tier,
                 cache_domain=request.cache_domain,
                 arrived=arrived,
@@ -72,7 +73,12 @@ class Intake:
             for index in range(request.n)
         ]
 
-    def _tokenize(self, prompt: Prompt) -> list[int]:
+    def tokenize(self, prompt: Prompt) -> list[int]:
+        """Its token ids.
+
+        Raises:
+            InvalidValue: the vocabulary has no such control token, or no token of such an id.
+        """
         token_ids: list[int] = []
         for segment in prompt:
             if isinstance(segment, Text):
@@ -100,3 +106,8 @@ class Intake:
                 f"{self._vocab.n_tokens - 1}.",
                 param=param,
             )
+
+
+def _check_logprobs(n: int | None, param: str) -> None:
+    if n is not None and not 0 <= n <= MAX_LOGPROBS:
+        raise InvalidValue(f"{param} must be 0 to {MAX_LOGPROBS}.", param=param)

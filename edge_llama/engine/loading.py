@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_llama.config import DEFAULT_CTX_SIZE, EngineSettings
+from edge_llama.config import DEFAULT_CTX_SIZE, SCORED_TOKENS, EngineSettings
 from edge_llama.engine import binding
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
@@ -59,6 +59,7 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
         kv_type=kv_type,
         streams=settings.kv_layout == "streams",
         flash_attention=flash_attention,
+        n_outputs=settings.parallel + SCORED_TOKENS,
     )
 
 
@@ -98,6 +99,7 @@ class LoadedEngine:
         self.core = EngineCore(scheduler, runner, model.vocab.piece)
         self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
         self.intake = Intake(model.vocab, self.info.n_ctx)
+        self.piece = model.vocab.piece
         self.abort_flag = context.abort_flag
 
 

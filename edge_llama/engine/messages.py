@@ -43,10 +43,13 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         prompt: segments; tokenized by the engine.
         sampling: how tokens are chosen.
-        max_tokens: most tokens of output; None is what is left of the context.
+        max_tokens: most tokens of output; None is what is left of the context, 0 only reads the
+            prompt.
         n: how many continuations; they share the prompt's prefill.
         logprobs: tell the log-probability of every output token, and of this many most likely
             ones at its place, 0 to `MAX_LOGPROBS`; None tells nothing.
+        prompt_logprobs: the same for the tokens of the prompt but its first; the prompt is then
+            read anew, whatever is cached.
         tier: how urgent it is.
         cache_domain: KV is shared only between requests of the same domain.
     """
@@ -56,20 +59,9 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     n: int = 1
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
-
-
-def check_request(request: GenerationRequest) -> None:
-    """See that a request can cross the pipe as it is: types and sizes of all fields.
-
-    Raises:
-        InvalidValue: a field has a value that its type does not allow.
-    """
-    try:
-        msgspec.msgpack.decode(msgspec.msgpack.encode(request), type=GenerationRequest)
-    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
-        raise InvalidValue(f"The request cannot be sent to the engine: {error}.") from None
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +130,26 @@ class Abort(msgspec.Struct, frozen=True, tag="abort", array_like=True):
     index: int | None = None
 
 
-Command: TypeAlias = Submit | Abort
+class Tokenize(msgspec.Struct, frozen=True, tag="tokenize", array_like=True):
+    """Ask for the tokens of a prompt; nothing is run."""
+
+    id: int
+    prompt: Prompt
+
+
+Command: TypeAlias = Submit | Abort | Tokenize
+
+
+def check_command(command: Command) -> None:
+    """See that a command can cross the pipe as it is: types and sizes of all fields.
+
+    Raises:
+        InvalidValue: a field has a value that its type does not allow.
+    """
+    try:
+        msgspec.msgpack.decode(msgspec.msgpack.encode(command), type=type(command))
+    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidValue(f"The request cannot be sent to the engine: {error}.") from None
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):
@@ -152,6 +163,14 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed", array_like=True
 class Accepted(msgspec.Struct, frozen=True, tag="accepted", array_like=True):
     id: int
     prompt_tokens: int
+
+
+class Tokenized(msgspec.Struct, frozen=True, tag="tokenized", array_like=True):
+    """The answer to `Tokenize`: token ids and their bytes, which control tokens have none of."""
+
+    id: int
+    tokens: tuple[int, ...]
+    pieces: tuple[bytes, ...]
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
@@ -203,6 +222,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
         finish: set in the last output of a sequence.
         timings: so far.
         logprobs: one entry per token, if they were asked for.
+        prompt_logprobs: of the prompt's next tokens, if they were asked for; only of choice 0.
     """
 
     id: int
@@ -213,6 +233,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
     cached_tokens: int = 0
     finish: FinishReason | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True, tag="step", array_like=True):
@@ -221,4 +242,4 @@ class Step(msgspec.Struct, frozen=True, tag="step", array_like=True):
     outputs: tuple[Output, ...]
 
 
-Event: TypeAlias = Ready | LoadFailed | Accepted | Refused | Step
+Event: TypeAlias = Ready | LoadFailed | Accepted | Tokenized | Refused | Step

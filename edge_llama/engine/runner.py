@@ -36,7 +36,10 @@ class ModelRunner:
         """
         self._batch.clear()
         outputs = [
-            self._batch.add(span.tokens, span.start, span.seq_id, span.n_outputs) for span in spans
+            self._batch.add(
+                span.tokens, span.start, span.seq_id, span.n_outputs, scored=span.scored
+            )
+            for span in spans
         ]
         status = self._context.decode(self._batch)
         if status is not DecodeStatus.OK:
@@ -51,9 +54,13 @@ class ModelRunner:
             sampler.close()
 
     def _sample(self, span: Span, first: int) -> Sampled:
+        """Sample from a span whose first logits are at batch index `first`."""
         sampled = Sampled()
+        if span.scored:
+            self._score(span, first, sampled)
         if not span.n_outputs:
             return sampled
+        first += span.n_logits - span.n_outputs
         sampler = self._sampler(span.sequence)
         drafts = span.tokens[len(span.tokens) - span.n_outputs + 1 :]
         for offset in range(span.n_outputs):
@@ -73,6 +80,15 @@ class ModelRunner:
         token = sampler.sample(self._context, index)
         sampled.tokens.append(token)
         sampled.logprobs.append(probabilities.entry(token, sequence.logprobs, self._vocab))
+
+    def _score(self, span: Span, first: int, sampled: Sampled) -> None:
+        """Tell what the logits of each token say of the next token of the prompt."""
+        sequence = span.sequence
+        following = sequence.token_ids[span.start + 1 : sequence.num_prompt][: len(span.tokens)]
+        for index, token in enumerate(following, first):
+            probabilities = LogProbabilities(self._context.logits(index))
+            entry = probabilities.entry(token, sequence.prompt_logprobs or 0, self._vocab)
+            sampled.prompt_logprobs.append(entry)
 
     def _sampler(self, sequence: Sequence) -> Sampler:
         sampler = self._samplers.get(sequence)

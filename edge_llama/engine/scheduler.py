@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from edge_llama.config import SCORED_TOKENS
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import FinishReason, ServiceTier, TokenLogprob
 from edge_llama.engine.pace import Pace
@@ -32,9 +33,10 @@ class Span:
         sequence: whose tokens.
         start: position of the first.
         tokens: one or more; a prompt's chunk, or the last output and drafts after it.
-        n_outputs: how many of the last ones give logits: 0 inside a prompt, 1 at its end and when
-            decoding, 1 + drafts when speculating.
+        n_outputs: from how many of the last ones a token is sampled: 0 inside a prompt, 1 at its
+            end and when decoding, 1 + drafts when speculating.
         seq_id: llama.cpp's id of the sequence in this step.
+        scored: all tokens give logits, for the log-probabilities of those that follow them.
     """
 
     sequence: Sequence
@@ -42,6 +44,12 @@ class Span:
     tokens: list[int]
     n_outputs: int
     seq_id: int
+    scored: bool = False
+
+    @property
+    def n_logits(self) -> int:
+        """How many of the last tokens give logits."""
+        return len(self.tokens) if self.scored else self.n_outputs
 
 
 Plan: TypeAlias = dict[Sequence, Span]
@@ -54,10 +62,12 @@ class Sampled:
     Attributes:
         tokens: one per output of the span, or fewer where a draft was not accepted.
         logprobs: one entry per token, if the sequence asks for them.
+        prompt_logprobs: one for each token of the prompt that follows one of a scored span.
     """
 
     tokens: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ class Progress:
     sequence: Sequence
     tokens: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
 
 
 class Scheduler:
@@ -155,9 +166,14 @@ class Scheduler:
             rejected = span.n_outputs - len(result.tokens)
             sequence.num_computed += len(span.tokens) - rejected
             self._kv.trim(sequence.seq_id, sequence.num_computed)
-            if span.n_outputs:
-                tokens = self._append(sequence, result.tokens)
-                progress.append(Progress(sequence, tokens, result.logprobs[: len(tokens)]))
+            if span.scored:
+                sequence.num_scored = sequence.num_computed
+            tokens = self._append(sequence, result.tokens) if span.n_outputs else []
+            if sequence.num_computed == sequence.max_length:
+                self._finish(sequence, FinishReason.LENGTH)
+            if tokens or result.prompt_logprobs or sequence.finish_reason:
+                logprobs = result.logprobs[: len(tokens)]
+                progress.append(Progress(sequence, tokens, logprobs, result.prompt_logprobs))
         return progress
 
     def record(self, spans: list[Span], seconds: float) -> None:
@@ -208,15 +224,20 @@ class Scheduler:
 
     def _plan(self, sequence: Sequence, budget: int, plan: Plan) -> int:
         """Plan up to `budget` pending tokens of a sequence; returns how many."""
+        start = sequence.num_computed
+        scored = sequence.scoring and start == sequence.num_scored
         n = min(sequence.num_pending, budget)
+        if scored:
+            n = min(n, SCORED_TOKENS - sum(len(s.tokens) for s in plan.values() if s.scored))
+        elif sequence.scoring:
+            n = min(n, sequence.num_scored - start)
         if n <= 0 or not self._make_room(sequence, n, plan):
             return 0
-        start = sequence.num_computed
         self._kv.extend(sequence.seq_id, n)
-        n_outputs = int(start + n == len(sequence.token_ids))
+        n_outputs = int(start + n == len(sequence.token_ids) < sequence.max_length)
         tokens = sequence.token_ids[start : start + n]
         seq_id = self._kv.native_id(sequence.seq_id)
-        plan[sequence] = Span(sequence, start, tokens, n_outputs, seq_id)
+        plan[sequence] = Span(sequence, start, tokens, n_outputs, seq_id, scored)
         return n
 
     def _make_room(self, sequence: Sequence, n: int, plan: Plan) -> bool:
@@ -245,8 +266,7 @@ class Scheduler:
             return False
         if len(self.running) >= self._parallel and not self._yield_place(sequence):
             return False
-        # At least one token has to be computed, for its logits.
-        prompt = sequence.token_array()[:-1]
+        prompt = sequence.reusable()
         match = self._prefix_cache.match(prompt, sequence.cache_domain)
         source, length = (match.seq_id, match.length) if match else (-1, 0)
         coming = 0

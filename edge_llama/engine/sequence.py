@@ -43,10 +43,12 @@ class Sequence:
         max_length: tokens of prompt and output at which it ends.
         sampling: how its tokens are chosen.
         logprobs: as in `GenerationRequest`.
+        prompt_logprobs: likewise.
         tier: how urgent it is.
         cache_domain: it shares KV only with sequences of the same domain.
         seq_id: its id in the KV cache while it runs.
         num_computed: tokens whose KV is in the cache.
+        num_scored: tokens of the prompt whose logits were used for `prompt_logprobs`.
         num_cached: prompt tokens that were taken from the prefix cache at its first admission.
         finish_reason: set when FINISHED.
     """
@@ -58,11 +60,13 @@ class Sequence:
     max_length: int
     sampling: SamplingParams
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
     status: SequenceStatus = SequenceStatus.WAITING
     seq_id: int = -1
     num_computed: int = 0
+    num_scored: int = 0
     num_cached: int | None = None
     finish_reason: FinishReason | None = None
     arrived: float = field(default_factory=time.perf_counter)
@@ -83,6 +87,16 @@ class Sequence:
     def num_pending(self) -> int:
         """Tokens that are known but not yet in the KV cache: 1 while decoding."""
         return len(self.token_ids) - self.num_computed
+
+    @property
+    def scoring(self) -> bool:
+        """The logits of some tokens of the prompt, all but the last, are still needed."""
+        return self.prompt_logprobs is not None and self.num_scored < self.num_prompt - 1
+
+    def reusable(self) -> TokenArray:
+        """The tokens whose KV may be taken from elsewhere; at least one is left to compute."""
+        n = self.num_scored if self.scoring else len(self.token_ids) - 1
+        return self.token_array()[:n]
 
     @property
     def decoding(self) -> bool:

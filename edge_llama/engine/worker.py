@@ -35,6 +35,8 @@ from edge_llama.engine.messages import (
     Refused,
     Step,
     Submit,
+    Tokenize,
+    Tokenized,
 )
 from edge_llama.engine.sequence import Sequence
 from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValue
@@ -77,6 +79,9 @@ class Worker:
         if isinstance(command, Submit):
             self._submit(command)
             return
+        if isinstance(command, Tokenize):
+            self._tokenize(command)
+            return
         self._inbox.put(command)
         if command.index is None and command.id == self._core.prefilling:
             self._engine.abort_flag.set()
@@ -100,6 +105,15 @@ class Worker:
             return
         self._pipe.send(Accepted(command.id, sequences[0].num_prompt))
         self._inbox.put(sequences)
+
+    def _tokenize(self, command: Tokenize) -> None:
+        try:
+            tokens = self._engine.intake.tokenize(command.prompt)
+        except InvalidValue as error:
+            self._pipe.send(Refused.of(command.id, error))
+            return
+        pieces = tuple(self._engine.piece(token) for token in tokens)
+        self._pipe.send(Tokenized(command.id, tuple(tokens), pieces))
 
     def _take_commands(self) -> list[Output]:
         outputs: list[Output] = []

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_llama.config import KVLayout, KVType, sequence_ids
+from edge_llama.config import SCORED_TOKENS, KVLayout, KVType, sequence_ids
 from edge_llama.units import format_size
 from edge_llama.weights.model_shape import ModelShape
 
@@ -157,10 +157,13 @@ class MemoryPlan:
 
     @property
     def _output_bytes(self) -> int:
-        """Logits: a row for every sequence, and what choosing a token takes for running ones."""
+        """Logits: a row for every sequence, or for every token of a prompt that is scored, and what
+        choosing a token takes for running ones.
+        """
         sequences = sequence_ids(self.kv_layout, self.parallel, self.cached_sequences)
+        rows = max(sequences, self.parallel + SCORED_TOKENS)
         running = self.parallel * (F32_BYTES + CANDIDATE_BYTES)
-        return self.shape.vocabulary * (sequences * F32_BYTES + running)
+        return self.shape.vocabulary * (rows * F32_BYTES + running)
 
 
 def kv_types(shape: ModelShape) -> tuple[KVType, ...]:

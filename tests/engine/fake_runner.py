@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_llama.engine.binding import DecodeStatus
+from edge_llama.engine.messages import TokenLogprob
 from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
 
@@ -88,4 +89,9 @@ class FakeRunner:
         assert len(held) == span.start, "a span does not continue its sequence"
         held += span.tokens
         assert held == span.sequence.token_ids[: len(held)], "another sequence's KV"
-        return Sampled([next_token(held)] if span.n_outputs else [])
+        sampled = Sampled([next_token(held)] if span.n_outputs else [])
+        if span.scored:
+            following = span.sequence.token_ids[span.start + 1 : span.sequence.num_prompt]
+            for position, token in enumerate(following[: len(span.tokens)], span.start + 1):
+                sampled.prompt_logprobs.append(TokenLogprob(token, b"", -float(position)))
+        return sampled

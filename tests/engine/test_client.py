@@ -127,7 +127,7 @@ async def test_leaving_a_generation_and_cancelling_a_submit_abort_too(
         await asyncio.gather(submitting, return_exceptions=True)
     assert len(await asyncio.wait_for(outputs_of(long_engine, request("next")), 10)) == 8
     assert long_engine._running == {}
-    assert long_engine._submitting == {}
+    assert long_engine._asking == {}
 
 
 async def test_an_interrupted_prefill_is_no_error(

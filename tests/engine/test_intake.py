@@ -58,7 +58,8 @@ def test_length_is_bounded_by_request_and_context(max_tokens: int | None, length
         ((Tokens((258,)),), {}, "prompt"),
         ((Tokens((-1,)),), {}, "prompt"),
         ((Text("a"),), {"n": 0}, "n"),
-        ((Text("a"),), {"max_tokens": 0}, "max_tokens"),
+        ((Text("a"),), {"max_tokens": -1}, "max_tokens"),
+        ((Text("a"),), {"prompt_logprobs": 21}, "prompt_logprobs"),
         ((Text("a"),), {"logprobs": -1}, "logprobs"),
         ((Text("a"),), {"logprobs": 21}, "logprobs"),
         ((Text("a"),), {"sampling": SamplingParams(logit_bias={258: 1.0})}, "logit_bias"),
@@ -74,6 +75,7 @@ def test_what_cannot_run_is_refused_by_name(
 
 def test_a_prompt_leaves_room_for_one_token_at_least() -> None:
     assert len(accept(Text("x" * 19))) == 19
+    assert len(accept(Text("x" * 20), max_tokens=0)) == 20
     with pytest.raises(ContextLengthExceeded) as error:
         accept(Text("x" * 20))
     assert "maximum context length is 20 tokens" in str(error.value)

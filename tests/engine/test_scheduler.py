@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from edge_llama.config import SCORED_TOKENS
 from edge_llama.engine.binding import DecodeStatus
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
@@ -80,6 +81,7 @@ class Engine:
         n: int = 1,
         tier: ServiceTier = ServiceTier.DEFAULT,
         domain: str = "",
+        scored: bool = False,
     ) -> list[Sequence]:
         id = next(self.ids)
         sequences = [
@@ -92,6 +94,7 @@ class Engine:
                 sampling=SamplingParams(),
                 tier=tier,
                 cache_domain=domain,
+                prompt_logprobs=0 if scored and i == 0 else None,
                 arrived=self.now,
             )
             for i in range(n)
@@ -139,6 +142,68 @@ def test_a_prompt_is_prefilled_in_chunks_and_then_decoded() -> None:
     assert [output.finish for output in outputs] == [None, None, FinishReason.LENGTH]
     assert outputs[-1].timings is not None
     assert engine.runner.released == [sequence]
+
+
+def scores(outputs: list[Output]) -> list[tuple[int, float]]:
+    return [(each.token, each.logprob) for output in outputs for each in output.prompt_logprobs]
+
+
+def all_scores(prompt: list[int]) -> list[tuple[int, float]]:
+    return [(token, -float(i)) for i, token in enumerate(prompt) if i]
+
+
+def test_a_scored_prompt_is_read_anew_in_bounded_steps() -> None:
+    engine = Engine(n_cells=400, batch_size=200)
+    prompt = [1 + i % 49 for i in range(70)]
+    engine.add(prompt, max_tokens=2)
+    engine.finish()
+    done = len(engine.runner.steps)
+    [sequence] = engine.add(prompt, max_tokens=2, scored=True)
+    outputs = engine.finish()
+    assert scores(outputs) == all_scores(prompt)
+    steps = [[len(span.tokens) for span in step] for step in engine.runner.steps[done:]]
+    assert steps == [[SCORED_TOKENS], [SCORED_TOKENS], [70 - 2 * SCORED_TOKENS], [1]]
+    assert sequence.num_cached == 0
+    assert sequence.token_ids == expected(prompt, 2)
+
+
+def test_two_scored_prompts_share_a_step() -> None:
+    engine = Engine(batch_size=200)
+    engine.add([1] * 20, scored=True)
+    engine.add([2] * 20, scored=True)
+    engine.step()
+    assert [len(span.tokens) for span in engine.runner.steps[0]] == [20, SCORED_TOKENS - 20]
+
+
+def test_a_preempted_prompt_is_scored_once() -> None:
+    engine = Engine(n_cells=100, parallel=2, batch_size=8, cached=0)
+    prompt = [1 + i for i in range(40)]
+    engine.add([5] * 30, max_tokens=60)
+    engine.add(prompt, max_tokens=1, scored=True)
+    outputs = engine.finish()
+    assert scores(outputs) == all_scores(prompt)
+
+
+def test_without_output_only_the_prompt_is_read() -> None:
+    engine = Engine()
+    [sequence] = engine.add([1, 2, 3], max_tokens=0, scored=True)
+    [output] = engine.finish()
+    assert (output.tokens, output.finish) == ((), FinishReason.LENGTH)
+    assert scores([output]) == all_scores([1, 2, 3])
+    assert sequence.token_ids == [1, 2, 3]
+    engine.add([1, 2, 3, 4], max_tokens=0)
+    [output] = engine.finish()
+    assert (output.tokens, output.cached_tokens) == ((), 3)
+
+
+def test_choices_of_a_scored_prompt_share_it() -> None:
+    engine = Engine(n_cells=400, batch_size=200)
+    prompt = [1 + i % 49 for i in range(100)]
+    first, second = engine.add(prompt, max_tokens=2, n=2, scored=True)
+    outputs = engine.finish()
+    assert scores(outputs) == all_scores(prompt)
+    assert first.num_cached == 0
+    assert second.num_cached == 3 * SCORED_TOKENS
 
 
 def test_decode_goes_first_and_prefill_gets_the_rest() -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from edge_llama.engine.client import AsyncEngine
 from edge_llama.engine.messages import FinishReason, GenerationRequest, Output, TokenLogprob
-from edge_llama.engine.prompt import Text
+from edge_llama.engine.prompt import Control, Text, Tokens
 from edge_llama.engine.sampling import SamplingParams
+from edge_llama.errors import InvalidValue
 
 PROMPT = (Text("a fine day to be out and about"),)
 
@@ -61,3 +62,45 @@ async def test_it_does_not_end_before_min_tokens(engine: AsyncEngine) -> None:
         tokens = [token for output in outputs for token in output.tokens]
         assert tokens.index(eot) == 5
         assert outputs[-1].finish is FinishReason.STOP
+
+
+async def score(engine: AsyncEngine, tokens: list[int], n_top: int = 0) -> list[TokenLogprob]:
+    request = GenerationRequest(
+        prompt=(Tokens(tuple(tokens)),), max_tokens=0, prompt_logprobs=n_top
+    )
+    outputs = [output async for output in await engine.submit(request)]
+    assert [output.finish for output in outputs][-1] is FinishReason.LENGTH
+    return [entry for output in outputs for entry in output.prompt_logprobs]
+
+
+async def test_a_prompt_is_scored_as_the_same_output_was(engine: AsyncEngine) -> None:
+    greedy = SamplingParams(temperature=0, ignore_eos=True)
+    told = entries(await run(engine, sampling=greedy, max_tokens=150, logprobs=2))
+    prompt = (await engine.tokenize(PROMPT)).tokens
+    tokens = [*prompt, *(entry.token for entry in told)]
+    for _ in range(2):  # the second time all of it is cached
+        scored = await score(engine, tokens, 2)
+        assert [entry.token for entry in scored] == tokens[1:]
+        for mine, theirs in zip(scored[len(prompt) - 1 :], told, strict=True):
+            assert mine.logprob == pytest.approx(theirs.logprob, abs=2e-3)
+            assert mine.top[0].logprob == pytest.approx(theirs.top[0].logprob, abs=2e-3)
+
+
+async def test_a_prompt_may_fill_the_context_if_nothing_follows(engine: AsyncEngine) -> None:
+    assert len(await score(engine, [7] * 512)) == 511
+    assert await score(engine, [7]) == []
+
+
+async def test_tokens_of_a_prompt(engine: AsyncEngine) -> None:
+    text = "naïve 👋"
+    found = await engine.tokenize((Control("<|begin_of_text|>"), Text(text)))
+    assert found.tokens[0] == engine.info.control_tokens["<|begin_of_text|>"]
+    assert found.pieces[0] == b""
+    assert b"".join(found.pieces) == text.encode()
+    again = await engine.tokenize((Tokens(found.tokens),))
+    assert (again.tokens, again.pieces) == (found.tokens, found.pieces)
+    assert (await engine.tokenize(())).tokens == ()
+    for unknown in (Tokens((512,)), Tokens((-1,)), Tokens((2**70,)), Control("<|no|>")):
+        with pytest.raises(InvalidValue):
+            await engine.tokenize((unknown,))
+    assert len(await run(engine, max_tokens=1)) == 1

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edge_llama.config import SCORED_TOKENS
 from edge_llama.weights.memory_plan import MemoryPlan, kv_types
 from tests.weights.shapes import GB, LLAMA_8B
 
@@ -42,17 +43,19 @@ def test_a_step_is_what_llama_cpp_reserves(changes: dict[str, Any], reserved: fl
     assert (planned.compute - copies) / 512 == pytest.approx(reserved * MIB / 540, rel=0.05)
 
 
-def test_logits_have_a_row_for_each_sequence() -> None:
-    few, many = plan(cached_sequences=0), plan(cached_sequences=100)
-    assert many.compute - few.compute == 100 * 4 * LLAMA_8B.vocabulary
+def test_logits_have_a_row_for_each_sequence_or_scored_token() -> None:
+    few, many = plan(cached_sequences=SCORED_TOKENS), plan(cached_sequences=100)
+    assert many.compute - few.compute == (100 - SCORED_TOKENS) * 4 * LLAMA_8B.vocabulary
+    assert plan(cached_sequences=0).compute == few.compute
 
 
 def test_streams_reserve_the_context_for_each_request() -> None:
     streams = plan(kv_layout="streams", parallel=3)
     assert streams.kv_cache == 3 * plan().kv_cache
     # Tokens attend to their own stream, and prefixes are kept where nobody runs.
-    logits = 32 * 4 * LLAMA_8B.vocabulary
-    assert streams.compute == plan(parallel=3).compute - logits
+    unified = plan(parallel=3, cached_sequences=SCORED_TOKENS + 8)
+    logits = 8 * 4 * LLAMA_8B.vocabulary
+    assert streams.compute == unified.compute - logits
     assert "KV cache 3.22 GB (3 x 8,192 tokens, f16)" in streams.describe(14_400_000_000)
 
 
