@@ -55,6 +55,11 @@ class Load:
         return sum(request.cells for request in self.requests)
 
     @property
+    def longest(self) -> int:
+        """Tokens of context that hold each of its requests."""
+        return max(request.cells for request in self.requests)
+
+    @property
     def clients(self) -> int:
         """Requests that run at the same time, at most."""
         if self.independent:

@@ -9,7 +9,13 @@ from statistics import median
 from typing import TypeAlias
 
 from edge_llama.bench.quantity import Quantity, Unit
-from edge_llama.bench.stream import Stream, decode_rate, prefill_rate, throughput
+from edge_llama.bench.stream import (
+    Stream,
+    decode_rate,
+    prefill_rate,
+    throughput,
+    together_rate,
+)
 
 Streams: TypeAlias = Sequence[Stream]
 
@@ -43,6 +49,9 @@ PREFILL = _measure(
     "tokens_per_second", "prefill", Unit.TOKENS_PER_SECOND, lambda run: prefill_rate(run[0])
 )
 THROUGHPUT = _measure("tokens_per_second", "output in all", Unit.TOKENS_PER_SECOND, throughput)
+TOGETHER = _measure(
+    "tokens_per_second", "decode of all together", Unit.TOKENS_PER_SECOND, together_rate
+)
 P99_GAP = _measure(
     "p99_gap",
     "gap between tokens, p99",

@@ -14,6 +14,7 @@ PANEL_INCHES = (4.2, 1.5)
 FEWEST_BARS = 3
 ERROR_COLOUR = "#c0c0c0"
 COLOURS = {
+    "defaults": "#5c5c5c",
     "raw": "#8c8c8c",
     "engine": "#7fb3d5",
     "server": "#1f6f9f",

@@ -75,12 +75,15 @@ class Goal:
     at_least: bool = False
     of_first: bool = False
 
-    def text(self, unit: Unit) -> str:
-        """For people."""
+    def text(self, unit: Unit, first: str) -> str:
+        """For people.
+
+        Args:
+            first: the name of the first target.
+        """
         sign = ">=" if self.at_least else "<="
-        return (
-            f"{sign} {self.bound:g} x raw" if self.of_first else f"{sign} {unit.format(self.bound)}"
-        )
+        bound = f"{self.bound:g} x {first}" if self.of_first else unit.format(self.bound)
+        return f"{sign} {bound}"
 
     def met(self, value: float, first: float) -> bool:
         """Whether a figure reaches it.

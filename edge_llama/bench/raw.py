@@ -134,9 +134,8 @@ def serve_raw(connection: Connection, settings: EngineSettings) -> None:
 class RawTarget:
     """The raw loop in its child process."""
 
-    name = RAW
-
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, name: str = RAW) -> None:
+        self.name = name
         context = multiprocessing.get_context("spawn")
         self._connection, self._theirs = context.Pipe()
         self._process = context.Process(

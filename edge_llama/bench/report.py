@@ -13,7 +13,13 @@ from edge_llama.bench.goals import goal_of
 from edge_llama.bench.machine import Machine
 from edge_llama.bench.quantity import Figure, Goal, Quantity, Unit
 from edge_llama.bench.scenarios import DECODE_SCENARIO
-from edge_llama.bench.target import RAW, TARGETS
+from edge_llama.bench.target import DEFAULTS, RAW, TARGETS
+
+BARE = (DEFAULTS, RAW)
+"""What others are held against."""
+
+BAR = 24
+"""Characters of the longest bar."""
 
 BUDGET_PERCENT = 3.0
 """Most that engine, pipes and API may add to a step of a 1B model."""
@@ -64,8 +70,24 @@ class Report:
                 yield [
                     f"  {quantity.title}{_unit(quantity)}",
                     *(_cell(quantity, row, name) for name in self.targets),
-                    "" if goal is None else goal.text(quantity.unit),
+                    "" if goal is None else goal.text(quantity.unit, next(iter(row))),
                 ]
+
+    def bars(self, mark: str) -> Iterator[list[str]]:
+        """The first quantity of each scenario that several targets played, a bar for each.
+
+        Args:
+            mark: the character that bars consist of.
+        """
+        for result in self.results:
+            quantity, row = next(iter(result.figures.items()), (None, {}))
+            if quantity is None or len(row) < 2:
+                continue
+            longest = max(figure.median for figure in row.values())
+            for number, (target, figure) in enumerate(row.items()):
+                bar = mark * max(1, round(BAR * figure.median / longest)) if longest > 0 else ""
+                title = "" if number else f"{result.name}: {quantity.title}{_unit(quantity)}"
+                yield [title, target, bar, quantity.unit.format(figure.median)]
 
     def notes(self) -> Iterator[str]:
         """Lines below the table."""
@@ -101,7 +123,7 @@ class Report:
           cached_tokens by target: prompt tokens from its prefix cache, in all runs
           figures       by key:
             unit          tokens/s, s, ratio, share, bytes or tokens
-            goal          null, or {bound, at_least, of_first}: of_first is a multiple of raw's
+            goal          null, or {bound, at_least, of_first}: a multiple of the first's
             targets       by name:
               median, runs
               spread        half of highest less lowest run, as a share of the median
@@ -151,9 +173,11 @@ class Report:
         }
 
     def _goal(self, scenario: str, quantity: Quantity, row: dict[str, Figure]) -> Goal | None:
-        """What these figures should reach; none that the raw loop sets where it did not run."""
+        """What these figures should reach; none that a bare loop sets where it did not run."""
         goal = goal_of(scenario, quantity.key, self.model)
-        return None if goal and goal.of_first and RAW not in row else goal
+        if goal and goal.of_first and next(iter(row), "") not in BARE:
+            return None
+        return goal
 
 
 def _names(result: Result) -> Iterable[str]:
@@ -171,6 +195,7 @@ def _cell(quantity: Quantity, row: dict[str, Figure], target: str) -> str:
     text = quantity.unit.format(figure.median)
     if target == ESTIMATE and len(figure.runs) > 1:
         return f"{text} ± {figure.spread:.0%}"
-    if quantity.unit is Unit.TOKENS_PER_SECOND and target != RAW and RAW in row:
-        return f"{text} ({figure.median / row[RAW].median:.1%})"
+    first = next(iter(row))
+    if quantity.unit is Unit.TOKENS_PER_SECOND and first in BARE and target != first:
+        return f"{text} ({figure.median / row[first].median:.1%})"
     return text

@@ -13,12 +13,13 @@ from edge_llama.bench.measures import (
     P99_GAP,
     PREFILL,
     THROUGHPUT,
+    TOGETHER,
     Measure,
     churn_measures,
     newcomer_measures,
     prefix_measures,
 )
-from edge_llama.bench.target import RAW, SERVER, TARGETS, URL
+from edge_llama.bench.target import DEFAULTS, ENGINE, RAW, SERVER, URL
 from edge_llama.config import EngineSettings
 from edge_llama.errors import SettingsError
 
@@ -28,8 +29,11 @@ APART = 0.02
 """Seconds between clients that come at once."""
 
 CONVERSATIONS = 12
+LONGEST_STALL = 3600.0
 
+PLAIN = (RAW, ENGINE, SERVER, URL)
 SERVERS = (SERVER, URL)
+AGAINST_DEFAULTS = (DEFAULTS, RAW, ENGINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +49,25 @@ class Scenario:
             play it, and the engine shows what the server does.
         cached: needs the prefix cache; what a prefix cache keeps costs attention in every step, so
             it is off for the others.
+        against_defaults: shows what flash attention off and streams gain over how llama.cpp uses
+            its KV cache by default.
     """
 
     name: str
     title: str
     load: Load
     measures: tuple[Measure, ...]
-    targets: tuple[str, ...] = TARGETS
+    targets: tuple[str, ...] = PLAIN
     cached: bool = False
+    against_defaults: bool = False
 
     def on(self, targets: Sequence[str]) -> Scenario:
         """The same for these targets, as far as they can play it."""
-        able = [name for name in targets if name != RAW or self.load.independent]
+        if self.against_defaults:
+            able = [name for name in targets if name in AGAINST_DEFAULTS]
+        else:
+            without_turns = self.load.independent
+            able = [name for name in targets if name in PLAIN and (name != RAW or without_turns)]
         return replace(self, targets=tuple(able))
 
 
@@ -78,6 +89,12 @@ def _prefill(tokens: int) -> Scenario:
 def _stall(name: str, tokens: int) -> Scenario:
     title = f"a prompt of {tokens:,} tokens comes into a running stream"
     return Scenario(name, title, loads.newcomer(tokens), newcomer_measures(), SERVERS)
+
+
+def _against_defaults(name: str, title: str, load: Load, measure: Measure) -> Scenario:
+    title += ", against llama.cpp's defaults"
+    measures = (measure, MEDIAN_TTFT)
+    return Scenario(name, title, load, measures, AGAINST_DEFAULTS, against_defaults=True)
 
 
 DECODE_SCENARIO = Scenario("decode", "one stream of 64 tokens", loads.solo(16, 64), (DECODE,))
@@ -108,6 +125,10 @@ SCENARIOS = {
             SERVERS,
             cached=True,
         ),
+        _against_defaults("deep", "decode after 3,000 tokens", loads.solo(3000, 32), DECODE),
+        _against_defaults(
+            "many", "8 clients, 768 + 48 tokens each", loads.concurrent(8, 768, 48, 0.0), TOGETHER
+        ),
     )
 }
 
@@ -118,6 +139,7 @@ GROUPS = {
     "solo": ("decode", "prefill-512"),
     "concurrent": ("concurrent-4", "concurrent-8"),
     "overhead": ("decode",),
+    "defaults": ("deep", "many"),
 }
 """Names that stand for several scenarios, or for a part of what one shows."""
 
@@ -157,3 +179,35 @@ def engine_settings(
         threads=threads,
     )
     return settings if cached else replace(settings, cached_sequences=0)
+
+
+def streams_settings(model: str, load: Load, threads: int | None = None) -> EngineSettings:
+    """How edge_llama runs a load of `against_defaults`: all prompts are read first, as the raw loop
+    does it, and weights are repacked, as llama.cpp does by default.
+    """
+    return EngineSettings(
+        model=model,
+        ctx_size=max(MIN_CTX_SIZE, load.longest),
+        parallel=load.clients,
+        threads=threads,
+        max_stall=LONGEST_STALL,
+        cached_sequences=0,
+        kv_type="f16",
+        kv_layout="streams",
+        flash_attention=False,
+        repack=True,
+    )
+
+
+def default_settings(settings: EngineSettings, load: Load) -> EngineSettings:
+    """The same as llama.cpp runs by default (`llama_context_default_params`, and its server's one
+    cache for all).
+    """
+    return replace(
+        settings,
+        ctx_size=max(MIN_CTX_SIZE, load.cells),
+        batch_size=2048,
+        micro_batch=512,
+        kv_layout="unified",
+        flash_attention=True,
+    )

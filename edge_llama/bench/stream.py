@@ -63,5 +63,14 @@ def throughput(streams: Iterable[Stream]) -> float:
     )
 
 
+def together_rate(streams: Iterable[Stream]) -> float:
+    """Tokens per second of all streams while each of them gets tokens."""
+    streams = list(streams)
+    since = max(stream.times[0] for stream in streams)
+    until = min(stream.end for stream in streams)
+    tokens = sum(since < time <= until for stream in streams for time in stream.times)
+    return _rate(tokens, until - since)
+
+
 def _rate(tokens: int, seconds: float) -> float:
     return tokens / seconds if seconds > 0 else 0.0

@@ -15,11 +15,13 @@ from edge_llama.bench.scenarios import (
     SCENARIOS,
     STARTUP,
     Scenario,
+    default_settings,
     engine_settings,
+    streams_settings,
 )
 from edge_llama.bench.server import ServerTarget
 from edge_llama.bench.startup import measure_startup
-from edge_llama.bench.target import RAW, SERVER, TARGETS, URL, Target
+from edge_llama.bench.target import DEFAULTS, RAW, SERVER, TARGETS, URL, Target
 from edge_llama.bench.url import URLTarget
 from edge_llama.config import EngineSettings
 from edge_llama.errors import SettingsError
@@ -60,11 +62,17 @@ class Suite:
             EdgeLlamaError: a target failed.
         """
         results: list[Result] = []
+        scenarios = self._scenarios()
+        plain = [scenario for scenario in scenarios if not scenario.against_defaults]
         for cached in (False, True):
-            group = [scenario for scenario in self._scenarios() if scenario.cached is cached]
+            group = [scenario for scenario in plain if scenario.cached is cached]
             if group:
                 targets = [self._target(name, group) for name in _names_of(group)]
                 results += await compare(targets, group, self.n_runs, progress)
+        for scenario in scenarios:
+            if scenario.against_defaults:
+                targets = [self._target_of(scenario, name) for name in scenario.targets]
+                results += await compare(targets, [scenario], self.n_runs, progress)
         results += await self._measure_server(progress)
         if not results:
             raise SettingsError("None of these scenarios can be measured on that --target.")
@@ -90,6 +98,13 @@ class Suite:
             return ServerTarget(settings, tuned=self.tuned)
         planned = self.plan(settings)
         return RawTarget(planned) if name == RAW else EngineTarget(planned)
+
+    def _target_of(self, scenario: Scenario, name: str) -> Target:
+        """One for a scenario that is held against llama.cpp's defaults."""
+        settings = streams_settings(str(self.model), scenario.load, self.threads)
+        if name == DEFAULTS:
+            return RawTarget(default_settings(settings, scenario.load), name)
+        return RawTarget(settings) if name == RAW else EngineTarget(settings)
 
     async def _measure_server(self, progress: Callable[[str], None]) -> list[Result]:
         """What is measured of a server of our own, without a load."""

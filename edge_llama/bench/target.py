@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from edge_llama.bench.load import Load
 from edge_llama.bench.stream import Stream
 
-RAW, ENGINE, SERVER, URL = TARGETS = ("raw", "engine", "server", "url")
+DEFAULTS, RAW, ENGINE, SERVER, URL = TARGETS = ("defaults", "raw", "engine", "server", "url")
+"""The raw loop as llama.cpp runs by default, and as edge_llama runs; edge_llama; another server."""
 
 
 class Target(AbstractAsyncContextManager[Any], Protocol):

@@ -61,7 +61,8 @@ def bench(
             "--scenario",
             help="Only this; repeatable. solo (decode, prefill-512), prefill-1000, concurrent "
             "(concurrent-4, concurrent-8), stall, stall-335, prefix, churn, startup, overhead, "
-            "memory. Default: decode, prefill-512, concurrent-4, stall, prefix, churn, startup.",
+            "memory, defaults (deep, many). Default: decode, prefill-512, concurrent-4, stall, "
+            "prefix, churn, startup.",
             show_default=False,
         ),
     ] = None,
@@ -69,9 +70,10 @@ def bench(
         list[str] | None,
         typer.Option(
             "--target",
-            help="Only this; repeatable. raw (the bare llama.cpp loop), engine, server, or url, "
-            "which needs --url. Default: all; server and url where requests wait for each other "
-            "(stall, prefix, churn).",
+            help="Only this; repeatable. raw (the bare llama.cpp loop), engine, server, defaults "
+            "(that loop with llama.cpp's defaults, for deep and many), or url, which needs --url. "
+            "Default: all; server and url where requests wait for each other (stall, prefix, "
+            "churn).",
             show_default=False,
         ),
     ] = None,
@@ -208,12 +210,15 @@ def _model_path(shape: str, quant: str, model: str | None, cache_dir: Path | Non
 
 
 def _print(report: Report, *, as_json: bool) -> None:
-    from edge_llama.cli.tables import Column, print_json, print_table
+    from edge_llama.cli.tables import Column, bar_mark, print_json, print_table
 
     if as_json:
         print_json(report.as_json())
         return
     figures = [Column(name, right=True) for name in report.targets]
     print_table([Column(report.model, fold=True), *figures, Column("goal")], list(report.rows()))
+    if bars := list(report.bars(bar_mark())):
+        print_table([Column(""), Column(""), Column(""), Column("", right=True)], bars)
+        typer.echo()
     for note in report.notes():
         typer.echo(note)

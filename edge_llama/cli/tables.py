@@ -47,6 +47,15 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
         _print_aligned(cells, [False, False])
 
 
+def bar_mark() -> str:
+    """What bars are drawn with: a block, if the terminal's encoding has it."""
+    try:
+        "█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"
+
+
 def print_json(data: Any) -> None:
     """Print `data` on stdout as indented JSON, in ASCII: a pipe may have any encoding."""
     import json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_llama.cli.options import AsJSON, Model, memory_budget
-from edge_llama.cli.tables import Column, print_json, print_table
+from edge_llama.cli.tables import Column, bar_mark, print_json, print_table
 from edge_llama.errors import UnknownModel
 from edge_llama.weights import DEMO, resolve_model
 
@@ -159,15 +158,6 @@ def _print(tuning: Tuning, shape: ModelShape, layers: int) -> None:
     typer.echo()
     print_table(
         [Column(""), Column("context", right=True), Column("decode"), Column("", right=True)],
-        report.curves(tuning, _mark()),
+        report.curves(tuning, bar_mark()),
     )
     typer.echo()
-
-
-def _mark() -> str:
-    """What bars are drawn with: a block, if the terminal's encoding has it."""
-    try:
-        "█".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return "#"
-    return "█"

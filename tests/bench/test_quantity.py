@@ -31,11 +31,11 @@ def test_a_figure_is_its_median_and_its_spread() -> None:
 
 def test_goals() -> None:
     most, least = Goal(0.5), Goal(0.97, at_least=True, of_first=True)
-    assert (most.text(Unit.SECONDS), most.met(0.5, 9), most.met(0.6, 9)) == (
+    assert (most.text(Unit.SECONDS, "raw"), most.met(0.5, 9), most.met(0.6, 9)) == (
         "<= 500 ms",
         True,
         False,
     )
-    assert least.text(Unit.TOKENS_PER_SECOND) == ">= 0.97 x raw"
+    assert least.text(Unit.TOKENS_PER_SECOND, "raw") == ">= 0.97 x raw"
     assert least.met(9.7, 10)
     assert not least.met(9.6, 10)

@@ -43,6 +43,26 @@ def test_rows_have_medians_shares_and_goals() -> None:
     ]
 
 
+def test_bars_are_as_long_as_the_figures() -> None:
+    assert list(report(DECODED, STALLED, ESTIMATED).bars("#")) == [
+        ["decode: decode, tokens/s", "raw", "#" * 24, "12.50"],
+        ["", "engine", "#" * 23, "12.00"],
+    ]
+
+
+def test_the_defaults_are_what_others_are_held_against() -> None:
+    figures = {"defaults": Figure((4.0,)), "raw": Figure((10.0,)), "engine": Figure((9.0,))}
+    deep = Result("deep", "", {RATE: figures}, {})
+    assert list(report(deep).rows())[1] == [
+        "  decode, tokens/s",
+        "4.00",
+        "10.00 (250.0%)",
+        "9.00 (225.0%)",
+        ">= 2 x defaults",
+    ]
+    assert report(deep).overheads == {}
+
+
 def test_a_goal_that_raw_sets_needs_raw() -> None:
     alone = Result("decode", "", {RATE: {"server": Figure((9.0,))}}, {})
     assert list(report(alone).rows())[1] == ["  decode, tokens/s", "9.00", ""]

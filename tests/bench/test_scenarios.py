@@ -10,9 +10,11 @@ from edge_llama.bench.scenarios import (
     NAMES,
     SCENARIOS,
     chosen_names,
+    default_settings,
     engine_settings,
+    streams_settings,
 )
-from edge_llama.bench.target import ENGINE, RAW
+from edge_llama.bench.target import DEFAULTS, ENGINE, RAW, TARGETS
 from edge_llama.errors import SettingsError
 
 
@@ -31,7 +33,8 @@ def test_groups_and_defaults_exist() -> None:
 
 def test_the_raw_loop_plays_what_has_no_turns() -> None:
     raw = {name for name, scenario in SCENARIOS.items() if RAW in scenario.targets}
-    assert raw == {"decode", "prefill-512", "prefill-1000", "concurrent-4", "concurrent-8"}
+    plain = {"decode", "prefill-512", "prefill-1000", "concurrent-4", "concurrent-8"}
+    assert raw == {*plain, "deep", "many"}
     for scenario in SCENARIOS.values():
         asked = scenario.on([RAW, ENGINE])
         assert asked.targets == ((RAW, ENGINE) if scenario.name in raw else (ENGINE,))
@@ -45,6 +48,29 @@ def test_the_context_holds_the_largest_load() -> None:
     assert settings.ctx_size >= 8 * (235 + 32)
     assert (settings.parallel, settings.threads) == (8, 3)
     assert settings.cached_sequences == 0
+
+
+@pytest.mark.parametrize("name", GROUPS["defaults"])
+def test_only_attention_and_layout_differ_from_the_defaults(name: str) -> None:
+    scenario = SCENARIOS[name]
+    assert scenario.on(TARGETS).targets == (DEFAULTS, RAW, ENGINE)
+    ours = streams_settings("m.gguf", scenario.load, threads=2)
+    theirs = default_settings(ours, scenario.load)
+    assert (ours.kv_layout, ours.flash_attention) == ("streams", False)
+    assert (theirs.kv_layout, theirs.flash_attention) == ("unified", True)
+    assert (ours.parallel, ours.repack, ours.kv_type) == (
+        theirs.parallel,
+        theirs.repack,
+        theirs.kv_type,
+    )
+    assert ours.ctx_size is not None
+    assert theirs.ctx_size is not None
+    assert theirs.ctx_size <= ours.ctx_size * ours.parallel
+    assert scenario.load.longest <= ours.ctx_size
+
+
+def test_others_have_no_defaults_to_be_held_against() -> None:
+    assert SCENARIOS["decode"].on([DEFAULTS, RAW]).targets == (RAW,)
 
 
 def test_a_single_small_load_gets_a_small_context() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_llama.bench.stream import Stream, decode_rate, prefill_rate, throughput
+from edge_llama.bench.stream import Stream, decode_rate, prefill_rate, throughput, together_rate
 
 
 def stream(
@@ -31,3 +31,11 @@ def test_gaps_are_those_that_were_waited_for_in_that_time() -> None:
     assert answer.gaps(since=3.0) == [2.0, 0.5]
     assert answer.gaps(until=2.0) == [1.0]
     assert answer.gaps(2.5, 3.0) == [2.0]
+
+
+def test_the_rate_of_all_together_counts_while_all_get_tokens() -> None:
+    early = Stream(10, 0, 4, 0.0, (1.0, 2.0, 3.0, 4.0))
+    late = Stream(10, 0, 4, 0.0, (2.0, 3.0, 4.0, 5.0))
+    assert together_rate([early, late]) == 4 / 2.0
+    assert together_rate([early]) == decode_rate(early) == 1.0
+    assert together_rate([early, Stream(10, 0, 1, 4.0, (6.0,))]) == 0.0

@@ -25,8 +25,10 @@ URL = URLTarget("http://127.0.0.1:1")
 class FakeTarget:
     """Remembers what it was to be started with."""
 
-    def __init__(self, name: str, settings: EngineSettings, **options: bool) -> None:
-        self.name = name
+    def __init__(
+        self, kind: str, settings: EngineSettings, name: str = "", **options: bool
+    ) -> None:
+        self.name = name or kind
         self.settings = settings
         self.options = options
 
@@ -79,6 +81,17 @@ async def test_scenarios_with_a_prefix_cache_come_in_a_group_of_their_own(
     assert names(cached) == ["server", "url"]
     assert {target.settings.cached_sequences for target in plain[:3]} == {0}
     assert cached[0].settings.cached_sequences > 0
+
+
+async def test_each_scenario_against_the_defaults_has_targets_of_its_own(
+    compared: list[tuple[list[Any], list[Scenario]]],
+) -> None:
+    ordered = await run(Suite(["many", "decode", "deep"], ["defaults", "raw"], 1, MODEL))
+    assert ordered == ["decode", "many", "deep"]
+    _, (many, _), (deep, _) = compared
+    for targets, parallel in ((many, 8), (deep, 1)):
+        assert [target.settings.parallel for target in targets] == [parallel] * 2
+        assert [target.settings.flash_attention for target in targets] == [True, False]
 
 
 async def test_engine_and_raw_loop_run_as_the_server_plans(
