@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from edge_llama.api.admission import AdmissionMiddleware
+from edge_llama.api.anthropic.endpoints import create_message
 from edge_llama.api.auth import ApiKeyMiddleware
 from edge_llama.api.chat import create_chat_completion
 from edge_llama.api.errors import (
@@ -87,6 +88,7 @@ def _routes() -> list[BaseRoute]:
         [
             Route("/chat/completions", create_chat_completion, methods=["POST"]),
             Route("/responses", create_response, methods=["POST"]),
+            Route("/messages", create_message, methods=["POST"]),
             Route("/models", list_models),
             Route("/models/{id:path}", retrieve_model),
         ],

@@ -16,7 +16,9 @@ PUBLIC_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 
 
 class ApiKeyMiddleware:
-    """Lets a request pass that carries one of the keys as a Bearer token; others get a 401.
+    """Lets a request pass that carries one of the keys; others get a 401.
+
+    The key is a Bearer token, or stands in `x-api-key`, as Anthropic's clients send it.
 
     Who is wrong too often gets a 429 instead. Puts who asked into the request's state as `caller`:
     the hash of the key, empty if none is needed.
@@ -42,8 +44,8 @@ class ApiKeyMiddleware:
     def _caller(self, scope: Scope) -> str | None:
         if not self._keys or scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
             return ""
-        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
+        key = _offered_key(Headers(scope=scope))
+        if key is None:
             return None
         offered = hash_key(key)
         # Every key is compared, in the same time whether it fits or not.
@@ -51,7 +53,7 @@ class ApiKeyMiddleware:
         return fitting[0].digest.hex() if fitting else None
 
     def _refusal(self, scope: Scope) -> InvalidApiKey | TooManyRequests:
-        offered = "authorization" in Headers(scope=scope)
+        offered = not {"authorization", "x-api-key"}.isdisjoint(Headers(scope=scope))
         client = scope.get("client")
         wait = self._guesses.wrong(client[0] if client else "") if offered else 0.0
         if wait:
@@ -59,3 +61,8 @@ class ApiKeyMiddleware:
         return InvalidApiKey(
             "The API key is missing or wrong. Send it as 'Authorization: Bearer KEY'."
         )
+
+
+def _offered_key(headers: Headers) -> str | None:
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key if scheme.lower() == "bearer" else headers.get("x-api-key")

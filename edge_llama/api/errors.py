@@ -25,6 +25,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from edge_llama.errors import (
     EdgeLlamaError,
@@ -127,6 +128,21 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     BaseException: _Answer(500, _SERVER_ERROR, "The server failed; its log says why."),
 }
 
+_ANTHROPIC_PATHS = ("/v1/messages", "/v1/messages/count_tokens")
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    421: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+"""Types by status: https://docs.claude.com/en/api/errors"""
+
 
 def error_body(error: Exception) -> dict[str, Any]:
     """OpenAI's error object for `error`: no traceback, no path, no address."""
@@ -141,9 +157,30 @@ def error_body(error: Exception) -> dict[str, Any]:
     )
 
 
-def error_response(error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, HTTPException) else _answer(error).status
-    return JSONResponse(error_body(error), status, headers=_headers(error, status))
+def anthropic_error_body(error: Exception) -> dict[str, Any]:
+    """The same as Anthropic's API tells it."""
+    kind = _ANTHROPIC_TYPES.get(_status(error), "api_error")
+    message = error_body(error)["error"]["message"]
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+class ErrorResponse(JSONResponse):
+    """Tells of `error` in the shape of the API whose address was asked."""
+
+    def __init__(self, error: Exception) -> None:
+        status = _status(error)
+        super().__init__(error_body(error), status, headers=_headers(error, status))
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith(_ANTHROPIC_PATHS):
+            self.body = self.render(anthropic_error_body(self._error))
+            self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+def error_response(error: Exception) -> ErrorResponse:
+    return ErrorResponse(error)
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
@@ -189,6 +226,10 @@ def log_error(error: Exception) -> None:
         logger.warning("A request failed: %s", error)
     else:
         logger.error("A request failed because of a bug.", exc_info=error)
+
+
+def _status(error: Exception) -> int:
+    return error.status_code if isinstance(error, HTTPException) else _answer(error).status
 
 
 def _answer(error: Exception) -> _Answer:

@@ -49,6 +49,9 @@ def _bias(value: Any) -> float:
     return float(value)
 
 
+Stop = Annotated[str, AfterValidator(_usable_stop)]
+
+
 class SampledRequest(Schema):
     """The parameters that all APIs share: OpenAI's, llama.cpp's and vLLM's.
 
@@ -69,7 +72,7 @@ class SampledRequest(Schema):
     ignore_eos: bool | None = None
     min_tokens: Annotated[Integer, Field(ge=0)] = 0
     stop: Annotated[
-        list[Annotated[str, AfterValidator(_usable_stop)]],
+        list[Stop],
         FailFast(),
         Field(max_length=MAX_STOPS),
         BeforeValidator(_as_list),

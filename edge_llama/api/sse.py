@@ -1,4 +1,4 @@
-"""Server-sent events, as OpenAI's clients read them: `data:` lines only, LF, ASCII JSON."""
+"""Server-sent events, as OpenAI's and Anthropic's clients read them: LF, ASCII JSON."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ logger = logging.getLogger(__name__)
 def frame(value: Any) -> bytes:
     """One event. Its JSON is ASCII: some clients split lines at U+0085 and U+2028 too."""
     return b"data: %b\n\n" % json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def named_frame(name: str, value: Any) -> bytes:
+    """One event with a name, as OpenAI's Responses API and Anthropic's have them."""
+    return b"event: %b\n%b" % (name.encode("ascii"), frame(value))
 
 
 def error_frame(error: Exception) -> bytes:

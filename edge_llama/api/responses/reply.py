@@ -9,7 +9,7 @@ from typing import Any
 from edge_llama.api.errors import error_body
 from edge_llama.api.responses.message import OutputMessage
 from edge_llama.api.responses.schemas import ResponsesRequest
-from edge_llama.api.sse import frame
+from edge_llama.api.sse import named_frame
 from edge_llama.api.unique_id import unique_id
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, TextDelta, Usage
@@ -95,7 +95,7 @@ class ResponsesReply:
     def _numbered(self, event: dict[str, Any]) -> bytes:
         numbered = event | {"sequence_number": self._sequence_number}
         self._sequence_number += 1
-        return b"event: %b\n%b" % (event["type"].encode("ascii"), frame(numbered))
+        return named_frame(event["type"], numbered)
 
 
 def _new_response(asked: ResponsesRequest) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""MessagesReply: chat events as Anthropic's message, and as the events that tell it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from edge_llama.api.anthropic.schemas import MessagesRequest
+from edge_llama.api.errors import anthropic_error_body
+from edge_llama.api.sse import named_frame
+from edge_llama.api.unique_id import unique_id
+from edge_llama.chat.completion import ChatCompletion
+from edge_llama.chat.events import Finished, Started, TextDelta, Usage
+from edge_llama.engine.messages import FinishReason
+
+
+class MessagesReply:
+    """One message. Whole and streamed answers are the same fold over the chat's events.
+
+    Shapes: https://docs.claude.com/en/docs/build-with-claude/streaming
+    """
+
+    prompt_field = "messages"
+
+    def __init__(self, asked: MessagesRequest) -> None:
+        self._max_tokens = asked.max_tokens
+        self._texts: list[str] = []
+        self._message: dict[str, Any] = {
+            "id": unique_id("msg"),
+            "type": "message",
+            "role": "assistant",
+            "model": asked.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+        }
+
+    async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
+        async for _ in self._events(completion):
+            pass
+        return self._message
+
+    async def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
+        async for event in self._events(completion):
+            yield named_frame(event["type"], event)
+
+    def failure(self, error: Exception) -> bytes:
+        return named_frame("error", anthropic_error_body(error))
+
+    async def _events(self, completion: ChatCompletion) -> AsyncIterator[dict[str, Any]]:
+        async for event in completion:
+            match event:
+                case Started():
+                    self._message["usage"] = _usage_object(completion.usage)
+                    yield {"type": "message_start", "message": self._message}
+                case TextDelta(_, text):
+                    for told in self._text(text):
+                        yield told
+                case Finished():
+                    if self._texts:
+                        yield {"type": "content_block_stop", "index": 0}
+                    yield self._finish(event, completion.usage)
+                    yield {"type": "message_stop"}
+
+    def _text(self, text: str) -> Iterator[dict[str, Any]]:
+        if not self._texts:
+            block = {"type": "text", "text": ""}
+            yield {"type": "content_block_start", "index": 0, "content_block": block}
+            yield {"type": "ping"}
+        self._texts.append(text)
+        delta = {"type": "text_delta", "text": text}
+        yield {"type": "content_block_delta", "index": 0, "delta": delta}
+
+    def _finish(self, event: Finished, usage: Usage) -> dict[str, Any]:
+        if self._texts:
+            self._message["content"] = [{"type": "text", "text": "".join(self._texts)}]
+        ending = {"stop_reason": self._stop_reason(event, usage), "stop_sequence": event.stop}
+        counts = _usage_object(usage)
+        self._message |= ending | {"usage": counts}
+        return {"type": "message_delta", "delta": ending, "usage": counts}
+
+    def _stop_reason(self, event: Finished, usage: Usage) -> str:
+        if event.stop is not None:
+            return "stop_sequence"
+        if event.reason is FinishReason.STOP:
+            return "end_turn"
+        if usage.completion_tokens < self._max_tokens:
+            return "model_context_window_exceeded"
+        return "max_tokens"
+
+
+def _usage_object(usage: Usage) -> dict[str, Any]:
+    """Anthropic counts cached tokens apart from those of the input."""
+    return {
+        "input_tokens": usage.prompt_tokens - usage.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "output_tokens": usage.completion_tokens,
+    }

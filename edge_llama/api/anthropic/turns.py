@@ -1,0 +1,118 @@
+"""The turns of a conversation, as Anthropic's API has them: content is a string or blocks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
+from typing_extensions import Self
+
+from edge_llama.api.content import MEDIA_PARTS, as_parts, part_text
+from edge_llama.api.validation import Name, Schema, Text, invalid, unsupported
+from edge_llama.chat.messages import Message, Role, ToolCall
+
+Texts = Annotated[
+    list[Annotated[Text, BeforeValidator(part_text({"text": "text"}))]],
+    FailFast(),
+    BeforeValidator(as_parts),
+]
+
+
+class TextBlock(Schema):
+    type: Literal["text"]
+    text: Text
+
+
+class ToolUseBlock(Schema):
+    """A call that the model made."""
+
+    type: Literal["tool_use"]
+    id: Text
+    name: Name
+    input: dict[str, Any] = Field(default_factory=dict)
+
+    def to_tool_call(self) -> ToolCall:
+        return ToolCall(self.name, json.dumps(self.input, ensure_ascii=False), self.id)
+
+
+class ToolResultBlock(Schema):
+    """What a called tool returned."""
+
+    type: Literal["tool_result"]
+    tool_use_id: Text
+    content: Texts = Field(default_factory=list)
+
+    def to_message(self) -> Message:
+        return Message(Role.TOOL, "\n".join(self.content), tool_call_id=self.tool_use_id)
+
+
+class ThinkingBlock(Schema):
+    """What another model thought; this one is not shown it."""
+
+    type: Literal["thinking", "redacted_thinking"]
+
+
+_BLOCKS: dict[str, type[Schema]] = {
+    "text": TextBlock,
+    "tool_use": ToolUseBlock,
+    "tool_result": ToolResultBlock,
+    "thinking": ThinkingBlock,
+    "redacted_thinking": ThinkingBlock,
+}
+
+
+def _read_block(value: Any) -> Schema:
+    if not isinstance(value, dict):
+        raise invalid('must be a block such as {"type": "text", "text": "Hello"}.')
+    kind = value.get("type")
+    if not isinstance(kind, str):
+        raise invalid("must be a string.", field="type")
+    if kind in MEDIA_PARTS:
+        raise unsupported(f"is of type '{kind}', but this model reads text only. Leave it out.")
+    if kind not in _BLOCKS:
+        served = ", ".join(f"'{name}'" for name in _BLOCKS)
+        raise unsupported(f"must be one of {served}.", field="type")
+    return _BLOCKS[kind].model_validate(value)
+
+
+Block: TypeAlias = TextBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
+
+
+class Turn(Schema):
+    """One turn of the conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Annotated[
+        list[Annotated[Block, PlainValidator(_read_block, json_schema_input_type=Block)]],
+        FailFast(),
+        BeforeValidator(as_parts),
+    ]
+
+    @model_validator(mode="after")
+    def _blocks_fit_the_role(self) -> Self:
+        for index, block in enumerate(self.content):
+            if isinstance(block, ToolUseBlock) and self.role != "assistant":
+                raise invalid(
+                    "is of type 'tool_use', which only an assistant's turn can have.",
+                    field=f"content[{index}]",
+                )
+            if isinstance(block, ToolResultBlock) and self.role != "user":
+                raise invalid(
+                    "is of type 'tool_result', which only a user's turn can have.",
+                    field=f"content[{index}]",
+                )
+        return self
+
+    def to_messages(self) -> Iterator[Message]:
+        """Results of tools are turns of their own; they come before the text."""
+        calls = []
+        for block in self.content:
+            if isinstance(block, ToolResultBlock):
+                yield block.to_message()
+            elif isinstance(block, ToolUseBlock):
+                calls.append(block.to_tool_call())
+        texts = [block.text for block in self.content if isinstance(block, TextBlock)]
+        if texts or calls:
+            yield Message(Role(self.role), "\n".join(texts), tuple(calls))

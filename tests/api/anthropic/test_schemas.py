@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge_llama.api.anthropic.schemas import parse_messages_request
+from edge_llama.errors import RequestError
+
+HI: dict[str, Any] = {
+    "model": "demo",
+    "max_tokens": 9,
+    "messages": [{"role": "user", "content": "Hi"}],
+}
+
+
+def test_parameters() -> None:
+    asked = parse_messages_request(
+        HI | {"temperature": 0, "top_p": 0.5, "top_k": 3, "stop_sequences": ["A", "B"], "stop": "C"}
+    )
+    request = asked.to_chat_request()
+    assert request.max_tokens == 9
+    assert request.stop == ("C", "A", "B")
+    sampling = request.sampling
+    assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0, 0.5, 3)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"metadata": {"user_id": "x"}},
+        {"service_tier": "auto"},
+        {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+        {"tools": [], "tool_choice": {"type": "auto"}},
+        {"output_config": {"effort": "low", "format": None}},
+        {"system": None, "stop_sequences": None},
+    ],
+)
+def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
+    asked = parse_messages_request(HI | harmless)
+    assert asked.to_chat_request() == parse_messages_request(HI).to_chat_request()
+
+
+@pytest.mark.parametrize(
+    ("fault", "param", "code"),
+    [
+        ({"model": None}, "model", "invalid_value"),
+        ({"max_tokens": None}, "max_tokens", "invalid_value"),
+        ({"max_tokens": 0}, "max_tokens", "invalid_value"),
+        ({"min_tokens": 10}, "min_tokens", "invalid_value"),
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"stop_sequences": "END"}, "stop_sequences", "invalid_value"),
+        ({"stop_sequences": [""]}, "stop_sequences[0]", "invalid_value"),
+        ({"system": 5}, "system", "invalid_value"),
+        ({"tools": [{"name": "f", "input_schema": {}}]}, "tools", "unsupported_parameter"),
+        ({"mcp_servers": [{}]}, "mcp_servers", "unsupported_parameter"),
+        ({"n": 2}, "n", "unsupported_parameter"),
+        (
+            {"output_config": {"format": {"type": "json_schema"}}},
+            "output_config.format",
+            "unsupported_parameter",
+        ),
+    ],
+)
+def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_messages_request(HI | fault)
+    assert (caught.value.param, caught.value.code) == (param, code)
