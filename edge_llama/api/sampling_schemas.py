@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator
 
-from edge_llama.api.validation import Integer, Number, Schema, invalid, without_nul
+from edge_llama.api.validation import Integer, Number, Schema, Text, invalid, without_nul
+from edge_llama.engine.grammar import CFG, Grammar, Regex
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
+from edge_llama.errors import InvalidValue
 
 MAX_STOPS = 256
 MAX_OUTPUT_TOKENS = 2**31 - 1
@@ -77,6 +79,8 @@ class SampledRequest(Schema):
         Field(max_length=MAX_STOPS),
         BeforeValidator(_as_list),
     ] = Field(default_factory=list)
+    grammar: Text | None = None
+    regex: Text | None = None
     service_tier: Any = None
 
     @property
@@ -103,6 +107,27 @@ class SampledRequest(Schema):
             "min_tokens": min(self.min_tokens, MAX_OUTPUT_TOKENS),
         }
         return SamplingParams(**{name: value for name, value in given.items() if value is not None})
+
+    def form(self, name: str = "", grammar: Grammar | None = None) -> Grammar | None:
+        """What the answer must look like, if a field tells.
+
+        Args:
+            name: a further field that tells.
+            grammar: what it tells.
+
+        Raises:
+            InvalidValue: two fields tell.
+        """
+        told = {
+            name: grammar,
+            "grammar": CFG(self.grammar, "grammar") if self.grammar else None,
+            "regex": Regex(self.regex, "regex") if self.regex else None,
+        }
+        given = {name: grammar for name, grammar in told.items() if grammar is not None}
+        if len(given) > 1:
+            first, second, *_ = given
+            raise InvalidValue(f"{first} and {second} exclude each other.", param=second)
+        return next(iter(given.values()), None)
 
     def check_min_tokens(self, limit: int | None) -> None:
         """For a validator: `min_tokens` must not exceed the most tokens of the answer."""

@@ -9,10 +9,12 @@ from pydantic import FailFast, Field, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.message_schemas import ChatMessage
+from edge_llama.api.response_format import ResponseFormat
 from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
 from edge_llama.api.unsupported import refuse_unsupported
 from edge_llama.api.validation import Count, Integer, Name, Schema, invalid, validate
 from edge_llama.chat.messages import ChatRequest
+from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import MAX_LOGPROBS
 from edge_llama.errors import InvalidValue
 
@@ -40,6 +42,7 @@ class ChatCompletionRequest(SampledRequest):
     n: Count = 1
     logprobs: bool = False
     top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    response_format: ResponseFormat | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
 
@@ -63,10 +66,14 @@ class ChatCompletionRequest(SampledRequest):
             sampling=self.sampling(),
             max_tokens=self._max_tokens(),
             n=self.n,
+            grammar=self.form("response_format", self._response_format()),
             stop=tuple(self.stop),
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             tier=self.tier,
         )
+
+    def _response_format(self) -> Grammar | None:
+        return None if self.response_format is None else self.response_format.to_grammar()
 
     def _max_tokens(self) -> int | None:
         return most_tokens(self.max_completion_tokens or self.max_tokens)

@@ -19,7 +19,6 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "parallel_tool_calls": (True, False),
     "functions": ([],),
     "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},),
     "modalities": (["text"], []),
     "audio": (),
     "web_search_options": (),
@@ -40,7 +39,6 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "ebnf": (),
     "echo": (False,),
     "format": ("",),
-    "grammar": ("",),
     "guided_choice": ([],),
     "guided_decoding": ({},),
     "guided_grammar": ("",),
@@ -61,7 +59,6 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "prefix": (),
     "prompt_logprobs": (0,),
     "random_seed": (),
-    "regex": (),
     "repeat_last_n": (),
     "return_progress": (False,),
     "samplers": (),
@@ -102,6 +99,4 @@ def refuse_unsupported(
 def _is_harmless(name: str, value: Any, harmless: Sequence[Any]) -> bool:
     if value is None:
         return True
-    if name == "response_format" and isinstance(value, dict):
-        value = {"type": value.get("type")}
     return any(type(value) is type(each) and value == each for each in harmless)

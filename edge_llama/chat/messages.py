@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import SamplingParams
 
@@ -53,6 +54,7 @@ class ChatRequest:
         sampling: how tokens are chosen.
         max_tokens: most tokens of each choice; None is what is left of the context.
         n: how many choices.
+        grammar: the form that the answer must have.
         stop: strings that end a choice, after `sampling.min_tokens`; they are not part of its
             text.
         logprobs: tell the log-probability of every output token, and of this many most likely
@@ -66,6 +68,7 @@ class ChatRequest:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     max_tokens: int | None = None
     n: int = 1
+    grammar: Grammar | None = None
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     tier: ServiceTier = ServiceTier.DEFAULT

@@ -58,6 +58,7 @@ class ChatModel:
                 max_tokens=request.max_tokens,
                 n=request.n,
                 logprobs=request.logprobs,
+                grammar=request.grammar,
                 tier=request.tier,
                 cache_domain=request.cache_domain,
             )

@@ -137,6 +137,10 @@ class Vocab:
         )
         self._pieces: list[bytes | None] = [None] * self.n_tokens
 
+    @property
+    def handle(self) -> Any:
+        return self._handle
+
     def spelling(self, token: int) -> str:
         """How the vocabulary spells a token; empty if there is no such token."""
         if not 0 <= token < self.n_tokens:
@@ -508,6 +512,10 @@ class SamplerChain:
 
     def _add(self, sampler: Any) -> None:
         llama_cpp.llama_sampler_chain_add(self._handle, sampler)
+
+    def accept(self, token: int) -> None:
+        """Count a token that was not chosen by this chain."""
+        llama_cpp.llama_sampler_accept(self._handle, token)
 
     def sample(self, context: Context, index: int) -> int:
         """Choose and accept a token from the logits at batch index `index`."""

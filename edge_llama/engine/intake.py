@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from edge_llama.engine.constraint import Constraint
+from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import MAX_LOGPROBS, GenerationRequest
 from edge_llama.engine.prompt import Control, Prompt, Text
 from edge_llama.engine.sequence import Sequence
@@ -20,17 +22,25 @@ class Tokenizer(Protocol):
     def tokenize(self, text: str) -> list[int]: ...
 
 
+class Compiler(Protocol):
+    """What the intake needs of `ConstraintCompiler`."""
+
+    def compile(self, grammar: Grammar) -> Constraint: ...
+
+
 class Intake:
     """Turns requests into sequences; refuses what the engine cannot or must not run.
 
     Args:
         vocab: the model's vocabulary.
         n_ctx: tokens of context.
+        compiler: makes constraints.
     """
 
-    def __init__(self, vocab: Tokenizer, n_ctx: int) -> None:
+    def __init__(self, vocab: Tokenizer, n_ctx: int, compiler: Compiler) -> None:
         self._vocab = vocab
         self._n_ctx = n_ctx
+        self._compiler = compiler
 
     def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
         """The sequences of a request, one per choice.
@@ -56,6 +66,9 @@ class Intake:
         max_length = self._n_ctx
         if request.max_tokens is not None:
             max_length = min(max_length, len(token_ids) + request.max_tokens)
+        constraint = None
+        if request.grammar is not None:
+            constraint = self._compiler.compile(request.grammar)
         return [
             Sequence(
                 id=id,
@@ -66,6 +79,7 @@ class Intake:
                 sampling=request.sampling.for_choice(index),
                 logprobs=request.logprobs,
                 prompt_logprobs=request.prompt_logprobs if index == 0 else None,
+                constraint=constraint and constraint.copy(),
                 tier=request.tier,
                 cache_domain=request.cache_domain,
                 arrived=arrived,

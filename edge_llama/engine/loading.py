@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_llama.config import DEFAULT_CTX_SIZE, SCORED_TOKENS, EngineSettings
 from edge_llama.engine import binding
+from edge_llama.engine.constraint_compiler import ConstraintCompiler
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
 from edge_llama.engine.intake import Intake
@@ -98,7 +99,7 @@ class LoadedEngine:
         runner = ModelRunner(model, context, settings.batch_size)
         self.core = EngineCore(scheduler, runner, model.vocab.piece)
         self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
-        self.intake = Intake(model.vocab, self.info.n_ctx)
+        self.intake = Intake(model.vocab, self.info.n_ctx, ConstraintCompiler(model.vocab))
         self.piece = model.vocab.piece
         self.abort_flag = context.abort_flag
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from edge_llama.config import EngineSettings
+from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.prompt import Prompt
 from edge_llama.engine.sampling import SamplingParams
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
@@ -50,6 +51,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
             ones at its place, 0 to `MAX_LOGPROBS`; None tells nothing.
         prompt_logprobs: the same for the tokens of the prompt but its first; the prompt is then
             read anew, whatever is cached.
+        grammar: the form that the output must have.
         tier: how urgent it is.
         cache_domain: KV is shared only between requests of the same domain.
     """
@@ -60,6 +62,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    grammar: Grammar | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
 

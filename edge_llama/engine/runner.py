@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from edge_llama.engine.binding import Batch, Context, DecodeStatus, Model
+from edge_llama.engine.constraint import ConstraintError
 from edge_llama.engine.logprobs import LogProbabilities
 from edge_llama.engine.sampler import Sampler
 from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
+
+logger = logging.getLogger("edge_llama.engine")
 
 
 class ModelRunner:
@@ -61,12 +66,23 @@ class ModelRunner:
         if not span.n_outputs:
             return sampled
         first += span.n_logits - span.n_outputs
-        sampler = self._sampler(span.sequence)
+        sequence = span.sequence
+        sampler = self._sampler(sequence)
+        jumps = sequence.logprobs is None
         drafts = span.tokens[len(span.tokens) - span.n_outputs + 1 :]
-        for offset in range(span.n_outputs):
-            self._sample_one(span.sequence, sampler, first + offset, sampled)
-            if offset < len(drafts) and sampled.tokens[-1] != drafts[offset]:
-                break
+        try:
+            if jumps and not sequence.num_output and (forced := sampler.forced()):
+                sampled.tokens, sampled.forced = forced[:1], forced[1:]
+                return sampled
+            for offset in range(span.n_outputs):
+                self._sample_one(sequence, sampler, first + offset, sampled)
+                if offset < len(drafts) and sampled.tokens[-1] != drafts[offset]:
+                    break
+            if jumps:
+                sampled.forced = sampler.forced()
+        except ConstraintError as error:
+            logger.warning("An output is cut off, since nothing may follow: %s", error)
+            sampled.stuck = True
         return sampled
 
     def _sample_one(
@@ -94,6 +110,12 @@ class ModelRunner:
         sampler = self._samplers.get(sequence)
         if sampler is None:
             prompt = sequence.token_ids[: sequence.num_prompt]
-            sampler = Sampler(sequence.sampling, self._vocab, prompt, sequence.max_length)
+            sampler = Sampler(
+                sequence.sampling,
+                self._vocab,
+                prompt,
+                sequence.max_length,
+                sequence.constraint,
+            )
             self._samplers[sequence] = sampler
         return sampler

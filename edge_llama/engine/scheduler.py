@@ -55,17 +55,21 @@ class Span:
 Plan: TypeAlias = dict[Sequence, Span]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sampled:
     """What was sampled from a span.
 
     Attributes:
         tokens: one per output of the span, or fewer where a draft was not accepted.
+        forced: tokens that must follow these; none where log-probabilities are asked for.
+        stuck: nothing may follow these.
         logprobs: one entry per token, if the sequence asks for them.
         prompt_logprobs: one for each token of the prompt that follows one of a scored span.
     """
 
     tokens: list[int] = field(default_factory=list)
+    forced: list[int] = field(default_factory=list)
+    stuck: bool = False
     logprobs: list[TokenLogprob] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
 
@@ -158,7 +162,8 @@ class Scheduler:
         Args:
             spans: what `schedule` gave.
             sampled: for each span as many tokens as it had outputs, or fewer where a draft was
-                not accepted; the first wrong draft and all after it are dropped here.
+                not accepted; the first wrong draft and all after it are dropped here. Forced
+                tokens after them are computed in one of the next steps.
         """
         progress = []
         for span, result in zip(spans, sampled, strict=True):
@@ -168,8 +173,10 @@ class Scheduler:
             self._kv.trim(sequence.seq_id, sequence.num_computed)
             if span.scored:
                 sequence.num_scored = sequence.num_computed
-            tokens = self._append(sequence, result.tokens) if span.n_outputs else []
-            if sequence.num_computed == sequence.max_length:
+            new = result.tokens + result.forced
+            tokens = self._append(sequence, new) if span.n_outputs else []
+            ends = result.stuck or sequence.num_computed == sequence.max_length
+            if ends and sequence.status is SequenceStatus.RUNNING:
                 self._finish(sequence, FinishReason.LENGTH)
             if tokens or result.prompt_logprobs or sequence.finish_reason:
                 logprobs = result.logprobs[: len(tokens)]

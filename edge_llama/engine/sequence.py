@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.messages import FinishReason, ServiceTier, Timings
 from edge_llama.engine.prefix_cache import TokenArray
 from edge_llama.engine.sampling import SamplingParams
@@ -44,6 +45,7 @@ class Sequence:
         sampling: how its tokens are chosen.
         logprobs: as in `GenerationRequest`.
         prompt_logprobs: likewise.
+        constraint: which tokens may follow.
         tier: how urgent it is.
         cache_domain: it shares KV only with sequences of the same domain.
         seq_id: its id in the KV cache while it runs.
@@ -61,6 +63,7 @@ class Sequence:
     sampling: SamplingParams
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    constraint: Constraint | None = field(default=None, repr=False)
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
     status: SequenceStatus = SequenceStatus.WAITING
@@ -84,6 +87,11 @@ class Sequence:
         return self._array
 
     @property
+    def num_output(self) -> int:
+        """Tokens of the output so far."""
+        return len(self.token_ids) - self.num_prompt
+
+    @property
     def num_pending(self) -> int:
         """Tokens that are known but not yet in the KV cache: 1 while decoding."""
         return len(self.token_ids) - self.num_computed
@@ -101,7 +109,7 @@ class Sequence:
     @property
     def decoding(self) -> bool:
         """The whole prompt is computed and at least one token is out."""
-        return self.num_pending == 1 and len(self.token_ids) > self.num_prompt
+        return self.num_pending == 1 and self.num_output > 0
 
     def timings(self) -> Timings:
         """Where the time went so far."""

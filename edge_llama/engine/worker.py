@@ -3,6 +3,7 @@
 ```
  stdin ──→ command thread ── sequences, aborts ──→ queue ──→ step loop ──→ stdout
                 │  tokenizes and checks; answers Accepted or Refused itself ──↗
+                ├─ requests with a grammar go through the compile thread first
                 └─ end of stdin: the parent is gone, so this process ends at once
 ```
 """
@@ -15,7 +16,9 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from collections.abc import Sequence as Items
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import msgspec
@@ -73,18 +76,21 @@ class Worker:
         self._core = engine.core
         self._pipe = pipe
         self._inbox: queue.SimpleQueue[list[Sequence] | Abort] = queue.SimpleQueue()
+        self._to_compile: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._compiling: set[int] = set()
+        threading.Thread(target=self._compile, daemon=True).start()
 
     def handle(self, command: Command) -> None:
         """Take a command in; called by the command thread."""
-        if isinstance(command, Submit):
-            self._submit(command)
-            return
-        if isinstance(command, Tokenize):
+        if isinstance(command, Abort):
+            self._abort(command)
+        elif isinstance(command, Tokenize):
             self._tokenize(command)
-            return
-        self._inbox.put(command)
-        if command.index is None and command.id == self._core.prefilling:
-            self._engine.abort_flag.set()
+        elif command.request.grammar is None:
+            self._submit(command)
+        else:
+            self._compiling.add(command.id)
+            self._to_compile.put(command)
 
     def run(self) -> None:
         """The step loop. Sleeps while there is nothing to do."""
@@ -114,6 +120,25 @@ class Worker:
             return
         pieces = tuple(self._engine.piece(token) for token in tokens)
         self._pipe.send(Tokenized(command.id, tuple(tokens), pieces))
+    def _abort(self, command: Abort) -> None:
+        if command.id in self._compiling:
+            # It must come after the request.
+            self._to_compile.put(command)
+            return
+        self._inbox.put(command)
+        if command.index is None and command.id == self._core.prefilling:
+            self._engine.abort_flag.set()
+
+    def _compile(self) -> None:
+        """The compile thread: whatever a grammar takes, aborts and other requests pass it by."""
+        with _ending_the_process("compile"):
+            while True:
+                command = self._to_compile.get()
+                if isinstance(command, Abort):
+                    self._inbox.put(command)
+                    continue
+                self._submit(command)
+                self._compiling.discard(command.id)
 
     def _take_commands(self) -> list[Output]:
         outputs: list[Output] = []
@@ -171,14 +196,21 @@ def _read_commands(stdin: BinaryIO, loaded: queue.SimpleQueue[Worker]) -> None:
     """The command thread; runs while the model loads, so that a dead parent is seen then too."""
     decoder = msgspec.msgpack.Decoder(Command)
     worker: Worker | None = None
-    try:
+    with _ending_the_process("command"):
         while (frame := read_frame(stdin)) is not None:
             worker = worker or loaded.get()
             worker.handle(decoder.decode(frame))
-    except Exception:
-        logger.exception("The command thread failed; the engine ends.")
-        os._exit(3)
     os._exit(0)
+
+
+@contextmanager
+def _ending_the_process(thread: str) -> Iterator[None]:
+    """A thread without which the engine is of no use: when it fails, the process ends."""
+    try:
+        yield
+    except Exception:
+        logger.exception("The %s thread failed; the engine ends.", thread)
+        os._exit(3)
 
 
 def _take_over_stdio() -> tuple[BinaryIO, BinaryIO]:

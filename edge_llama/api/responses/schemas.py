@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, FailFast, Field, model_validator
 from typing_extensions import Self
@@ -17,12 +17,12 @@ from edge_llama.api.validation import (
     Schema,
     Text,
     invalid,
-    missing,
-    unsupported,
     validate,
     without_nul,
 )
+from edge_llama.chat.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
+from edge_llama.engine.grammar import Grammar
 
 MAX_ITEMS = 30_000
 """More cannot fit: a message has at least five tokens, the longest context 131,072."""
@@ -53,20 +53,24 @@ def _as_items(value: Any) -> Any:
     raise invalid("must be a string or a list of items.")
 
 
-def _text_only(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise invalid('must be an object such as {"type": "text"}.')
-    if value.get("type") is None:
-        raise missing("type")
-    if value["type"] != "text":
-        raise unsupported("must be 'text'.", field="type")
-    return value
+class TextFormat(Schema):
+    """Free text, any JSON object, or JSON that is valid against a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+
+    def to_grammar(self) -> Grammar | None:
+        if self.type == "text":
+            return None
+        if self.type == "json_object" or self.schema_ is None:
+            return json_schema_grammar({"type": "object"}, param="text.format")
+        return json_schema_grammar(self.schema_, param="text.format.schema")
 
 
 class TextConfig(Schema):
     """The form of the answer."""
 
-    format: Annotated[dict[str, Any], BeforeValidator(_text_only)] | None = None
+    format: TextFormat | None = None
 
 
 class ResponsesRequest(SampledRequest):
@@ -103,9 +107,15 @@ class ResponsesRequest(SampledRequest):
             messages=(*system, *to_messages(self.input)),
             sampling=self.sampling(),
             max_tokens=most_tokens(self.max_output_tokens),
+            grammar=self.form("text.format", self._text_format()),
             stop=tuple(self.stop),
             tier=self.tier,
         )
+
+    def _text_format(self) -> Grammar | None:
+        if self.text is None or self.text.format is None:
+            return None
+        return self.text.format.to_grammar()
 
 
 def parse_responses_request(body: Mapping[str, Any]) -> ResponsesRequest:

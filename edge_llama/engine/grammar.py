@@ -1,0 +1,46 @@
+"""The form that an output must have, as it reaches the engine."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class JSONSchema(msgspec.Struct, frozen=True, tag="json_schema", array_like=True):
+    """JSON that is valid against a schema, in one line without needless spaces.
+
+    Attributes:
+        text: the schema, a JSON object.
+        param: what the request calls it.
+    """
+
+    text: str
+    param: str = "grammar"
+
+
+class CFG(msgspec.Struct, frozen=True, tag="cfg", array_like=True):
+    """A context-free grammar.
+
+    Attributes:
+        text: in llguidance's Lark syntax, or in llama.cpp's GBNF.
+        param: what the request calls it.
+    """
+
+    text: str
+    param: str = "grammar"
+
+
+class Regex(msgspec.Struct, frozen=True, tag="regex", array_like=True):
+    """A regular expression for the whole output.
+
+    Attributes:
+        text: in the syntax of Rust's regex crate.
+        param: what the request calls it.
+    """
+
+    text: str
+    param: str = "regex"
+
+
+Grammar: TypeAlias = JSONSchema | CFG | Regex
