@@ -15,19 +15,33 @@ UNSUPPORTED = frozenset(
     | {"propertyNames", "dependencies", "dependentRequired", "dependentSchemas"}
     | {"unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef"}
 )
-"""Keywords that restrict values in a way that cannot be enforced while a text is written."""
+"""Keywords that restrict values in ways that cannot be enforced while a text is written."""
 
 MAX_DEPTH = 100
 MAX_ENTRIES = 20_000
-"""Keywords and list entries of a schema."""
+"""Keywords and values of a schema."""
 MAX_PROPERTIES = 1000
 """Properties of one object: compiling takes time by their square."""
 MAX_PERIOD = 10_000
-"""Numbers after which the multiples in a schema coincide: compiling takes time by its square."""
+"""Numbers after which all multiples in a schema coincide: compiling takes time by its square."""
 
 _SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
-_SCHEMA = frozenset({"items", "additionalProperties"})
+_SCHEMAS = frozenset({"items", "additionalProperties"})
+
+_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+_DATE = (
+    "(?:(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-"
+    "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    "|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    f"|{_LEAP_YEAR}-02-29)"
+)
+_TIME = (
+    "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?"
+    "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+FORMATS = {"date": f"^{_DATE}$", "time": f"^{_TIME}$", "date-time": f"^{_DATE}T{_TIME}$"}
+"""What RFC 3339 has, without leap seconds and the year 0, which few programs can read."""
 
 
 def json_schema_grammar(schema: dict[str, Any], *, param: str) -> JSONSchema:
@@ -41,52 +55,69 @@ def json_schema_grammar(schema: dict[str, Any], *, param: str) -> JSONSchema:
         UnsupportedParameter: a keyword cannot be enforced; `param` has its path.
         InvalidValue: the schema is too large, nested too deeply or not a schema.
     """
-    _Checker().schema(schema, param, 0)
-    return JSONSchema(json.dumps(schema), param)
+    return JSONSchema(json.dumps(enforceable(schema, param=param)), param)
 
 
-class _Checker:
-    """Walks through a schema and adds up what compiling it takes."""
+def enforceable(schema: dict[str, Any], *, param: str) -> dict[str, Any]:
+    """The schema in terms that can be enforced. Raises as `json_schema_grammar`."""
+    result: dict[str, Any] = _Walk().schema(schema, param, 0)
+    return result
+
+
+class _Walk:
+    """One way through a schema, which adds up what compiling it takes."""
 
     def __init__(self) -> None:
         self._entries = 0
         self._multiples: set[Decimal] = set()
 
-    def schema(self, schema: Any, path: str, depth: int) -> None:
+    def schema(self, schema: Any, path: str, depth: int) -> Any:
         self._count(path, depth)
         if isinstance(schema, bool):
-            return
+            return schema
         if not isinstance(schema, dict):
             raise InvalidValue(f"{path} must be a schema: an object or a boolean.", param=path)
-        for keyword, value in schema.items():
-            self._keyword(keyword, value, f"{path}.{keyword}", depth + 1)
+        result = {
+            keyword: self._keyword(keyword, value, f"{path}.{keyword}", depth + 1)
+            for keyword, value in schema.items()
+            if not (keyword in UNSUPPORTED and value is False)
+        }
+        pattern = FORMATS.get(str(result.get("format")))
+        if pattern is not None:
+            del result["format"]
+            result["allOf"] = [*result.get("allOf", ()), {"pattern": pattern}]
+        return result
 
-    def _keyword(self, keyword: str, value: Any, path: str, depth: int) -> None:
-        if keyword in UNSUPPORTED and value is not False:
+    def _keyword(self, keyword: str, value: Any, path: str, depth: int) -> Any:
+        if keyword in UNSUPPORTED:
             raise UnsupportedParameter(
                 f"{path}: the keyword {keyword} cannot be enforced. Leave it out.", param=path
             )
-        if keyword in _SCHEMA:
-            self.schema(value, path, depth)
-        elif keyword in _SCHEMA_LISTS:
-            for index, item in enumerate(self._list(value, path)):
+        if keyword in _SCHEMAS:
+            return self.schema(value, path, depth)
+        if keyword in _SCHEMA_LISTS:
+            return [
                 self.schema(item, f"{path}[{index}]", depth + 1)
-        elif keyword in _SCHEMA_MAPS:
-            for name, item in self._object(value, path).items():
-                self.schema(item, f"{path}.{name}", depth + 1)
-        else:
-            if keyword == "$ref":
-                self._reference(value, path)
-            elif keyword == "multipleOf":
-                self._multiple(value, path)
-            self._value(value, path, depth)
+                for index, item in enumerate(self._list(value, path))
+            ]
+        if keyword in _SCHEMA_MAPS:
+            return {
+                name: self.schema(item, f"{path}.{name}", depth + 1)
+                for name, item in self._map(value, path).items()
+            }
+        if keyword == "$ref":
+            self._reference(value, path)
+        elif keyword == "multipleOf":
+            self._multiple(value, path)
+        self._value(value, path, depth)
+        return value
 
     def _list(self, value: Any, path: str) -> list[Any]:
         if not isinstance(value, list):
             raise InvalidValue(f"{path} must be a list of schemas.", param=path)
         return value
 
-    def _object(self, value: Any, path: str) -> dict[str, Any]:
+    def _map(self, value: Any, path: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise InvalidValue(f"{path} must be an object of schemas.", param=path)
         if len(value) > MAX_PROPERTIES:
@@ -102,19 +133,18 @@ class _Checker:
     def _multiple(self, value: Any, path: str) -> None:
         if type(value) not in (int, float) or not 0 < value < math.inf:
             raise InvalidValue(f"{path} must be a number greater than 0.", param=path)
-        step = Decimal(str(value))
-        self._multiples.add(step)
+        self._multiples.add(Decimal(str(value)))
         digits = max(-int(each.as_tuple().exponent) for each in self._multiples)
         scaled = (int(each.scaleb(max(digits, 0))) for each in self._multiples)
         if math.lcm(*scaled) > MAX_PERIOD:
             raise InvalidValue(
-                f"{path}: the multiples in a schema may coincide after at most {MAX_PERIOD} steps "
-                "of their last digit. Take rounder numbers.",
+                f"{path}: the multiples of a schema must coincide within {MAX_PERIOD} steps of "
+                "their last digit. Take rounder numbers.",
                 param=path,
             )
 
     def _value(self, value: Any, path: str, depth: int) -> None:
-        """A value in which there are no schemas."""
+        """A value that has no schemas in it."""
         self._count(path, depth)
         if isinstance(value, list):
             for index, item in enumerate(value):
@@ -129,5 +159,5 @@ class _Checker:
         self._entries += 1
         if self._entries > MAX_ENTRIES:
             raise InvalidValue(
-                f"The schema has more than {MAX_ENTRIES} keywords and values.", param=path
+                f"The schema has more than {MAX_ENTRIES} keywords and values.", param=path[:200]
             )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
-from llguidance.gbnf_to_lark import any_to_lark
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
+from llguidance.gbnf_to_lark import gbnf_to_lark
 from llguidance.llamacpp import lltokenizer_from_vocab
 
 from edge_llama.engine.binding import Vocab
@@ -13,7 +15,10 @@ from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.grammar import CFG, Grammar, JSONSchema
 from edge_llama.errors import InvalidValue
 
-MAX_GRAMMAR_BYTES = 512 * 1024
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
+MAX_CHARACTERS = 256 * 1024
 
 LIMITS = LLParserLimits(
     initial_lexer_fuel=1_000_000,
@@ -23,9 +28,19 @@ LIMITS = LLParserLimits(
     max_grammar_size=100_000,
     verbose_errors=False,
 )
-"""What one constraint may take: some 100 MB of memory, 20 ms to compile, 20 ms for a token."""
+"""What a constraint may take: about 100 MB of memory, and some 20 ms for a token."""
 
-_JSON_OPTIONS: JsonCompileOptions = {"whitespace_flexible": False}
+_GBNF = re.compile(r"^\s*root\s*::=", re.MULTILINE)
+
+_AS_MODELS_WRITE_IT: JsonCompileOptions = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
+"""One line, with a space after `,` and `:`: without them, what follows is often worse."""
+
+_WITHOUT_JUMPS = '\n%llguidance {"no_forcing": true}\n'
+"""To find out what must follow takes time without a limit: `a{1000000000}`."""
 
 
 class ConstraintCompiler:
@@ -44,19 +59,22 @@ class ConstraintCompiler:
         Raises:
             InvalidValue: the grammar has a fault, exceeds a limit or allows no output.
         """
-        if len(grammar.text) > MAX_GRAMMAR_BYTES:
+        if len(grammar.text) > MAX_CHARACTERS:
             raise InvalidValue(
-                f"The grammar has {len(grammar.text)} characters; at most {MAX_GRAMMAR_BYTES} are "
+                f"{grammar.param} has {len(grammar.text)} characters; at most {MAX_CHARACTERS} are "
                 "possible.",
-                param="grammar",
+                param=grammar.param,
             )
-        matcher = LLMatcher(self._tokenizer, _source(grammar), log_level=0, limits=LIMITS)
-        constraint = Constraint(matcher, self._vocab.n_tokens, self._vocab.eog_tokens)
+        try:
+            source = _source(grammar)
+        except Exception as error:  # what the converters raise is not told
+            raise _unusable(grammar, str(error)) from None
+        matcher = LLMatcher(self._tokenizer, source, log_level=0, limits=LIMITS)
         if not matcher.is_error():
             matcher.compute_bitmask()
         if matcher.is_error():
-            raise InvalidValue(matcher.get_error(), param="grammar")
-        return constraint
+            raise _unusable(grammar, matcher.get_error())
+        return Constraint(matcher, self._vocab.n_tokens, self._vocab.eog_tokens)
 
     @cached_property
     def _tokenizer(self) -> LLTokenizer:
@@ -66,11 +84,18 @@ class ConstraintCompiler:
 
 def _source(grammar: Grammar) -> str:
     """The grammar in llguidance's own format."""
-    try:
-        if isinstance(grammar, JSONSchema):
-            return LLMatcher.grammar_from_json_schema(grammar.text, overrides=_JSON_OPTIONS)
-        if isinstance(grammar, CFG):
-            return LLMatcher.grammar_from_lark(any_to_lark(grammar.text))
-        return LLMatcher.grammar_from_regex(grammar.text)
-    except Exception as error:
-        raise InvalidValue(str(error), param="grammar") from None
+    if isinstance(grammar, JSONSchema):
+        return LLMatcher.grammar_from_json_schema(grammar.text, overrides=_AS_MODELS_WRITE_IT)
+    if isinstance(grammar, CFG):
+        lark = gbnf_to_lark(grammar.text) if _GBNF.search(grammar.text) else grammar.text
+        return LLMatcher.grammar_from_lark(lark if grammar.jumps else lark + _WITHOUT_JUMPS)
+    regex = regex_to_lark(grammar.text, "d")
+    return LLMatcher.grammar_from_lark(f"start: /{regex}/{_WITHOUT_JUMPS}")
+
+
+def _unusable(grammar: Grammar, text: str) -> InvalidValue:
+    """llguidance tells what is wrong in the first line, or below the place in a regex."""
+    lines = text.splitlines() or [""]
+    faults = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    reason = "it allows no output" if lines[0] == "NoExtensionBias" else (faults or lines)[0]
+    return InvalidValue(f"{grammar.param} cannot be used: {reason[:300]}.", param=grammar.param)

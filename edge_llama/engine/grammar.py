@@ -25,10 +25,13 @@ class CFG(msgspec.Struct, frozen=True, tag="cfg", array_like=True):
     Attributes:
         text: in llguidance's Lark syntax, or in llama.cpp's GBNF.
         param: what the request calls it.
+        jumps: feed the tokens that must follow without sampling; for a grammar of our own, of
+            which it is known that these are few.
     """
 
     text: str
     param: str = "grammar"
+    jumps: bool = False
 
 
 class Regex(msgspec.Struct, frozen=True, tag="regex", array_like=True):

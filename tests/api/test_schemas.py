@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from edge_llama.api.schemas import ChatCompletionRequest, parse_chat_request
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.chat.messages import ChatRequest
+from edge_llama.engine.grammar import CFG, JSONSchema, Regex
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
@@ -206,8 +208,6 @@ def test_integers_may_be_written_as_floats() -> None:
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("tool_choice", "required"),
         ("functions", [{"name": "f"}]),
-        ("response_format", {"type": "json_object"}),
-        ("grammar", 'root ::= "yes"'),
         ("chat_template_kwargs", {"enable_thinking": False}),
         ("return_progress", True),
         ("modalities", ["text", "audio"]),
@@ -223,7 +223,6 @@ def test_integers_may_be_written_as_floats() -> None:
         ("skip_special_tokens", False),
         ("top_n_sigma", 1),
         ("format", "json"),
-        ("response_format", {"type": "json_schema", "json_schema": {"name": "x"}}),
     ],
 )
 def test_what_is_not_implemented_is_refused(field: str, value: Any) -> None:
@@ -254,9 +253,53 @@ def test_values_that_ask_for_nothing_pass() -> None:
             assert parse(**{field: value}) == parse()
 
 
-def test_a_response_format_of_text_passes() -> None:
+def test_a_response_format_of_text_asks_for_nothing() -> None:
     for rest in ({}, {"json_schema": None}, {"schema": {"a": 1}}):
         assert parse(response_format={"type": "text", **rest}) == parse()
+
+
+def test_forms_of_an_answer() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert parse(response_format=form).grammar == JSONSchema(
+        json.dumps(schema), "response_format.json_schema.schema"
+    )
+    assert parse(response_format={"type": "json_object"}).grammar == JSONSchema(
+        '{"type": "object"}', "response_format"
+    )
+    assert parse(grammar='root ::= "yes"').grammar == CFG('root ::= "yes"')
+    assert parse(regex="[0-9]+").grammar == Regex("[0-9]+")
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "code"),
+    [
+        ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
+        (
+            {"response_format": {"type": "json_schema"}},
+            "response_format.json_schema",
+            "invalid_value",
+        ),
+        (
+            {"response_format": {"type": "json_object"}, "regex": "a"},
+            "regex",
+            "invalid_value",
+        ),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "schema": {"properties": {"a": {"not": {}}}}},
+                }
+            },
+            "response_format.json_schema.schema.properties.a.not",
+            "unsupported_parameter",
+        ),
+    ],
+)
+def test_forms_that_cannot_be_used(body: dict[str, Any], param: str, code: str) -> None:
+    error = refusal(**body)
+    assert (error.param, error.code) == (param, code)
 
 
 FIELDS = sorted(ChatCompletionRequest.model_fields.keys() | HARMLESS_VALUES.keys())

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from edge_llama.engine.constraint import Constraint
+from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.intake import Intake
 from edge_llama.engine.messages import GenerationRequest, Refused
 from edge_llama.engine.prompt import Control, Prompt, Text, Tokens
@@ -17,7 +19,12 @@ class ByteTokenizer:
         return list(text.encode())
 
 
-INTAKE = Intake(ByteTokenizer(), n_ctx=20)
+class NoCompiler:
+    def compile(self, grammar: Grammar) -> Constraint:
+        raise AssertionError("no grammar was given")
+
+
+INTAKE = Intake(ByteTokenizer(), n_ctx=20, compiler=NoCompiler())
 
 
 def accept(*prompt: Control | Text | Tokens, **fields: object) -> list[int]:

@@ -14,6 +14,7 @@ import pytest
 from edge_llama.chat.llama3_template import Llama3Template
 from edge_llama.chat.messages import Message, Role, Tool, ToolCall
 from edge_llama.engine.binding import Model, Vocab, init_backend
+from edge_llama.engine.constraint_compiler import ConstraintCompiler
 from edge_llama.engine.intake import Intake
 from edge_llama.engine.messages import GenerationRequest
 from edge_llama.weights import resolve_model
@@ -51,5 +52,6 @@ def test_our_tokens_are_the_official_ones(vocab: Vocab, case: dict[str, Any]) ->
         for m in case["messages"]
     ]
     prompt = Llama3Template().render(messages, tuple(map(Tool, case["tools"])))
-    [sequence] = Intake(vocab, n_ctx=10**6).accept(1, GenerationRequest(prompt=prompt))
+    intake = Intake(vocab, n_ctx=10**6, compiler=ConstraintCompiler(vocab))
+    [sequence] = intake.accept(1, GenerationRequest(prompt=prompt))
     assert sequence.token_ids == official_tokens(vocab, case["prompt"])

@@ -120,7 +120,7 @@ def _new_response(asked: ResponsesRequest) -> dict[str, Any]:
         "service_tier": asked.tier.value,
         "store": False,
         "temperature": sampling.temperature,
-        "text": {"format": {"type": "text"}},
+        "text": {"format": asked.text_format},
         "tool_choice": "auto",
         "tools": [],
         "top_logprobs": 0,

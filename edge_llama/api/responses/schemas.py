@@ -57,6 +57,8 @@ class TextFormat(Schema):
     """Free text, any JSON object, or JSON that is valid against a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
+    name: Text | None = None
+    strict: bool | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
 
     def to_grammar(self) -> Grammar | None:
@@ -107,15 +109,19 @@ class ResponsesRequest(SampledRequest):
             messages=(*system, *to_messages(self.input)),
             sampling=self.sampling(),
             max_tokens=most_tokens(self.max_output_tokens),
-            grammar=self.form("text.format", self._text_format()),
+            grammar=self.form("text.format", self._text_format().to_grammar()),
             stop=tuple(self.stop),
             tier=self.tier,
         )
 
-    def _text_format(self) -> Grammar | None:
-        if self.text is None or self.text.format is None:
-            return None
-        return self.text.format.to_grammar()
+    @property
+    def text_format(self) -> dict[str, Any]:
+        """`text.format` as the response repeats it."""
+        return self._text_format().model_dump(by_alias=True, exclude_none=True)
+
+    def _text_format(self) -> TextFormat:
+        form = None if self.text is None else self.text.format
+        return form or TextFormat(type="text")
 
 
 def parse_responses_request(body: Mapping[str, Any]) -> ResponsesRequest:

@@ -74,10 +74,11 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
         ({"text": {"format": "json"}}, "text.format", "invalid_value"),
         ({"text": {"format": {}}}, "text.format.type", "invalid_value"),
         (
-            {"text": {"format": {"type": "json_object"}}},
-            "text.format.type",
+            {"text": {"format": {"type": "json_schema", "schema": {"not": {}}}}},
+            "text.format.schema.not",
             "unsupported_parameter",
         ),
+        ({"text": {"format": {"type": "json_object"}}, "regex": "a"}, "regex", "invalid_value"),
         ({"stream": "yes"}, "stream", "invalid_value"),
     ],
 )
