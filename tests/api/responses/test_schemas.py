@@ -84,5 +84,5 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
 )
 def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
     with pytest.raises(RequestError) as caught:
-        parse_responses_request(HI | fault)
+        parse_responses_request(HI | fault).to_chat_request()
     assert (caught.value.param, caught.value.code) == (param, code)
