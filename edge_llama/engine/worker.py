@@ -76,7 +76,7 @@ class Worker:
         self._core = engine.core
         self._pipe = pipe
         self._inbox: queue.SimpleQueue[list[Sequence] | Abort] = queue.SimpleQueue()
-        self._to_compile: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._to_compile: queue.SimpleQueue[Submit | Abort] = queue.SimpleQueue()
         self._compiling: set[int] = set()
         threading.Thread(target=self._compile, daemon=True).start()
 
@@ -120,6 +120,7 @@ class Worker:
             return
         pieces = tuple(self._engine.piece(token) for token in tokens)
         self._pipe.send(Tokenized(command.id, tuple(tokens), pieces))
+
     def _abort(self, command: Abort) -> None:
         if command.id in self._compiling:
             # It must come after the request.
