@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ _RUN = (
 )
 
 
+SECRET_ENDINGS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+"""Environment variables with such names are kept from children."""
+
+
 def module_command(module: str) -> list[str]:
     """The command line that runs a module of this package with this Python.
 
@@ -20,3 +25,8 @@ def module_command(module: str) -> list[str]:
     """
     root = str(Path(__file__).resolve().parent.parent)
     return [sys.executable, "-c", _RUN.format(root=root, module=module)]
+
+
+def environment_without_secrets() -> dict[str, str]:
+    """This process's environment, for a child that needs no key or token."""
+    return {k: v for k, v in os.environ.items() if not k.upper().endswith(SECRET_ENDINGS)}

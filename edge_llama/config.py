@@ -76,6 +76,11 @@ class EngineSettings:
         repack: let llama.cpp rearrange weights at load for this CPU (faster decode, slower
             prefill and load, weights in memory twice).
         gpu_layers: layers on the GPU; -1 is all, which without one (Metal) means none.
+        max_tokens: most tokens of output of a request, whatever it asks for; None is what fits.
+        request_timeout: seconds after which a request that is not finished ends with an error; None
+            never ends one.
+        memory_limit: bytes that the engine may take, weights that are mapped from their file not
+            counted; the kernel refuses much more, where it can. None sets no limit.
         step_costs: what steps took with these settings on this machine before; what they take now
             counts more.
 
@@ -97,6 +102,9 @@ class EngineSettings:
     flash_attention: bool | None = None
     repack: bool = False
     gpu_layers: int = -1
+    max_tokens: int | None = None
+    request_timeout: float | None = None
+    memory_limit: int | None = None
     step_costs: tuple[StepCost, ...] = ()
 
     def __post_init__(self) -> None:
@@ -113,6 +121,10 @@ class EngineSettings:
                 f"--max-stall must be between 0.01 and 3600 seconds, not {self.max_stall:g}."
             )
         _in_range("--cached-sequences", self.cached_sequences, 0, 128)
+        if self.max_tokens is not None:
+            _in_range("--max-tokens", self.max_tokens, 1, 1 << 24)
+        if self.request_timeout is not None and not self.request_timeout > 0:
+            raise SettingsError("--request-timeout must be more than 0 seconds.")
         _in_range("micro_batch", self.micro_batch, 1, 8192)
         if self.kv_type not in (None, *get_args(KVType)):
             raise SettingsError(f"The KV cache can be f16 or q8_0, not {self.kv_type!r}.")
@@ -195,6 +207,7 @@ class ServerSettings:
             neither accepted nor refused by then gets its headers.
         drain_timeout: seconds that running requests may go on after the first signal to end.
         exit_with_parent: end when the process that started this one has ended.
+        log_prompts: write request bodies to the log; nothing else ever shows what users say.
         limits: what clients may ask for.
     """
 
@@ -209,6 +222,7 @@ class ServerSettings:
     keep_alive_seconds: float = 10.0
     drain_timeout: float = 7.0
     exit_with_parent: bool = False
+    log_prompts: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -16,12 +16,14 @@ EdgeLlamaError
 │   ├── InvalidValue          a field has a value that cannot be used
 │   ├── UnsupportedParameter  a field would change the output and is not implemented
 │   ├── ContextLengthExceeded the prompt does not fit (n_ctx, prompt_tokens)
+│   ├── RequestCrashesEngine  the engine crashed each time it ran
 │   └── ModelNotFound         no model of that name is served
 ├── TemplateError             a GGUF's chat template failed or hit a limit
 └── EngineError               the engine process
     ├── EngineStartError      it could not load the model
     ├── EngineUnavailable     it is not ready (retry_after, seconds)
-    └── EngineDied            it ended while the request was running
+    ├── EngineDied            it ended while the request was running
+    └── RequestTimedOut       the request took longer than it may
 ```
 """
 
@@ -122,6 +124,12 @@ class ContextLengthExceeded(RequestError):
         self.prompt_tokens = prompt_tokens
 
 
+class RequestCrashesEngine(RequestError):
+    """The engine crashed each time this request ran."""
+
+    default_code = "request_crashes_engine"
+
+
 class ModelNotFound(RequestError):
     """No model of that name is served."""
 
@@ -154,3 +162,7 @@ class EngineUnavailable(EngineError):
 
 class EngineDied(EngineError):
     """The engine process ended while the request was running."""
+
+
+class RequestTimedOut(EngineError):
+    """The request took longer than it may."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from typing import Any
 
 import msgspec
@@ -15,6 +17,8 @@ from edge_llama.api.errors import (
 )
 from edge_llama.config import ServerSettings
 
+logger = logging.getLogger(__name__)
+
 
 async def read_body(request: Request) -> dict[str, Any]:
     """The request's JSON object; the path's model, if it names one, replaces the object's.
@@ -24,6 +28,8 @@ async def read_body(request: Request) -> dict[str, Any]:
     """
     settings: ServerSettings = request.app.state.settings
     body = await read_json(request, settings.limits.max_body_bytes)
+    if settings.log_prompts:
+        logger.warning("%s %s: %s", request.state.request_id, request.url.path, json.dumps(body))
     if "model" in request.path_params:
         body["model"] = request.path_params["model"]
     return body

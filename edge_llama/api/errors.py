@@ -34,6 +34,7 @@ from edge_llama.errors import (
     EngineUnavailable,
     ModelNotFound,
     RequestError,
+    RequestTimedOut,
     TemplateError,
 )
 
@@ -121,6 +122,7 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     TemplateError: _Answer(400, _INVALID_REQUEST, code="invalid_value"),
     EngineUnavailable: _Answer(503, _SERVER_ERROR),
     EngineDied: _Answer(503, _SERVER_ERROR),
+    RequestTimedOut: _Answer(503, _SERVER_ERROR, code="timeout"),
     ServerStopping: _Answer(503, _SERVER_ERROR),
     EngineStartError: _Answer(
         500, _SERVER_ERROR, "The model could not be loaded; the server's log says why."
@@ -251,7 +253,10 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
         return {"Connection": "close"}
     if status in (429, 503):
         seconds = getattr(error, "retry_after", 1.0)
-        return {"Retry-After": str(max(1, min(MAX_RETRY_AFTER, math.ceil(seconds))))}
+        headers = {"Retry-After": str(max(1, min(MAX_RETRY_AFTER, math.ceil(seconds))))}
+        if isinstance(error, RequestTimedOut):
+            headers["x-should-retry"] = "false"
+        return headers
     if status == 500:
         return {"x-should-retry": "false"}
     return {}

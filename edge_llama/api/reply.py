@@ -54,7 +54,9 @@ async def respond(
     """
     settings: ServerSettings = request.app.state.settings
     registry: ModelRegistry = request.app.state.registry
-    asked = replace(asked, cache_domain="" if settings.share_prefixes else request.state.caller)
+    caller: str = request.state.caller
+    domain = "" if settings.share_prefixes else caller
+    asked = replace(asked, cache_domain=domain, caller=caller)
     running = _running(registry, model, asked, reply.prompt_field)
     if stream:
         return EventStream(

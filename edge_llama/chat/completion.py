@@ -17,7 +17,7 @@ class ChatCompletion:
     """An async iterator of the events of all choices. Leaving its context aborts what still runs.
 
     A choice whose text comes to a stop string is aborted in the engine at once. Iterating raises
-    EngineDied when the engine ends before the answer does.
+    EngineError when the engine ends before the answer does, or time is up.
 
     Args:
         generation: the running request.

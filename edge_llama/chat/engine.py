@@ -15,7 +15,7 @@ class Generation(Protocol):
     def prompt_tokens(self) -> int: ...
 
     async def __anext__(self) -> Output:
-        """Raises EngineDied when the engine ends before the request does."""
+        """Raises EngineError when the engine ends before the request does, or time is up."""
         ...
 
     def abort(self, index: int | None = None) -> None:

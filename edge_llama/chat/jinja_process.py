@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 import weakref
 from typing import Any
 
 from edge_llama.chat.jinja_worker import MEMORY_LIMIT, TIME_LIMIT
-from edge_llama.child import module_command
+from edge_llama.child import environment_without_secrets, module_command
 from edge_llama.errors import InvalidValue, TemplateError
-
-SECRET_ENDINGS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-"""Environment variables with such names are kept from the child."""
 
 
 class JinjaProcess:
@@ -52,11 +48,6 @@ class JinjaProcess:
         return child
 
 
-def _environment_without_secrets() -> dict[str, str]:
-    """For a process that runs template code of strangers."""
-    return {k: v for k, v in os.environ.items() if not k.upper().endswith(SECRET_ENDINGS)}
-
-
 class _Child:
     def __init__(self) -> None:
         self._ended = False
@@ -65,7 +56,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment_without_secrets(),
+            env=environment_without_secrets(),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
 

@@ -61,6 +61,7 @@ class ChatRequest:
             ones at its place; None tells nothing.
         tier: how urgent it is.
         cache_domain: computed prompts are shared only between requests of the same domain.
+        caller: whose it is; callers take turns when requests wait.
     """
 
     messages: tuple[Message, ...]
@@ -73,3 +74,4 @@ class ChatRequest:
     logprobs: int | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
+    caller: str = ""

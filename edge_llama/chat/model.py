@@ -61,6 +61,7 @@ class ChatModel:
                 grammar=request.grammar,
                 tier=request.tier,
                 cache_domain=request.cache_domain,
+                caller=request.caller,
             )
         )
         return ChatCompletion(generation, decoders, self._token_names)

@@ -46,6 +46,31 @@ MaxQueue = Annotated[
         help="Requests of one API key that may wait; more are told when to come back.",
     ),
 ]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        metavar="TOKENS",
+        help="Most tokens of output of a request, whatever it asks for. Default: what fits.",
+        show_default=False,
+    ),
+]
+RequestTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--request-timeout",
+        metavar="SECONDS",
+        help="End requests that take longer with an error. Default: never.",
+        show_default=False,
+    ),
+]
+LogPrompts = Annotated[
+    bool,
+    typer.Option(
+        "--log-prompts",
+        help="Write every request to the log, with all that users have said in it.",
+    ),
+]
 DrainTimeout = Annotated[
     float,
     typer.Option(

@@ -157,6 +157,7 @@ def plan(
         micro_batch=chosen.micro_batch,
         flash_attention=chosen.flash_attention or settings.flash_attention,
         repack=chosen.repack,
+        memory_limit=chosen.total,
     )
     if tuned is not None:
         tuned = replace(tuned, candidate=Candidate.of(planned))

@@ -23,7 +23,10 @@ from edge_llama.cli.guards import (
     DrainTimeout,
     ExitWithParent,
     InsecureNoKey,
+    LogPrompts,
     MaxQueue,
+    MaxTokens,
+    RequestTimeout,
 )
 from edge_llama.cli.keep_alive import parse_keep_alive
 from edge_llama.cli.obtain import Obtained, Planned, from_store, obtain, plan
@@ -161,8 +164,11 @@ def serve(
     allowed_host: AllowedHosts = None,
     cors_origin: CorsOrigins = None,
     max_queue: MaxQueue = 128,
+    max_tokens: MaxTokens = None,
+    request_timeout: RequestTimeout = None,
     drain_timeout: DrainTimeout = 7.0,
     exit_with_parent: ExitWithParent = False,
+    log_prompts: LogPrompts = False,
     log_level: Verbosity = LogLevel.WARNING,
 ) -> None:
     """Serve models over HTTP with OpenAI's chat API."""
@@ -185,9 +191,15 @@ def serve(
             kv_type=kv_type,
             kv_layout=kv_layout,
             cached_sequences=cached_sequences,
+            max_tokens=max_tokens,
+            request_timeout=request_timeout,
         )
         return plan(engine_settings, budget, ctx_size=ctx_size, use_tuned=tuned)
 
+    if log_prompts:
+        typer.echo(
+            "edge-llama: --log-prompts is on: the log shows everything that users say.", err=True
+        )
     settings = ServerSettings(
         host=host,
         port=port,
@@ -199,6 +211,7 @@ def serve(
         cors_origins=tuple(cors_origin or ()),
         drain_timeout=drain_timeout,
         exit_with_parent=exit_with_parent,
+        log_prompts=log_prompts,
         limits=Limits(max_requests=parallel + max_queue, max_n=max_n),
     )
     found = _obtain(models or ([] if model_set else [DEMO]), budget, allow_url=allow_url)

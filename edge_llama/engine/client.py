@@ -7,10 +7,12 @@ import enum
 import itertools
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from edge_llama.config import EngineSettings
+from edge_llama.engine.backoff import Backoff
 from edge_llama.engine.generation import Generation
 from edge_llama.engine.messages import (
     Abort,
@@ -29,17 +31,17 @@ from edge_llama.engine.messages import (
 )
 from edge_llama.engine.process import CRASHES, EngineProcess, describe_exit
 from edge_llama.engine.prompt import Prompt
-from edge_llama.errors import EngineDied, EngineStartError, EngineUnavailable
+from edge_llama.engine.suspects import Suspects
+from edge_llama.errors import (
+    EngineDied,
+    EngineStartError,
+    EngineUnavailable,
+    RequestCrashesEngine,
+)
 
 logger = logging.getLogger("edge_llama.engine")
 
 Answer: TypeAlias = Accepted | Tokenized
-
-FIRST_BACKOFF = 0.5
-"""Seconds before the first restart; doubled with each further one."""
-MAX_BACKOFF = 30.0
-HEALTHY_AFTER = 60.0
-"""Seconds of uptime after which the back-off starts anew."""
 
 
 class EngineState(str, enum.Enum):
@@ -68,7 +70,8 @@ class AsyncEngine:
     ```
 
     When the child dies, running requests raise `EngineDied` and it is started again with growing
-    pauses. Belongs to the event loop in which it was started.
+    pauses. A request that ran when it died, twice, is not run again. Belongs to the event loop in
+    which it was started.
 
     Args:
         settings: what to load and how to run it.
@@ -85,7 +88,9 @@ class AsyncEngine:
         self._supervisor: asyncio.Task[None] | None = None
         self._ids = itertools.count(1)
         self._asking: dict[int, asyncio.Future[Answer]] = {}
-        self._running: dict[int, Generation] = {}
+        self._running: dict[int, _Running] = {}
+        self._backoff = Backoff()
+        self._suspects = Suspects()
 
     @property
     def state(self) -> EngineState:
@@ -161,16 +166,20 @@ class AsyncEngine:
             Its outputs, once the engine has accepted it.
 
         Raises:
-            RequestError: the engine refused it.
+            RequestError: the engine refused it, or crashed each time it ran.
             EngineUnavailable: the engine is not running.
             EngineDied: the engine ended before it answered.
         """
         command = Submit(next(self._ids), request)
         check_command(command)
+        if self._suspects.is_guilty(request):
+            raise RequestCrashesEngine(
+                "The model's engine crashed twice while this request ran, so it is not run again."
+            )
         process = await self._ready_process()
         id = command.id
         generation = Generation(0, request.n, abort=lambda index: process.send(Abort(id, index)))
-        self._running[id] = generation
+        self._running[id] = _Running(request, generation)
         try:
             accepted = await self._ask(process, command)
         except asyncio.CancelledError:
@@ -178,6 +187,8 @@ class AsyncEngine:
             raise
         assert isinstance(accepted, Accepted)
         generation.prompt_tokens = accepted.prompt_tokens
+        if self.settings.request_timeout is not None:
+            generation.limit_time(self.settings.request_timeout)
         return generation
 
     async def tokenize(self, prompt: Prompt) -> Tokenized:
@@ -212,7 +223,6 @@ class AsyncEngine:
             del self._asking[command.id]
 
     async def _supervise(self) -> None:
-        backoff = FIRST_BACKOFF
         while True:
             started = time.monotonic()
             self._failure = ""
@@ -221,14 +231,13 @@ class AsyncEngine:
                 self._failure = reason
                 self._set_state(EngineState.FAILED)
                 return
-            if time.monotonic() - started > HEALTHY_AFTER:
-                backoff = FIRST_BACKOFF
-            logger.error("%s It is started again in %.1f s.", reason, backoff)
-            self._retry_at = time.monotonic() + backoff
+            pause = self._backoff.crashed(time.monotonic() - started)
+            logger.error("%s It is started again in %.1f s.", reason, pause)
+            self._retry_at = time.monotonic() + pause
+            self._suspects.blame(self._computed())
             self._set_state(EngineState.RESTARTING)
             self._fail_all("The engine process ended while the request was running.")
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, MAX_BACKOFF)
+            await asyncio.sleep(pause)
 
     async def _run_process(self) -> str:
         """One run of the child, from start to end; why it ended."""
@@ -255,12 +264,13 @@ class AsyncEngine:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Step):
             for output in event.outputs:
-                generation = self._running.get(output.id)
-                if generation is None:
+                running = self._running.get(output.id)
+                if running is None:
                     continue
-                generation.feed(output)
-                if generation.complete:
+                running.generation.feed(output)
+                if running.generation.complete:
                     del self._running[output.id]
+                    self._suspects.acquit(running.request)
         elif isinstance(event, (Accepted, Tokenized)):
             self._answer(event.id, event)
         elif isinstance(event, Refused):
@@ -284,8 +294,8 @@ class AsyncEngine:
     def _fail_all(self, message: str) -> None:
         for id in self._asking:
             self._answer(id, EngineDied(message))
-        for generation in self._running.values():
-            generation.feed(EngineDied(message))
+        for running in self._running.values():
+            running.generation.feed(EngineDied(message))
         self._running.clear()
 
     def _set_state(self, state: EngineState) -> None:
@@ -300,4 +310,24 @@ class AsyncEngine:
         if self._state is EngineState.STOPPED:
             raise EngineUnavailable("The engine was stopped.")
         wait = max(self._retry_at - time.monotonic(), 0.0) + 1.0
+        if self._backoff.holds:
+            raise EngineUnavailable(
+                f"The engine crashed {self._backoff.crashes} times in a row; the server's log says "
+                f"why. It is tried again in {wait:.0f} s.",
+                retry_after=wait,
+            )
         raise EngineUnavailable("The engine is restarting. Try again shortly.", retry_after=wait)
+
+    def _computed(self) -> Iterator[GenerationRequest]:
+        """What the engine was computing, as far as can be told from here: what has outputs, and as
+        many of the others as had a place, in their order."""
+        places = self.settings.parallel
+        for running in self._running.values():
+            if running.generation.started or places > 0:
+                yield running.request
+            places -= running.request.n
+
+
+class _Running(NamedTuple):
+    request: GenerationRequest
+    generation: Generation

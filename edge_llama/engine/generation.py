@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from edge_llama.engine.messages import FinishReason, Output
-from edge_llama.errors import EngineDied
+from edge_llama.errors import EngineError, RequestTimedOut
 
 
 class Generation:
@@ -20,16 +20,22 @@ class Generation:
         n: how many choices.
         abort: tells the engine to stop one choice (an index) or all of them (None).
 
+    Attributes:
+        started: there was an output.
+
     Raises:
         EngineDied: while iterating, if the engine process ends.
+        RequestTimedOut: while iterating, if it takes longer than `limit_time` allows.
     """
 
     def __init__(self, prompt_tokens: int, n: int, abort: Callable[[int | None], None]) -> None:
         self.prompt_tokens = prompt_tokens
         self._abort = abort
+        self.started = False
+        self._timer: asyncio.TimerHandle | None = None
         self._open = set(range(n))
         self._unfinished = set(range(n))
-        self._outputs: asyncio.Queue[Output | EngineDied | None] = asyncio.Queue()
+        self._outputs: asyncio.Queue[Output | EngineError | None] = asyncio.Queue()
 
     async def __aenter__(self) -> Generation:
         return self
@@ -43,7 +49,7 @@ class Generation:
     async def __anext__(self) -> Output:
         while self._open:
             output = await self._outputs.get()
-            if isinstance(output, EngineDied):
+            if isinstance(output, EngineError):
                 self._open.clear()
                 raise output
             if output is None or output.index not in self._open:
@@ -62,6 +68,7 @@ class Generation:
         self._abort(index)
         self._open = self._open - stopping
         if not self._open:
+            self._stop_timer()
             # Wakes an iteration that waits for the next output.
             self._outputs.put_nowait(None)
 
@@ -70,8 +77,29 @@ class Generation:
         """The engine has sent the last output of every choice."""
         return not self._unfinished
 
-    def feed(self, output: Output | EngineDied) -> None:
+    def feed(self, output: Output | EngineError) -> None:
         """Called by the engine's client with each output, or with the engine's end."""
+        self.started = True
         if isinstance(output, Output) and output.finish is not None:
             self._unfinished.discard(output.index)
+        if self.complete or not isinstance(output, Output):
+            self._stop_timer()
         self._outputs.put_nowait(output)
+
+    def limit_time(self, seconds: float) -> None:
+        """End it with RequestTimedOut after `seconds`, if it is not complete by then."""
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._time_out, seconds)
+
+    def _time_out(self, seconds: float) -> None:
+        self._abort(None)
+        self.feed(
+            RequestTimedOut(
+                f"The request took longer than the {seconds:g} s that this server allows. Ask for "
+                "fewer tokens, or let it have more with --request-timeout."
+            )
+        )
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

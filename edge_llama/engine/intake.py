@@ -35,12 +35,16 @@ class Intake:
         vocab: the model's vocabulary.
         n_ctx: tokens of context.
         compiler: makes constraints.
+        max_tokens: most tokens of output, whatever a request asks for; None is what fits.
     """
 
-    def __init__(self, vocab: Tokenizer, n_ctx: int, compiler: Compiler) -> None:
+    def __init__(
+        self, vocab: Tokenizer, n_ctx: int, compiler: Compiler, max_tokens: int | None = None
+    ) -> None:
         self._vocab = vocab
         self._n_ctx = n_ctx
         self._compiler = compiler
+        self._max_tokens = max_tokens
 
     def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
         """The sequences of a request, one per choice.
@@ -63,9 +67,8 @@ class Intake:
             raise InvalidValue("The prompt is empty.", param="prompt")
         if len(token_ids) + (request.max_tokens != 0) > self._n_ctx:
             raise ContextLengthExceeded(self._n_ctx, len(token_ids))
-        max_length = self._n_ctx
-        if request.max_tokens is not None:
-            max_length = min(max_length, len(token_ids) + request.max_tokens)
+        wanted = [request.max_tokens, self._max_tokens, self._n_ctx - len(token_ids)]
+        max_tokens = min(limit for limit in wanted if limit is not None)
         constraint = None
         if request.grammar is not None:
             constraint = self._compiler.compile(request.grammar)
@@ -75,13 +78,14 @@ class Intake:
                 index=index,
                 token_ids=list(token_ids),
                 num_prompt=len(token_ids),
-                max_length=max_length,
+                max_length=len(token_ids) + max_tokens,
                 sampling=request.sampling.for_choice(index),
                 logprobs=request.logprobs,
                 prompt_logprobs=request.prompt_logprobs if index == 0 else None,
                 constraint=constraint and constraint.copy(),
                 tier=request.tier,
                 cache_domain=request.cache_domain,
+                caller=request.caller,
                 arrived=arrived,
             )
             for index in range(request.n)

@@ -99,7 +99,8 @@ class LoadedEngine:
         runner = ModelRunner(model, context, settings.batch_size)
         self.core = EngineCore(scheduler, runner, model.vocab.piece)
         self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
-        self.intake = Intake(model.vocab, self.info.n_ctx, ConstraintCompiler(model.vocab))
+        compiler = ConstraintCompiler(model.vocab)
+        self.intake = Intake(model.vocab, self.info.n_ctx, compiler, settings.max_tokens)
         self.piece = model.vocab.piece
         self.abort_flag = context.abort_flag
 

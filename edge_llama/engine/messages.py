@@ -54,6 +54,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
         grammar: the form that the output must have.
         tier: how urgent it is.
         cache_domain: KV is shared only between requests of the same domain.
+        caller: whose it is; callers take turns in the queue.
     """
 
     prompt: Prompt
@@ -65,6 +66,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     grammar: Grammar | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
+    caller: str = ""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from edge_llama.child import module_command
+from edge_llama.child import environment_without_secrets, module_command
 from edge_llama.config import EngineSettings
 from edge_llama.engine.frames import FrameDecoder, encode_frame
 from edge_llama.engine.messages import Command, Event, Load
@@ -55,6 +55,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if sys.stderr else subprocess.DEVNULL,
+            env=environment_without_secrets(),
             **options,
         )
         protocol._write(load)

@@ -48,6 +48,7 @@ class Sequence:
         constraint: which tokens may follow.
         tier: how urgent it is.
         cache_domain: it shares KV only with sequences of the same domain.
+        caller: whose it is.
         seq_id: its id in the KV cache while it runs.
         num_computed: tokens whose KV is in the cache.
         num_scored: tokens of the prompt whose logits were used for `prompt_logprobs`.
@@ -66,6 +67,7 @@ class Sequence:
     constraint: Constraint | None = field(default=None, repr=False)
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
+    caller: str = ""
     status: SequenceStatus = SequenceStatus.WAITING
     seq_id: int = -1
     num_computed: int = 0

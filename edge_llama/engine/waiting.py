@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, zip_longest
 
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sequence import Sequence
 
 
 class WaitingQueue:
-    """First come, first served in each tier; all others come before `flex`."""
+    """Callers take turns, each caller's own first come, first served; `flex` after all others."""
 
     def __init__(self) -> None:
-        self._others: deque[Sequence] = deque()
-        self._flex: deque[Sequence] = deque()
+        self._others = _Turns()
+        self._flex = _Turns()
 
     def __bool__(self) -> bool:
         return bool(self._others or self._flex)
@@ -24,14 +24,44 @@ class WaitingQueue:
         return chain(self._others, self._flex)
 
     def add(self, sequence: Sequence) -> None:
-        self._tier_of(sequence).append(sequence)
+        self._tier_of(sequence).add(sequence)
 
     def put_back(self, sequence: Sequence) -> None:
         """To the head of its tier."""
-        self._tier_of(sequence).appendleft(sequence)
+        self._tier_of(sequence).put_back(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         self._tier_of(sequence).remove(sequence)
 
-    def _tier_of(self, sequence: Sequence) -> deque[Sequence]:
+    def _tier_of(self, sequence: Sequence) -> _Turns:
         return self._flex if sequence.tier is ServiceTier.FLEX else self._others
+
+
+class _Turns:
+    """A queue for each caller; the first caller's turn is next."""
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[str, deque[Sequence]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def __iter__(self) -> Iterator[Sequence]:
+        rounds = zip_longest(*self._queues.values())
+        return (sequence for turns in rounds for sequence in turns if sequence is not None)
+
+    def add(self, sequence: Sequence) -> None:
+        self._queues.setdefault(sequence.caller, deque()).append(sequence)
+
+    def put_back(self, sequence: Sequence) -> None:
+        self._queues.setdefault(sequence.caller, deque()).appendleft(sequence)
+        self._queues.move_to_end(sequence.caller, last=False)
+
+    def remove(self, sequence: Sequence) -> None:
+        """The caller has had a turn."""
+        queue = self._queues[sequence.caller]
+        queue.remove(sequence)
+        if queue:
+            self._queues.move_to_end(sequence.caller)
+        else:
+            del self._queues[sequence.caller]

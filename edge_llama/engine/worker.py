@@ -41,6 +41,7 @@ from edge_llama.engine.messages import (
     Tokenize,
     Tokenized,
 )
+from edge_llama.engine.protection import limit_memory
 from edge_llama.engine.sequence import Sequence
 from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValue
 
@@ -176,6 +177,8 @@ def main() -> None:
     # Some vocabularies are split by std::regex, which recurses once per character of a long word.
     threading.stack_size(COMMAND_STACK)
     threading.Thread(target=_read_commands, args=(stdin, loaded), daemon=True).start()
+    threading.stack_size(0)
+    limit_memory(settings.memory_limit, COMMAND_STACK)
     worker = _load(settings, pipe)
     if worker is None:
         sys.exit(1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import time
 
 import httpx
@@ -9,7 +10,7 @@ from edge_llama.api.body import parse_object
 from edge_llama.api.errors import InvalidJson
 from edge_llama.config import Limits, ServerSettings
 from tests.api.asgi_call import AsgiCall
-from tests.api.conftest import app_for
+from tests.api.conftest import app_for, client_for
 from tests.fakes import FakeEngine
 
 PATH = "/v1/chat/completions"
@@ -151,3 +152,16 @@ async def test_a_compressed_body_is_415(client: httpx.AsyncClient, encoding: str
 async def test_identity_is_no_compression(client: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
     assert (await client.post(PATH, content=b"[]", headers=headers)).status_code == 400
+
+
+@pytest.mark.parametrize("log_prompts", [False, True])
+async def test_only_a_setting_of_its_own_logs_what_users_say(
+    engine: FakeEngine, log_prompts: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = client_for(engine, ServerSettings(log_prompts=log_prompts))
+    body = {"model": "demo", "messages": [{"role": "user", "content": "canary\nline"}]}
+    assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+    said = [record.getMessage() for record in caplog.records if "canary" in record.getMessage()]
+    assert len(said) == log_prompts
+    assert all("\n" not in line for line in said)

@@ -8,9 +8,11 @@ import pytest
 
 from edge_llama.api.errors import (
     BodyTooLarge,
+    HostNotAllowed,
     InvalidApiKey,
     InvalidJson,
     ServerStopping,
+    TooManyRequests,
     UnsupportedMediaType,
     error_response,
 )
@@ -24,6 +26,8 @@ from edge_llama.errors import (
     InvalidValue,
     ModelFileError,
     ModelNotFound,
+    RequestCrashesEngine,
+    RequestTimedOut,
     TemplateError,
     UnsupportedParameter,
 )
@@ -45,6 +49,10 @@ from tests.fakes import FakeEngine, Script
         (UnsupportedMediaType("x"), 415, "invalid_request_error", None),
         (EngineUnavailable("x"), 503, "server_error", None),
         (EngineDied("x"), 503, "server_error", None),
+        (RequestTimedOut("x"), 503, "server_error", "timeout"),
+        (RequestCrashesEngine("x"), 400, "invalid_request_error", "request_crashes_engine"),
+        (TooManyRequests("x", retry_after=9), 429, "rate_limit_error", "rate_limit_exceeded"),
+        (HostNotAllowed("x"), 421, "invalid_request_error", None),
         (ServerStopping("x"), 503, "server_error", None),
         (EngineStartError("/secret/path"), 500, "server_error", None),
         (EngineError("/secret/path"), 500, "server_error", None),

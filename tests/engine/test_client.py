@@ -28,6 +28,8 @@ from edge_llama.errors import (
     EngineStartError,
     EngineUnavailable,
     InvalidValue,
+    RequestCrashesEngine,
+    RequestTimedOut,
 )
 
 GREEDY = SamplingParams(temperature=0, ignore_eos=True)
@@ -217,6 +219,49 @@ async def test_a_killed_engine_fails_its_requests_and_comes_back(
     assert engine.pid != pid
     assert tokens_of(await outputs_of(engine, request("the same as before"))) == before
     assert "started again in 0.5 s" in caplog.text
+
+
+async def test_a_request_that_ran_in_two_crashes_is_not_run_again(engine: AsyncEngine) -> None:
+    poison = request("poison", max_tokens=None)
+    for _ in range(2):
+        generation = await engine.submit(poison)
+        assert engine.pid is not None
+        psutil.Process(engine.pid).kill()
+        with pytest.raises(EngineDied):
+            async for _ in generation:
+                pass
+        await asyncio.wait_for(engine.ready(), 30)
+    with pytest.raises(RequestCrashesEngine):
+        await engine.submit(poison)
+    assert len(await outputs_of(engine, request("not poison"))) == 8
+
+
+async def test_a_loop_of_crashes_is_held_and_told(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_llama.engine.backoff.HELD_AFTER", 2)
+    for state in (EngineState.READY, EngineState.RESTARTING):
+        assert engine.pid is not None
+        psutil.Process(engine.pid).kill()
+        await asyncio.sleep(0.2)
+        if state is EngineState.READY:
+            await asyncio.wait_for(engine.ready(), 30)
+    with pytest.raises(EngineUnavailable, match="crashed 2 times in a row") as error:
+        await engine.submit(request("too early"))
+    assert error.value.retry_after > 100
+
+
+async def test_a_request_that_takes_too_long_ends(tiny_gguf: Path) -> None:
+    settings = EngineSettings(
+        model=str(tiny_gguf), ctx_size=32768, threads=1, parallel=1, request_timeout=0.3
+    )
+    async with AsyncEngine(settings) as engine:
+        running, waiting = [await engine.submit(request(f"{i}", max_tokens=None)) for i in "ab"]
+        for generation in (running, waiting):
+            with pytest.raises(RequestTimedOut):
+                async for _ in generation:
+                    pass
+        assert len(await asyncio.wait_for(outputs_of(engine, request("next")), 5)) == 8
 
 
 async def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from edge_llama.engine.generation import Generation
 from edge_llama.engine.messages import FinishReason, Output, Timings
-from edge_llama.errors import EngineDied
+from edge_llama.errors import EngineDied, RequestTimedOut
 
 
 def output(index: int = 0, finish: FinishReason | None = None) -> Output:
@@ -52,3 +52,28 @@ async def test_the_engines_death_is_raised_after_what_came_before() -> None:
         await anext(generation)
     with pytest.raises(StopAsyncIteration):
         await anext(generation)
+
+
+async def test_time_is_up_after_what_came_before() -> None:
+    aborted: list[int | None] = []
+    generation = Generation(3, 2, abort=aborted.append)
+    generation.limit_time(0.02)
+    generation.feed(output())
+    assert await anext(generation) == output()
+    with pytest.raises(RequestTimedOut, match=r"0\.02 s .* --request-timeout"):
+        await anext(generation)
+    assert aborted == [None]
+    generation.feed(output(1, FinishReason.ABORT))
+    with pytest.raises(StopAsyncIteration):
+        await anext(generation)
+
+
+async def test_what_ends_in_time_is_not_timed_out() -> None:
+    finished, left = (Generation(3, 1, abort=lambda index: None) for _ in range(2))
+    for generation in (finished, left):
+        generation.limit_time(0.01)
+    finished.feed(output(0, FinishReason.STOP))
+    left.abort()
+    await asyncio.sleep(0.03)
+    assert [item.finish async for item in finished] == [FinishReason.STOP]
+    assert [item async for item in left] == []

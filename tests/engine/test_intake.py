@@ -96,3 +96,15 @@ def test_a_refusal_crosses_the_pipe_whole(error: InvalidValue | ContextLengthExc
     back = Refused.of(1, error).error()
     assert type(back) is type(error)
     assert (back.message, back.param, back.code) == (error.message, error.param, error.code)
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "length"),
+    [(None, 3, 7), (2, 3, 6), (9, 3, 7), (None, 99, 20), (99, None, 20)],
+)
+def test_the_servers_limit_of_output_counts_whatever_is_asked(
+    asked: int | None, allowed: int | None, length: int
+) -> None:
+    intake = Intake(ByteTokenizer(), n_ctx=20, max_tokens=allowed)
+    request = GenerationRequest(prompt=(Text("abcd"),), max_tokens=asked)
+    assert intake.accept(1, request)[0].max_length == length
