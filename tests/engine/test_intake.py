@@ -105,6 +105,6 @@ def test_a_refusal_crosses_the_pipe_whole(error: InvalidValue | ContextLengthExc
 def test_the_servers_limit_of_output_counts_whatever_is_asked(
     asked: int | None, allowed: int | None, length: int
 ) -> None:
-    intake = Intake(ByteTokenizer(), n_ctx=20, max_tokens=allowed)
+    intake = Intake(ByteTokenizer(), n_ctx=20, compiler=NoCompiler(), max_tokens=allowed)
     request = GenerationRequest(prompt=(Text("abcd"),), max_tokens=asked)
     assert intake.accept(1, request)[0].max_length == length
