@@ -203,6 +203,7 @@ class ServerSettings:
         allowed_hosts: names besides this machine's loopback names and all addresses that requests
             may be sent to; `*` allows any.
         cors_origins: web pages of these origins may use the server from a browser; `*` is all.
+        strict: refuse requests that have a field which is not used.
         keep_alive_seconds: silence on a stream after which a newline is sent; a stream that is
             neither accepted nor refused by then gets its headers.
         drain_timeout: seconds that running requests may go on after the first signal to end.
@@ -219,6 +220,7 @@ class ServerSettings:
     share_prefixes: bool = False
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    strict: bool = False
     keep_alive_seconds: float = 10.0
     drain_timeout: float = 7.0
     exit_with_parent: bool = False

@@ -9,12 +9,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Router
 
 from edge_llama.api.admission import AdmissionMiddleware
-from edge_llama.api.anthropic.endpoints import create_message
 from edge_llama.api.auth import ApiKeyMiddleware
-from edge_llama.api.chat import create_chat_completion
+from edge_llama.api.endpoint import IGNORED_HEADER
+from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
 from edge_llama.api.errors import (
     ClientDisconnected,
     handle_bug,
@@ -23,13 +23,10 @@ from edge_llama.api.errors import (
     handle_no_route,
     handle_wrong_method,
 )
-from edge_llama.api.health import health, live, ready
 from edge_llama.api.hosts import HostMiddleware
-from edge_llama.api.models import list_models, retrieve_model
 from edge_llama.api.project import PROJECT_PREFIX, ProjectRoutes
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.request_id import RequestIdMiddleware
-from edge_llama.api.responses.endpoint import create_response
 from edge_llama.config import ServerSettings
 from edge_llama.errors import EdgeLlamaError
 
@@ -73,7 +70,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["retry-after", "x-request-id"],
+                expose_headers=["retry-after", "x-request-id", IGNORED_HEADER],
             )
         )
     return [
@@ -84,20 +81,9 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
 
 
 def _routes() -> list[BaseRoute]:
-    v1 = Router(
-        [
-            Route("/chat/completions", create_chat_completion, methods=["POST"]),
-            Route("/responses", create_response, methods=["POST"]),
-            Route("/messages", create_message, methods=["POST"]),
-            Route("/models", list_models),
-            Route("/models/{id:path}", retrieve_model),
-        ],
-        redirect_slashes=False,
-    )
+    v1 = Router([endpoint.route() for endpoint in V1_ENDPOINTS], redirect_slashes=False)
     return [
-        Route("/health", health),
-        Route("/health/live", live),
-        Route("/health/ready", ready),
+        *(endpoint.route() for endpoint in ROOT_ENDPOINTS),
         Mount("/v1", v1),
         Mount(PROJECT_PREFIX, ProjectRoutes(v1)),
     ]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge_llama.api.body import read_body
 from edge_llama.api.chat_objects import ReplyHead, stream_chunks, whole_completion
 from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.api.reply import respond
+from edge_llama.api.request_body import read_request
 from edge_llama.api.schemas import ChatCompletionRequest, StreamOptions, parse_chat_request
 from edge_llama.api.sse import error_frame
 from edge_llama.chat.completion import ChatCompletion
@@ -21,7 +22,8 @@ from edge_llama.config import ServerSettings
 async def create_chat_completion(request: Request) -> Response:
     settings: ServerSettings = request.app.state.settings
     registry: ModelRegistry = request.app.state.registry
-    asked = parse_chat_request(await read_body(request), max_n=settings.limits.max_n)
+    parse = partial(parse_chat_request, max_n=settings.limits.max_n)
+    asked = await read_request(request, parse)
     model = registry.resolve(asked.model)
     reply = ChatReply(asked, model)
     return await respond(request, model, asked.to_chat_request(), reply, stream=asked.stream)

@@ -16,6 +16,8 @@ class JSONSchemaFormat(Schema):
     """A named schema. `strict` makes no difference: every schema is enforced."""
 
     name: Name
+    description: Any = None
+    strict: Any = None
     schema_: Annotated[dict[str, Any], Field(alias="schema")] = Field(default_factory=dict)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator
 
-from edge_llama.api.validation import Integer, Number, Schema, Text, invalid, without_nul
+from edge_llama.api.request_body import RequestBody
+from edge_llama.api.validation import Integer, Number, Text, invalid, without_nul
 from edge_llama.engine.grammar import CFG, Grammar, Regex
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
@@ -54,7 +55,7 @@ def _bias(value: Any) -> float:
 Stop = Annotated[str, AfterValidator(_usable_stop)]
 
 
-class SampledRequest(Schema):
+class SampledRequest(RequestBody):
     """The parameters that all APIs share: OpenAI's, llama.cpp's and vLLM's.
 
     `repeat_penalty` is another name of `repetition_penalty`. Integers may be written as 5.0. Of the

@@ -9,10 +9,10 @@ from pydantic import FailFast, Field, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.message_schemas import ChatMessage
+from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
 from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
-from edge_llama.api.unsupported import refuse_unsupported
-from edge_llama.api.validation import Count, Integer, Name, Schema, invalid, validate
+from edge_llama.api.validation import Count, Integer, Name, Schema, invalid
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import MAX_LOGPROBS
@@ -85,8 +85,7 @@ def parse_chat_request(body: Mapping[str, Any], *, max_n: int) -> ChatCompletion
     Raises:
         RequestError: a parameter has a wrong value or is not supported; `param` names it.
     """
-    refuse_unsupported(body)
-    request = validate(ChatCompletionRequest, body)
+    request = parse(ChatCompletionRequest, body)
     if request.n > max_n:
         raise InvalidValue(f"n must be at most {max_n}.", param="n")
     return request

@@ -42,9 +42,9 @@ _TEXTS = {
 
 
 class Schema(BaseModel):
-    """The base of all request schemas: unknown keys are ignored, null means absent."""
+    """The base of all request schemas: unknown keys are kept apart, null means absent."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -159,6 +159,14 @@ def serve(
             "the time to the first token what others have asked.",
         ),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse requests that have a field which is not used, instead of naming it in "
+            "the header X-Edge-Llama-Ignored.",
+        ),
+    ] = False,
     api_key_file: ApiKeyFile = None,
     insecure_no_key: InsecureNoKey = False,
     allowed_host: AllowedHosts = None,
@@ -207,6 +215,7 @@ def serve(
         api_keys=() if api_key_file is None else read_keys(api_key_file),
         insecure_no_key=insecure_no_key,
         share_prefixes=share_prefixes,
+        strict=strict,
         allowed_hosts=tuple(allowed_host or ()),
         cors_origins=tuple(cors_origin or ()),
         drain_timeout=drain_timeout,

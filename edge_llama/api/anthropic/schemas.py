@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import FailFast, Field, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.anthropic.turns import Texts, Turn
+from edge_llama.api.request_body import RequestBody
 from edge_llama.api.sampling_schemas import MAX_STOPS, SampledRequest, Stop, most_tokens
 from edge_llama.api.schemas import MAX_MESSAGES
-from edge_llama.api.unsupported import HARMLESS_VALUES, refuse_unsupported
-from edge_llama.api.validation import Count, Name, Schema, invalid, unsupported, validate
+from edge_llama.api.unsupported import HARMLESS_VALUES
+from edge_llama.api.validation import Count, Name, Schema, invalid
+from edge_llama.chat.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
+from edge_llama.engine.grammar import Grammar
 
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "container": (),
@@ -28,21 +30,29 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "top_logprobs": (0,),
 }
 
+FORMAT = "output_config.format"
 
-def _no_format(value: Any) -> Any:
-    if value is not None:
-        raise unsupported("is not supported by this server. Leave it out.")
-    return value
+
+class JSONFormat(Schema):
+    """JSON that is valid against a schema."""
+
+    type: Literal["json_schema"]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+    def to_grammar(self) -> Grammar:
+        return json_schema_grammar(self.schema_, param=f"{FORMAT}.schema")
 
 
 class OutputConfig(Schema):
     """The form of the answer."""
 
-    format: Annotated[Any, BeforeValidator(_no_format)] = None
+    format: JSONFormat | None = None
 
 
-class Conversation(Schema):
+class Conversation(RequestBody):
     """What was said, and the model that is to read it."""
+
+    harmless_values = _HARMLESS_VALUES
 
     model: Name
     messages: Annotated[list[Turn], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
@@ -84,26 +94,11 @@ class MessagesRequest(Conversation, SampledRequest):
             messages=self.to_messages(),
             sampling=self.sampling(),
             max_tokens=most_tokens(self.max_tokens),
+            grammar=self.form(FORMAT, self._format()),
             stop=(*self.stop, *self.stop_sequences),
             tier=self.tier,
         )
 
-
-def parse_messages_request(body: Mapping[str, Any]) -> MessagesRequest:
-    """The validated request.
-
-    Raises:
-        RequestError: a parameter has a wrong value or is not supported; `param` names it.
-    """
-    refuse_unsupported(body, _HARMLESS_VALUES)
-    return validate(MessagesRequest, body)
-
-
-def parse_conversation(body: Mapping[str, Any]) -> Conversation:
-    """The validated conversation, whose tokens are to be counted.
-
-    Raises:
-        RequestError: a parameter has a wrong value or is not supported; `param` names it.
-    """
-    refuse_unsupported(body, _HARMLESS_VALUES)
-    return validate(Conversation, body)
+    def _format(self) -> Grammar | None:
+        form = None if self.output_config is None else self.output_config.format
+        return None if form is None else form.to_grammar()

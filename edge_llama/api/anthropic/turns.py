@@ -20,12 +20,19 @@ Texts = Annotated[
 ]
 
 
-class TextBlock(Schema):
+class CachedBlock(Schema):
+    """`cache_control` makes no difference: prompts that begin alike are always shared."""
+
+    cache_control: Any = None
+
+
+class TextBlock(CachedBlock):
     type: Literal["text"]
     text: Text
+    citations: Any = None
 
 
-class ToolUseBlock(Schema):
+class ToolUseBlock(CachedBlock):
     """A call that the model made."""
 
     type: Literal["tool_use"]
@@ -37,7 +44,7 @@ class ToolUseBlock(Schema):
         return ToolCall(self.name, json.dumps(self.input, ensure_ascii=False), self.id)
 
 
-class ToolResultBlock(Schema):
+class ToolResultBlock(CachedBlock):
     """What a called tool returned."""
 
     type: Literal["tool_result"]
@@ -52,6 +59,9 @@ class ThinkingBlock(Schema):
     """What another model thought; this one is not shown it."""
 
     type: Literal["thinking", "redacted_thinking"]
+    thinking: Any = None
+    signature: Any = None
+    data: Any = None
 
 
 _BLOCKS: dict[str, type[Schema]] = {

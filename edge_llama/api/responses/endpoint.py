@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge_llama.api.body import read_body
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.reply import respond
+from edge_llama.api.request_body import parse, read_request
 from edge_llama.api.responses.reply import ResponsesReply
-from edge_llama.api.responses.schemas import parse_responses_request
+from edge_llama.api.responses.schemas import ResponsesRequest
 
 
 async def create_response(request: Request) -> Response:
     registry: ModelRegistry = request.app.state.registry
-    asked = parse_responses_request(await read_body(request))
+    asked = await read_request(request, partial(parse, ResponsesRequest))
     model = registry.resolve(asked.model)
     reply = ResponsesReply(asked)
     return await respond(request, model, asked.to_chat_request(), reply, stream=asked.stream)

@@ -25,7 +25,14 @@ Content = Annotated[
 ]
 
 
-class MessageItem(Schema):
+class ReplayedItem(Schema):
+    """What all items have that a response had before: it says nothing to the model."""
+
+    id: Any = None
+    status: Any = None
+
+
+class MessageItem(ReplayedItem):
     """One turn. `type` may be left out, as OpenAI's own examples do."""
 
     type: Literal["message"] = "message"
@@ -37,7 +44,7 @@ class MessageItem(Schema):
         return Message(role, "\n".join(self.content))
 
 
-class FunctionCallItem(Schema):
+class FunctionCallItem(ReplayedItem):
     """A call that the model made; `arguments` is JSON text."""
 
     type: Literal["function_call"]
@@ -49,7 +56,7 @@ class FunctionCallItem(Schema):
         return ToolCall(self.name, self.arguments, self.call_id)
 
 
-class FunctionCallOutputItem(Schema):
+class FunctionCallOutputItem(ReplayedItem):
     """What a called function returned."""
 
     type: Literal["function_call_output"]
@@ -60,10 +67,13 @@ class FunctionCallOutputItem(Schema):
         return Message(Role.TOOL, "\n".join(self.output), tool_call_id=self.call_id)
 
 
-class ReasoningItem(Schema):
+class ReasoningItem(ReplayedItem):
     """What another model thought; this one is not shown it."""
 
     type: Literal["reasoning"]
+    summary: Any = None
+    content: Any = None
+    encrypted_content: Any = None
 
 
 _ITEMS: dict[str, type[Schema]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, FailFast, Field, model_validator
@@ -10,14 +9,14 @@ from typing_extensions import Self
 
 from edge_llama.api.responses.items import InputItem, to_messages
 from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
-from edge_llama.api.unsupported import HARMLESS_VALUES, refuse_unsupported
+from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import (
     Count,
     Name,
     Schema,
     Text,
     invalid,
-    validate,
+    missing,
     without_nul,
 )
 from edge_llama.chat.json_schema import json_schema_grammar
@@ -58,10 +57,22 @@ class TextFormat(Schema):
 
     type: Literal["text", "json_object", "json_schema"]
     name: Text | None = None
+    description: Text | None = None
     strict: bool | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
 
+    @model_validator(mode="after")
+    def _has_a_schema(self) -> Self:
+        if self.type == "json_schema" and self.schema_ is None:
+            raise missing("schema")
+        return self
+
     def to_grammar(self) -> Grammar | None:
+        """What an answer must look like; None if it is free.
+
+        Raises:
+            InvalidValue: the schema cannot be used; `param` names the keyword.
+        """
         if self.type == "text":
             return None
         if self.type == "json_object" or self.schema_ is None:
@@ -80,6 +91,8 @@ class ResponsesRequest(SampledRequest):
 
     The server keeps no conversations: all that was said is in `input`.
     """
+
+    harmless_values = _HARMLESS_VALUES
 
     model: Name
     input: Annotated[
@@ -122,13 +135,3 @@ class ResponsesRequest(SampledRequest):
     def _text_format(self) -> TextFormat:
         form = None if self.text is None else self.text.format
         return form or TextFormat(type="text")
-
-
-def parse_responses_request(body: Mapping[str, Any]) -> ResponsesRequest:
-    """The validated request.
-
-    Raises:
-        RequestError: a parameter has a wrong value or is not supported; `param` names it.
-    """
-    refuse_unsupported(body, _HARMLESS_VALUES)
-    return validate(ResponsesRequest, body)

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from edge_llama.api.anthropic.schemas import parse_messages_request
+from edge_llama.api.anthropic.schemas import MessagesRequest
+from edge_llama.api.request_body import parse
+from edge_llama.engine.grammar import JSONSchema
 from edge_llama.errors import RequestError
 
 HI: dict[str, Any] = {
@@ -15,14 +17,23 @@ HI: dict[str, Any] = {
 
 
 def test_parameters() -> None:
-    asked = parse_messages_request(
-        HI | {"temperature": 0, "top_p": 0.5, "top_k": 3, "stop_sequences": ["A", "B"], "stop": "C"}
+    asked = parse(
+        MessagesRequest,
+        HI
+        | {"temperature": 0, "top_p": 0.5, "top_k": 3, "stop_sequences": ["A", "B"], "stop": "C"},
     )
     request = asked.to_chat_request()
     assert request.max_tokens == 9
     assert request.stop == ("C", "A", "B")
     sampling = request.sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0, 0.5, 3)
+
+
+def test_a_schema_for_the_answer() -> None:
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    config = {"format": {"type": "json_schema", "schema": schema}}
+    asked = parse(MessagesRequest, HI | {"output_config": config})
+    assert isinstance(asked.to_chat_request().grammar, JSONSchema)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +48,8 @@ def test_parameters() -> None:
     ],
 )
 def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
-    asked = parse_messages_request(HI | harmless)
-    assert asked.to_chat_request() == parse_messages_request(HI).to_chat_request()
+    asked = parse(MessagesRequest, HI | harmless)
+    assert asked.to_chat_request() == parse(MessagesRequest, HI).to_chat_request()
 
 
 @pytest.mark.parametrize(
@@ -57,12 +68,22 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
         ({"n": 2}, "n", "unsupported_parameter"),
         (
             {"output_config": {"format": {"type": "json_schema"}}},
-            "output_config.format",
+            "output_config.format.schema",
+            "invalid_value",
+        ),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": {"not": {}}}}},
+            "output_config.format.schema.not",
             "unsupported_parameter",
+        ),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": {}}}, "regex": "a"},
+            "regex",
+            "invalid_value",
         ),
     ],
 )
 def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
     with pytest.raises(RequestError) as caught:
-        parse_messages_request(HI | fault)
+        parse(MessagesRequest, HI | fault).to_chat_request()
     assert (caught.value.param, caught.value.code) == (param, code)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from edge_llama.api.anthropic.schemas import parse_messages_request
+from edge_llama.api.anthropic.schemas import MessagesRequest
+from edge_llama.api.request_body import parse
 from edge_llama.chat.messages import Message, Role, ToolCall
 from edge_llama.errors import RequestError
 
@@ -13,8 +14,8 @@ ASK: dict[str, Any] = {"role": "user", "content": "Hi"}
 
 
 def read(*turns: Any, **body: Any) -> tuple[Message, ...]:
-    asked = parse_messages_request(
-        {"model": "demo", "max_tokens": 5, "messages": list(turns)} | body
+    asked = parse(
+        MessagesRequest, {"model": "demo", "max_tokens": 5, "messages": list(turns)} | body
     )
     return asked.to_chat_request().messages
 

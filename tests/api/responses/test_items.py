@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from edge_llama.api.responses.schemas import parse_responses_request
+from edge_llama.api.request_body import parse
+from edge_llama.api.responses.schemas import ResponsesRequest
 from edge_llama.chat.messages import Message, Role, ToolCall
 from edge_llama.errors import RequestError
 
 
 def read(input: Any, **body: Any) -> tuple[Message, ...]:
-    asked = parse_responses_request({"model": "demo", "input": input} | body)
+    asked = parse(ResponsesRequest, {"model": "demo", "input": input} | body)
     return asked.to_chat_request().messages
 
 

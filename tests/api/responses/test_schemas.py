@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from edge_llama.api.responses.schemas import parse_responses_request
+from edge_llama.api.request_body import parse
+from edge_llama.api.responses.schemas import ResponsesRequest
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.errors import RequestError
 
@@ -12,7 +13,8 @@ HI = {"model": "demo", "input": "Hi"}
 
 
 def test_parameters() -> None:
-    asked = parse_responses_request(
+    asked = parse(
+        ResponsesRequest,
         HI
         | {
             "max_output_tokens": 5.0,
@@ -22,7 +24,7 @@ def test_parameters() -> None:
             "stop": "END",
             "service_tier": "flex",
             "text": {"format": {"type": "text"}, "verbosity": "low"},
-        }
+        },
     )
     request = asked.to_chat_request()
     assert request.max_tokens == 5
@@ -49,8 +51,8 @@ def test_parameters() -> None:
     ],
 )
 def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
-    asked = parse_responses_request(HI | harmless)
-    assert asked.to_chat_request() == parse_responses_request(HI).to_chat_request()
+    asked = parse(ResponsesRequest, HI | harmless)
+    assert asked.to_chat_request() == parse(ResponsesRequest, HI).to_chat_request()
 
 
 @pytest.mark.parametrize(
@@ -79,10 +81,15 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
             "unsupported_parameter",
         ),
         ({"text": {"format": {"type": "json_object"}}, "regex": "a"}, "regex", "invalid_value"),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "x"}}},
+            "text.format.schema",
+            "invalid_value",
+        ),
         ({"stream": "yes"}, "stream", "invalid_value"),
     ],
 )
 def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
     with pytest.raises(RequestError) as caught:
-        parse_responses_request(HI | fault).to_chat_request()
+        parse(ResponsesRequest, HI | fault).to_chat_request()
     assert (caught.value.param, caught.value.code) == (param, code)
