@@ -1,4 +1,4 @@
-"""The raw loop: `llama_decode` and `llama_sampler_sample`, with nothing around them.
+"""The raw loop: `llama_decode` and a sampler, with nothing around them.
 
 It runs in a process of its own, so that it shares neither threads nor memory with what it is
 compared with.
@@ -65,7 +65,7 @@ class RawLoop:
         self.context = open_context(settings, self._model)
         self._batch = binding.Batch(settings.batch_size)
         vocab = self._model.vocab
-        self._sampler = Sampler(SAMPLING, vocab, prompt=(), window=0)
+        self._sampler = Sampler(SAMPLING, vocab)
         self._prompts = TokenPrompts(vocab.n_tokens, list(vocab.control_tokens.values()))
 
     def run(self, load: Load, seed: int) -> list[Stream]:
@@ -85,8 +85,7 @@ class RawLoop:
         return [sequence.stream() for sequence in sequences]
 
     def close(self) -> None:
-        """Free sampler, context and model."""
-        self._sampler.close()
+        """Free context and model."""
         self.context.close()
         self._model.close()
 
@@ -102,7 +101,7 @@ class RawLoop:
                 outputs += [(sequence, index)] * whole
         self._compute()
         for sequence, index in outputs:
-            sequence.waiting = (self._sampler.sample(self.context, index),)
+            sequence.waiting = (self._sampler.sample(self.context.logits(index)),)
             sequence.times.append(time.perf_counter() - start)
             if sequence.done:
                 self.context.remove(sequence.id)

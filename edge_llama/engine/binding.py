@@ -11,7 +11,7 @@ import enum
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -398,10 +398,6 @@ class Context:
         self._n_vocab = model.vocab.n_tokens
 
     @property
-    def handle(self) -> Any:
-        return self._handle
-
-    @property
     def n_cells(self) -> int:
         """Cells of the KV cache."""
         return int(llama_cpp.llama_n_ctx(self._handle))
@@ -459,69 +455,4 @@ class Context:
     def close(self) -> None:
         if self._handle:
             llama_cpp.llama_free(self._handle)
-            self._handle = None
-
-
-class SamplerChain:
-    """llama.cpp's sampler chain. `add_…` in the order in which they shall apply."""
-
-    def __init__(self) -> None:
-        params = llama_cpp.llama_sampler_chain_default_params()
-        params.no_perf = True
-        self._handle = llama_cpp.llama_sampler_chain_init(params)
-
-    def add_logit_bias(self, n_vocab: int, bias: dict[int, float]) -> None:
-        entries = (llama_cpp.llama_logit_bias * len(bias))(*bias.items())
-        self._add(llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(bias), entries))
-
-    def add_penalties(
-        self,
-        n_vocab: int,
-        last_n: int,
-        *,
-        repetition: float = 1.0,
-        frequency: float = 0.0,
-        presence: float = 0.0,
-        seen: Iterable[int] = (),
-    ) -> None:
-        """Penalise the last `last_n` tokens, of which `seen` are there already."""
-        sampler = llama_cpp.llama_sampler_init_penalties(
-            n_vocab, last_n, repetition, frequency, presence
-        )
-        for token in seen:
-            llama_cpp.llama_sampler_accept(sampler, token)
-        self._add(sampler)
-
-    def add_top_k(self, k: int) -> None:
-        self._add(llama_cpp.llama_sampler_init_top_k(k))
-
-    def add_temperature(self, temperature: float) -> None:
-        self._add(llama_cpp.llama_sampler_init_temp(temperature))
-
-    def add_top_p(self, p: float) -> None:
-        self._add(llama_cpp.llama_sampler_init_top_p(p, 1))
-
-    def add_min_p(self, p: float) -> None:
-        self._add(llama_cpp.llama_sampler_init_min_p(p, 1))
-
-    def add_distribution(self, seed: int) -> None:
-        self._add(llama_cpp.llama_sampler_init_dist(seed))
-
-    def add_greedy(self) -> None:
-        self._add(llama_cpp.llama_sampler_init_greedy())
-
-    def _add(self, sampler: Any) -> None:
-        llama_cpp.llama_sampler_chain_add(self._handle, sampler)
-
-    def accept(self, token: int) -> None:
-        """Count a token that was not chosen by this chain."""
-        llama_cpp.llama_sampler_accept(self._handle, token)
-
-    def sample(self, context: Context, index: int) -> int:
-        """Choose and accept a token from the logits at batch index `index`."""
-        return int(llama_cpp.llama_sampler_sample(self._handle, context.handle, index))
-
-    def close(self) -> None:
-        if self._handle:
-            llama_cpp.llama_sampler_free(self._handle)
             self._handle = None

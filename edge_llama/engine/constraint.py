@@ -79,10 +79,6 @@ class Constraint:
         np.copyto(logits, -np.inf, where=forbidden.view(np.bool_))
         return bool((self._allowed & self._not_eog).any())
 
-    def allows(self, token: int) -> bool:
-        """Whether the last mask left this token."""
-        return bool(self._allowed[token >> 3] >> (token & 7) & 1)
-
     def accept(self, token: int) -> None:
         """Go on after a token that the last mask left.
 

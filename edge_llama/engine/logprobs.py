@@ -6,6 +6,7 @@ import numpy as np
 
 from edge_llama.engine.binding import FloatArray, Vocab
 from edge_llama.engine.messages import TokenLogprob
+from edge_llama.engine.top_k import top_k
 
 LOWEST = -9999.0
 """Stands for minus infinity, which JSON does not have; OpenAI's API uses the same."""
@@ -32,7 +33,7 @@ class LogProbabilities:
         if n <= 0:
             return []
         n = min(n, len(self._values))
-        ids = np.argpartition(self._values, -n)[-n:]
+        ids = top_k(self._values, n)
         order = np.lexsort((ids, -self._values[ids]))
         return [int(token) for token in ids[order]]
 

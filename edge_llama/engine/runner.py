@@ -54,9 +54,7 @@ class ModelRunner:
 
     def release(self, sequence: Sequence) -> None:
         """Free what sampling holds for a sequence that ended."""
-        sampler = self._samplers.pop(sequence, None)
-        if sampler is not None:
-            sampler.close()
+        self._samplers.pop(sequence, None)
 
     def _sample(self, span: Span, first: int) -> Sampled:
         """Sample from a span whose first logits are at batch index `first`."""
@@ -88,12 +86,13 @@ class ModelRunner:
     def _sample_one(
         self, sequence: Sequence, sampler: Sampler, index: int, sampled: Sampled
     ) -> None:
+        logits = self._context.logits(index)
         if sequence.logprobs is None:
-            sampled.tokens.append(sampler.sample(self._context, index))
+            sampled.tokens.append(sampler.sample(logits))
             return
-        # Before the sampler, which may mask logits in place.
-        probabilities = LogProbabilities(self._context.logits(index))
-        token = sampler.sample(self._context, index)
+        # Before the sampler, which changes logits in place.
+        probabilities = LogProbabilities(logits)
+        token = sampler.sample(logits)
         sampled.tokens.append(token)
         sampled.logprobs.append(probabilities.entry(token, sequence.logprobs, self._vocab))
 
@@ -110,12 +109,6 @@ class ModelRunner:
         sampler = self._samplers.get(sequence)
         if sampler is None:
             prompt = sequence.token_ids[: sequence.num_prompt]
-            sampler = Sampler(
-                sequence.sampling,
-                self._vocab,
-                prompt,
-                sequence.max_length,
-                sequence.constraint,
-            )
+            sampler = Sampler(sequence.sampling, self._vocab, prompt, sequence.constraint)
             self._samplers[sequence] = sampler
         return sampler

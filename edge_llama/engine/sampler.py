@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from edge_llama.engine.binding import Context, SamplerChain, Vocab
+from edge_llama.engine.binding import FloatArray, Vocab
 from edge_llama.engine.constraint import Constraint
+from edge_llama.engine.penalties import Penalties
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
+from edge_llama.engine.truncated_softmax import TruncatedSoftmax
 
 
 class Sampler:
-    """SamplingParams at work: llama.cpp's sampler chain, with the state of one sequence.
+    """SamplingParams at work, with the state of one sequence.
 
     The order is: constraint, bias, penalties, top-k, temperature, top-p, min-p. Temperature comes
     before top-p, as in Meta's reference code and OpenAI-compatible servers.
@@ -23,7 +24,6 @@ class Sampler:
         params: how to sample.
         vocab: the model's vocabulary.
         prompt: token ids that the repetition penalty counts as seen.
-        window: most tokens that penalties look back on.
         constraint: what the output must look like.
     """
 
@@ -31,72 +31,50 @@ class Sampler:
         self,
         params: SamplingParams,
         vocab: Vocab,
-        prompt: Sequence[int],
-        window: int,
+        prompt: Iterable[int] = (),
         constraint: Constraint | None = None,
     ) -> None:
         self._eos = vocab.eos
-        self._constraint = constraint
-        bias = dict(params.logit_bias)
-        if params.ignore_eos:
-            bias.update(dict.fromkeys(vocab.eog_tokens, -math.inf))
-        penalties = (
-            params.repetition_penalty != 1
-            or params.frequency_penalty != 0
-            or params.presence_penalty != 0
-        )
-        self._missing = params.min_tokens
         self._eog_tokens = np.array(sorted(vocab.eog_tokens), np.intp)
-        self._chain: SamplerChain | None = None
-        if params.greedy and not bias and not penalties:
-            return
-        chain = self._chain = SamplerChain()
-        if bias:
-            chain.add_logit_bias(vocab.n_tokens, bias)
-        if params.repetition_penalty != 1:
-            chain.add_penalties(
-                vocab.n_tokens, window, repetition=params.repetition_penalty, seen=prompt
-            )
-        if params.frequency_penalty != 0 or params.presence_penalty != 0:
-            chain.add_penalties(
+        self._ignore_eos = params.ignore_eos
+        self._missing = params.min_tokens
+        self._constraint = constraint
+        self._biased = np.array(list(params.logit_bias), np.intp)
+        self._bias = np.array(list(params.logit_bias.values()), np.float32)
+        self._penalties = Penalties(params, prompt) if params.penalised else None
+        self._softmax: TruncatedSoftmax | None = None
+        if not params.greedy:
+            self._softmax = TruncatedSoftmax(
                 vocab.n_tokens,
-                window,
-                frequency=params.frequency_penalty,
-                presence=params.presence_penalty,
+                temperature=params.temperature,
+                top_k=params.top_k,
+                top_p=params.top_p,
+                min_p=params.min_p,
+                seed=secrets.randbelow(MAX_SEED + 1) if params.seed is None else params.seed,
             )
-        if params.greedy:
-            chain.add_greedy()
-            return
-        if params.top_k > 0:
-            chain.add_top_k(params.top_k)
-        chain.add_temperature(params.temperature)
-        if params.top_p < 1:
-            chain.add_top_p(params.top_p)
-        if params.min_p > 0:
-            chain.add_min_p(params.min_p)
-        seed = params.seed if params.seed is not None else secrets.randbelow(MAX_SEED + 1)
-        chain.add_distribution(seed)
 
-    def sample(self, context: Context, index: int) -> int:
-        """The next token, from the logits at batch index `index` of the last decode.
+    def sample(self, logits: FloatArray) -> int:
+        """The next token. An output that is complete ends.
 
-        With a constraint the logits are changed in place, and an output that is complete ends.
+        Args:
+            logits: shape (n_vocab,); they are changed in place.
 
         Raises:
             ConstraintError: the constraint lets nothing follow.
         """
-        logits = context.logits(index)
         if self._constraint is not None and not self._constraint.mask(logits):
             return self._eos
-        if self._missing > 0:
+        if self._ignore_eos or self._missing > 0:
             self._missing -= 1
             logits[self._eog_tokens] = -np.inf
-        token = self._choose(context, index)
+        logits[self._biased] += self._bias
+        if self._penalties is not None:
+            self._penalties.apply(logits)
+        token = int(np.argmax(logits)) if self._softmax is None else self._softmax.draw(logits)
         if self._constraint is not None:
-            if not self._constraint.allows(token):
-                # Rounding may take the last token of all, which has no probability.
-                token = int(np.argmax(logits))
             self._constraint.accept(token)
+        if self._penalties is not None:
+            self._penalties.accept(token)
         return token
 
     def forced(self) -> list[int]:
@@ -109,16 +87,7 @@ class Sampler:
             return []
         tokens = self._constraint.forced()
         self._missing -= len(tokens)
-        if self._chain is not None:
+        if self._penalties is not None:
             for token in tokens:
-                self._chain.accept(token)
+                self._penalties.accept(token)
         return [*tokens, self._eos] if self._constraint.complete else tokens
-
-    def _choose(self, context: Context, index: int) -> int:
-        if self._chain is None:
-            return int(np.argmax(context.logits(index)))
-        return self._chain.sample(context, index)
-
-    def close(self) -> None:
-        if self._chain is not None:
-            self._chain.close()

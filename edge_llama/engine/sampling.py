@@ -9,7 +9,7 @@ import msgspec
 from edge_llama.errors import InvalidValue
 
 MAX_SEED = 2**32 - 2
-"""llama.cpp's seeds are 32 bits wide and its largest value asks for a random one."""
+"""As in llama.cpp, whose seeds are 32 bits wide and the largest asks for a random one."""
 
 MIN_TEMPERATURE = 1e-6
 """Below it sampling equals greedy, and logits divided by it would overflow."""
@@ -65,6 +65,14 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def greedy(self) -> bool:
         return self.temperature < MIN_TEMPERATURE
+
+    @property
+    def penalised(self) -> bool:
+        return (
+            self.repetition_penalty != 1
+            or self.frequency_penalty != 0
+            or self.presence_penalty != 0
+        )
 
     def for_choice(self, index: int) -> SamplingParams:
         """The parameters of choice `index` of a request with several: only the seed differs."""

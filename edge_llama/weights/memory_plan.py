@@ -38,8 +38,8 @@ TOKEN_BYTES = 290
 vocabularies of 1,024 to 128,256 tokens.
 """
 
-CANDIDATE_BYTES = 12
-"""A token while one is chosen among them: id, logit, probability."""
+CANDIDATE_BYTES = 9
+"""A token while one is chosen among them: two weights and a mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,10 +169,7 @@ class TestSampler:
         context.remove(1)
         self.logits = logits_of
         params = SamplingParams(**fields)  # type: ignore[arg-type]
-        sampler = Sampler(params, model.vocab, prompt, 64)
-        token = sampler.sample(context, 2)
-        sampler.close()
-        return token
+        return Sampler(params, model.vocab, prompt).sample(context.logits(2))
 
     def test_zero_temperature_is_greedy(self, model: Model, context: Context) -> None:
         token = self.sample(model, context, [], temperature=0.0)
