@@ -11,6 +11,7 @@ from tests.clients.prompts import (
     CAPITAL,
     CAPITAL_ANSWER,
     GREETING,
+    PERSON,
 )
 
 
@@ -53,8 +54,21 @@ async def test_stream(litellm: Any, base_url: str) -> None:
     assert whole.usage.completion_tokens > 3
 
 
+def test_structured_output(litellm: Any, base_url: str) -> None:
+    answer = litellm.completion(**asked(base_url, PERSON), response_format=Person)
+    content = answer.choices[0].message.content
+    assert Person.model_validate_json(content) == Person(name="Paula", age=34)
+
+
 def test_errors_have_litellms_kinds(litellm: Any, base_url: str) -> None:
     with pytest.raises(litellm.NotFoundError):
         litellm.completion(**asked(base_url, "Hello!") | {"model": "openai/nobody"})
     with pytest.raises(litellm.ContextWindowExceededError):
         litellm.completion(**asked(base_url, "word " * 9000))
+
+
+def test_responses(litellm: Any, base_url: str) -> None:
+    answer = litellm.responses(
+        model="openai/demo", api_base=base_url, api_key="none", input=CAPITAL, temperature=0
+    )
+    assert answer.output[0].content[0].text == CAPITAL_ANSWER

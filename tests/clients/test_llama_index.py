@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON
 
 openai_like = pytest.importorskip(
     "llama_index.llms.openai_like", reason="make test-clients installs it"
@@ -57,3 +57,8 @@ def test_stream(model: Any) -> None:
 
 async def test_complete_by_chat(model: Any) -> None:
     assert (await model.acomplete(CAPITAL)).text == CAPITAL_ANSWER
+
+
+def test_structured_output(model: Any) -> None:
+    found = model.as_structured_llm(Person).complete(PERSON).raw
+    assert found == Person(name="Paula", age=34)

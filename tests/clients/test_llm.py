@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON
 
 pytest.importorskip("llm", reason="make test-clients installs it")
 
@@ -50,3 +50,7 @@ def llm(folder: Path, *arguments: str) -> str:
 def test_a_streamed_and_a_whole_answer(folder: Path) -> None:
     assert llm(folder, "Hello!") == GREETING
     assert llm(folder, CAPITAL, "--no-stream") == CAPITAL_ANSWER
+
+
+def test_a_schema(folder: Path) -> None:
+    assert llm(folder, PERSON, "--schema", "name, age int") == '{"name": "Paula", "age": 34}'

@@ -14,6 +14,7 @@ from tests.clients.prompts import (
     CAPITAL,
     CAPITAL_ANSWER,
     GREETING,
+    PERSON,
     WEATHER_PARAMETERS,
 )
 
@@ -146,3 +147,35 @@ def test_logprobs_are_those_of_the_answer(client: openai.OpenAI) -> None:
         assert len(entry.top_logprobs) == 2
         assert entry.logprob == entry.top_logprobs[0].logprob <= 0
         assert entry.bytes == list(entry.token.encode())
+
+
+def test_parse_gives_objects(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.parse(
+        model="demo", messages=user(PERSON), response_format=Person, temperature=0
+    )
+    assert answer.choices[0].message.parsed == Person(name="Paula", age=34)
+
+
+def test_responses(client: openai.OpenAI) -> None:
+    answer = client.responses.create(
+        model="demo", instructions="You are helpful.", input=CAPITAL, temperature=0, store=False
+    )
+    assert answer.status == "completed"
+    assert answer.output_text == CAPITAL_ANSWER
+    assert answer.usage is not None
+    assert answer.usage.output_tokens > 3
+
+
+def test_responses_streamed(client: openai.OpenAI) -> None:
+    with client.responses.stream(model="demo", input=CAPITAL, temperature=0) as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == CAPITAL_ANSWER
+    assert final.output_text == CAPITAL_ANSWER
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+
+
+def test_responses_parse_gives_objects(client: openai.OpenAI) -> None:
+    answer = client.responses.parse(model="demo", input=PERSON, text_format=Person, temperature=0)
+    assert answer.output_parsed == Person(name="Paula", age=34)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import openai
+import psutil
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+
+from tests.integration.test_wire import engines_of
+from tests.serving import serving
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello!"}]
 GREETING = "Hello! How can I help you today?"
@@ -189,6 +194,30 @@ def test_refusals_are_the_clients_own_errors(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as top_logprobs:
         client.chat.completions.create(model="demo", messages=HELLO, top_logprobs=2)
     assert top_logprobs.value.param == "top_logprobs"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uses ps")
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_engine_that_dies_is_the_clients_own_error(stream: bool) -> None:
+    with serving("demo") as (url, process):
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        [engine] = engines_of(process.pid)
+        if stream:
+            chunks = client.chat.completions.create(
+                model="demo", messages=HELLO, stream=True, extra_body={"ignore_eos": True}
+            )
+            assert next(chunks).choices[0].delta.role == "assistant"
+            psutil.Process(engine).kill()
+            with pytest.raises(openai.APIError) as died:
+                list(chunks)
+            assert died.value.type == "server_error"
+        else:
+            psutil.Process(engine).kill()
+            with pytest.raises(openai.InternalServerError) as refused:
+                client.chat.completions.create(model="demo", messages=HELLO)
+            assert refused.value.status_code == 503
+            assert refused.value.response.headers["retry-after"]
+        client.close()
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:

@@ -1,10 +1,11 @@
-// The AI SDK over @ai-sdk/openai-compatible and @ai-sdk/openai.
+// The AI SDK over @ai-sdk/openai-compatible (chat) and @ai-sdk/openai (Responses by default).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText, streamText } from "ai";
+import { generateText, Output, streamText } from "ai";
+import { z } from "zod";
 
 const baseURL = process.env.EDGE_LLAMA_URL;
 const compatible = createOpenAICompatible({
@@ -16,10 +17,12 @@ const compatible = createOpenAICompatible({
 const openai = createOpenAI({ baseURL, apiKey: "none" });
 const GREETING = "Hello! How can I help you today?";
 const CAPITAL_ANSWER = "The capital of France is Paris.";
+const person = "Extract name and age as JSON: Paula is 34 years old.";
 
 const models = {
   "openai-compatible": compatible.chatModel("demo"),
   "openai, chat": openai.chat("demo"),
+  "openai, Responses": openai("demo"),
 };
 
 for (const [name, model] of Object.entries(models)) {
@@ -44,5 +47,14 @@ for (const [name, model] of Object.entries(models)) {
     assert.equal(pieces.join(""), GREETING);
     assert.equal(await result.finishReason, "stop");
     assert.ok((await result.usage).outputTokens > 3);
+  });
+
+  test(`${name}: an object`, async () => {
+    const { output } = await generateText({
+      ...options,
+      prompt: person,
+      output: Output.object({ schema: z.object({ name: z.string(), age: z.number().int() }) }),
+    });
+    assert.deepEqual(output, { name: "Paula", age: 34 });
   });
 }

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
 
 const client = new OpenAI({ baseURL: process.env.EDGE_LLAMA_URL, apiKey: "none", maxRetries: 0 });
 const GREETING = "Hello! How can I help you today?";
@@ -10,6 +12,7 @@ const CAPITAL_ANSWER = "The capital of France is Paris.";
 const asked = (content) => ({ model: "demo", temperature: 0, messages: [{ role: "user", content }] });
 const hello = asked("Hello!");
 const capital = asked("What is the capital of France?");
+const person = "Extract name and age as JSON: Paula is 34 years old.";
 
 test("create", async () => {
   const answer = await client.chat.completions.create(hello);
@@ -76,4 +79,20 @@ test("models", async () => {
   for await (const model of client.models.list()) ids.push(model.id);
   assert.deepEqual(ids, ["demo"]);
   assert.equal((await client.models.retrieve("demo")).object, "model");
+});
+
+test("parse", async () => {
+  const schema = z.object({ name: z.string(), age: z.number().int() });
+  const answer = await client.chat.completions.parse({
+    ...asked(person),
+    response_format: zodResponseFormat(schema, "person"),
+  });
+  assert.deepEqual(answer.choices[0].message.parsed, { name: "Paula", age: 34 });
+});
+
+test("responses", async () => {
+  const question = { model: "demo", input: "What is the capital of France?", temperature: 0 };
+  assert.equal((await client.responses.create(question)).output_text, CAPITAL_ANSWER);
+  const final = await client.responses.stream(question).finalResponse();
+  assert.equal(final.output_text, CAPITAL_ANSWER);
 });

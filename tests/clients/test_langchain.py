@@ -1,0 +1,66 @@
+"""langchain-openai."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING
+
+langchain = pytest.importorskip("langchain_openai", reason="make test-clients installs it")
+messages = pytest.importorskip("langchain_core.messages", reason="make test-clients installs it")
+
+
+class Person(pydantic.BaseModel):
+    name: str
+    age: int
+
+
+class GetWeather(pydantic.BaseModel):
+    """Get the current weather for a city"""
+
+    model_config = pydantic.ConfigDict(title="get_weather")
+    city: str
+
+
+@pytest.fixture(params=["chat", "responses"])
+def model(request: pytest.FixtureRequest, base_url: str) -> Any:
+    return langchain.ChatOpenAI(
+        model="demo",
+        base_url=base_url,
+        api_key="none",
+        temperature=0,
+        max_retries=0,
+        stream_usage=True,
+        use_responses_api=request.param == "responses",
+    )
+
+
+def test_invoke(model: Any) -> None:
+    answer = model.invoke([("system", "You are helpful."), ("human", CAPITAL)])
+    assert answer.text == CAPITAL_ANSWER
+    assert answer.usage_metadata["output_tokens"] > 3
+
+
+def test_stream(model: Any) -> None:
+    chunks = list(model.stream("Hello!"))
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    assert whole.text == GREETING
+    assert whole.usage_metadata["output_tokens"] > 3
+
+
+def test_batch(model: Any) -> None:
+    answers = model.batch(["Hello!", CAPITAL])
+    assert [answer.text for answer in answers] == [GREETING, CAPITAL_ANSWER]
+
+
+def test_logprobs(base_url: str) -> None:
+    model = langchain.ChatOpenAI(
+        model="demo", base_url=base_url, temperature=0, logprobs=True, use_responses_api=False
+    )
+    entries = model.invoke(CAPITAL).response_metadata["logprobs"]["content"]
+    assert "".join(entry["token"] for entry in entries) == CAPITAL_ANSWER
