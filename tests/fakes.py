@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 
 from edge_llama.engine.client import EngineState
@@ -15,10 +16,11 @@ from edge_llama.engine.messages import (
     ModelInfo,
     Output,
     Timings,
+    Tokenized,
     TokenLogprob,
 )
-from edge_llama.engine.prompt import Control, Text, Tokens
-from edge_llama.errors import EngineDied, EngineUnavailable, RequestError
+from edge_llama.engine.prompt import Control, Prompt, Segment, Text, Tokens
+from edge_llama.errors import EngineDied, EngineUnavailable, InvalidValue, RequestError
 
 LLAMA3_CONTROL_TOKENS = {
     "<|begin_of_text|>": 128000,
@@ -124,6 +126,7 @@ class FakeEngine:
         self.launched = 0
         self.stopped = 0
         self._info = info or model_info()
+        self._made_up: dict[bytes, int] = {}
 
     @property
     def info(self) -> ModelInfo:
@@ -159,13 +162,37 @@ class FakeEngine:
     ) -> None:
         await self.stop()
 
+    async def tokenize(self, prompt: Prompt) -> Tokenized:
+        """A token per control token and per four bytes of text; ids below 256 are bytes."""
+        tokens = [token for segment in prompt for token in self._tokens(segment)]
+        return Tokenized(0, tuple(token for token, _ in tokens), tuple(data for _, data in tokens))
+
+    def _tokens(self, segment: Segment) -> Iterator[tuple[int, bytes]]:
+        match segment:
+            case Text(text):
+                data = text.encode()
+                for piece in (data[at : at + 4] for at in range(0, len(data), 4)):
+                    yield self._made_up.setdefault(piece, 2000 + len(self._made_up)), piece
+            case Control(spelling):
+                yield self._info.control_tokens[spelling], b""
+            case Tokens(ids):
+                pieces = {token: piece for piece, token in self._made_up.items()}
+                for token in ids:
+                    if token in self._info.control_tokens.values():
+                        yield token, b""
+                    elif token < 256 or token in pieces:
+                        yield token, pieces.get(token) or bytes([token])
+                    else:
+                        raise InvalidValue(f"{token} is not a token id.", param="prompt")
+
     async def submit(self, request: GenerationRequest) -> FakeGeneration:
         if self.state is not EngineState.READY:
             raise EngineUnavailable("The engine is not ready.")
         script = self.scripts[min(len(self.submitted), len(self.scripts) - 1)]
         if script.refuse is not None:
             raise script.refuse
-        generation = FakeGeneration(script, request)
+        prompt = await self.tokenize(request.prompt)
+        generation = FakeGeneration(script, request, prompt)
         self.submitted.append(request)
         self.generations.append(generation)
         return generation
@@ -218,14 +245,14 @@ class FakeGeneration:
         running: choices that are neither finished nor aborted.
     """
 
-    def __init__(self, script: Script, request: GenerationRequest) -> None:
+    def __init__(self, script: Script, request: GenerationRequest, prompt: Tokenized) -> None:
         self.aborts: list[int | None] = []
         self.running = set(range(request.n))
         self.prompt_tokens = (
-            _count(request) if script.prompt_tokens is None else script.prompt_tokens
+            len(prompt.tokens) if script.prompt_tokens is None else script.prompt_tokens
         )
         self._script = script
-        self._outputs = _outputs(script, request)
+        self._outputs = chain(_scores(request, prompt), _outputs(script, request))
         self._aborted = asyncio.Event()
 
     def __aiter__(self) -> FakeGeneration:
@@ -264,6 +291,15 @@ async def _pass(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+def _scores(request: GenerationRequest, prompt: Tokenized) -> Iterator[Output]:
+    """An output for each token of the prompt but the first, if they are asked for."""
+    if request.prompt_logprobs is None:
+        return
+    for token, piece in zip(prompt.tokens[1:], prompt.pieces[1:], strict=True):
+        entry = logprob(token, piece, request.prompt_logprobs)
+        yield Output(0, 0, (), (), Timings(1.0, 0.0, 0.0), prompt_logprobs=(entry,))
+
+
 def _outputs(script: Script, request: GenerationRequest) -> Iterator[Output]:
     """Round after round, one output of every choice that still has a token."""
     queues = [list(_choice(script, request, index)) for index in range(request.n)]
@@ -279,6 +315,10 @@ def _choice(script: Script, request: GenerationRequest, index: int) -> Iterator[
     finish = script.finish
     if finish is FinishReason.STOP:
         tokens.append((EOT, b""))
+    if request.max_tokens == 0:
+        length = FinishReason.LENGTH
+        yield Output(0, index, (), (), Timings(1.0, 20.0, 0.0), finish=length)
+        return
     if request.max_tokens is not None and len(tokens) > request.max_tokens:
         tokens, finish = tokens[: request.max_tokens], FinishReason.LENGTH
     endless = script.hang or script.die
@@ -296,16 +336,3 @@ def _choice(script: Script, request: GenerationRequest, index: int) -> Iterator[
             timings=Timings(1.0, 20.0, 10.0 * position),
             logprobs=() if request.logprobs is None else (logprob(token, piece, request.logprobs),),
         )
-
-
-def _count(request: GenerationRequest) -> int:
-    count = 0
-    for segment in request.prompt:
-        match segment:
-            case Text(text):
-                count += -(-len(text.encode()) // 4)
-            case Control():
-                count += 1
-            case Tokens(ids):
-                count += len(ids)
-    return count

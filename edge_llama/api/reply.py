@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,25 +14,23 @@ from edge_llama.api.disconnect import unless_disconnected
 from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.api.sse import ACCEPTED, EventStream
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.messages import ChatRequest
+from edge_llama.chat.messages import AnswerRequest, ChatRequest
 from edge_llama.config import ServerSettings
 from edge_llama.errors import RequestError
 
+Running = TypeVar("Running", contravariant=True)
+Work = TypeVar("Work")
+Asked = TypeVar("Asked", bound=AnswerRequest)
 
-class Reply(Protocol):
-    """How one API writes one answer: whole, or as a stream that says the same.
 
-    Attributes:
-        prompt_field: what the API calls the messages; errors name it.
-    """
+class Reply(Protocol[Running]):
+    """How one API writes one answer: whole, or as a stream that says the same."""
 
-    prompt_field: str
-
-    async def whole(self, completion: ChatCompletion) -> Any:
+    async def whole(self, running: Running, /) -> Any:
         """The JSON body, when the answer is finished."""
         ...
 
-    def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
+    def stream(self, running: Running, /) -> AsyncIterator[bytes]:
         """The frames, up to and with the one that ends the stream."""
         ...
 
@@ -41,8 +39,18 @@ class Reply(Protocol):
         ...
 
 
+class ChatReply(Reply[ChatCompletion], Protocol):
+    """How one API writes the answer to a chat.
+
+    Attributes:
+        prompt_field: what the API calls the messages; errors name it.
+    """
+
+    prompt_field: str
+
+
 async def respond(
-    request: Request, model: ServedModel, asked: ChatRequest, reply: Reply, *, stream: bool
+    request: Request, model: ServedModel, asked: ChatRequest, reply: ChatReply, *, stream: bool
 ) -> Response:
     """Have `model` answer `asked`, and write the answer as `reply` does.
 
@@ -52,12 +60,34 @@ async def respond(
         EngineError: the engine is not ready, or ended.
         ClientDisconnected: the client went away.
     """
-    settings: ServerSettings = request.app.state.settings
     registry: ModelRegistry = request.app.state.registry
+    asked = on_behalf(request, asked)
+    running = _running(registry, model, asked, reply.prompt_field)
+    return await answer(request, running, reply, stream=stream)
+
+
+def on_behalf(request: Request, asked: Asked) -> Asked:
+    """`asked`, for whoever sent `request`."""
+    settings: ServerSettings = request.app.state.settings
     caller: str = request.state.caller
     domain = "" if settings.share_prefixes else caller
-    asked = replace(asked, cache_domain=domain, caller=caller)
-    running = _running(registry, model, asked, reply.prompt_field)
+    return replace(asked, cache_domain=domain, caller=caller)
+
+
+async def answer(
+    request: Request,
+    running: AbstractAsyncContextManager[Work],
+    reply: Reply[Work],
+    *,
+    stream: bool,
+) -> Response:
+    """Write what runs in `running` as `reply` does.
+
+    Raises:
+        Exception: of entering `running`, before anything is sent.
+        ClientDisconnected: the client went away.
+    """
+    settings: ServerSettings = request.app.state.settings
     if stream:
         return EventStream(
             _frames(running, reply), keep_alive=settings.keep_alive_seconds, failure=reply.failure
@@ -66,17 +96,17 @@ async def respond(
 
 
 async def _frames(
-    running: AbstractAsyncContextManager[ChatCompletion], reply: Reply
+    running: AbstractAsyncContextManager[Work], reply: Reply[Work]
 ) -> AsyncGenerator[bytes, None]:
-    async with running as completion:
+    async with running as work:
         yield ACCEPTED
-        async for frame in reply.stream(completion):
+        async for frame in reply.stream(work):
             yield frame
 
 
-async def _whole(running: AbstractAsyncContextManager[ChatCompletion], reply: Reply) -> Any:
-    async with running as completion:
-        return await reply.whole(completion)
+async def _whole(running: AbstractAsyncContextManager[Work], reply: Reply[Work]) -> Any:
+    async with running as work:
+        return await reply.whole(work)
 
 
 @asynccontextmanager

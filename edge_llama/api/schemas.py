@@ -22,6 +22,9 @@ MAX_MESSAGES = 30_000
 """More cannot fit: a message has at least five tokens, the longest context 131,072."""
 
 
+Messages = Annotated[list[ChatMessage], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
+
+
 class StreamOptions(Schema):
     """What a stream tells besides the text.
 
@@ -36,7 +39,7 @@ class ChatCompletionRequest(SampledRequest):
     """OpenAI's chat request, with the sampling parameters of llama.cpp and vLLM."""
 
     model: Name
-    messages: Annotated[list[ChatMessage], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Messages
     max_completion_tokens: Count | None = None
     max_tokens: Count | None = None
     n: Count = 1

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from edge_llama.chat.engine import Generation
 from edge_llama.chat.events import ChatEvent, Finished, Started, TextDelta, Usage
-from edge_llama.chat.logprobs import LogprobQueue, TokenNames
+from edge_llama.chat.logprobs import LogprobQueue, TokenLogprob, TokenNames
 from edge_llama.engine.messages import FinishReason, Output, Timings
 from edge_llama.text.output_decoder import OutputDecoder
 
@@ -23,14 +23,27 @@ class ChatCompletion:
         generation: the running request.
         decoders: one per choice.
         names: of the model's tokens.
+        scored: the log-probabilities of the prompt were asked for.
+
+    Attributes:
+        prompt_logprobs: of the prompt's tokens but the first, if they were asked for; all of them
+            are there before the first event.
     """
 
     def __init__(
-        self, generation: Generation, decoders: Sequence[OutputDecoder], names: TokenNames
+        self,
+        generation: Generation,
+        decoders: Sequence[OutputDecoder],
+        names: TokenNames,
+        *,
+        scored: bool = False,
     ) -> None:
         self._generation = generation
         self._decoders = decoders
         self._names = names
+        self.prompt_logprobs: list[TokenLogprob] = []
+        self._scored = scored
+        self._early: list[Output] = []
         self._logprobs = [LogprobQueue() for _ in decoders]
         self._running = set(range(len(decoders)))
         self._started = 0
@@ -78,11 +91,20 @@ class ChatCompletion:
         while not self._events:
             if not self._running:
                 raise StopAsyncIteration
-            output = await self._generation.__anext__()
-            if output.index in self._running:
-                self._events.extend(self._start(output.index))
-                self._events.extend(self._read(output))
+            self._take(await self._generation.__anext__())
         return self._events.popleft()
+
+    def _take(self, output: Output) -> None:
+        self.prompt_logprobs += map(self._names.entry, output.prompt_logprobs)
+        if self._scored and len(self.prompt_logprobs) < self._generation.prompt_tokens - 1:
+            # Other choices may be ahead of the first, which alone tells about the prompt.
+            self._early.append(output)
+            return
+        for each in (*self._early, output):
+            if each.index in self._running and (each.tokens or each.finish):
+                self._events.extend(self._start(each.index))
+                self._events.extend(self._read(each))
+        self._early.clear()
 
     def _start(self, index: int) -> Iterator[Started]:
         while self._started <= index:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from edge_llama.engine.client import EngineState
-from edge_llama.engine.messages import GenerationRequest, ModelInfo, Output
+from edge_llama.engine.messages import GenerationRequest, ModelInfo, Output, Tokenized
+from edge_llama.engine.prompt import Prompt
 
 
 class Generation(Protocol):
@@ -41,6 +42,10 @@ class Engine(Protocol):
         ...
 
     async def stop(self) -> None: ...
+
+    async def tokenize(self, prompt: Prompt) -> Tokenized:
+        """The tokens of a prompt."""
+        ...
 
     async def submit(self, request: GenerationRequest) -> Generation:
         """Run a request; every refusal is raised here."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby, takewhile
-from operator import itemgetter
 from typing import Any
 
+from edge_llama.chat.control_pattern import control_pattern, findable
 from edge_llama.chat.jinja_process import JinjaProcess
 from edge_llama.chat.json_text import dump_json, load_json
 from edge_llama.chat.messages import Message, Role, Tool, ToolCall
@@ -17,9 +16,6 @@ from edge_llama.errors import InvalidValue
 
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Unicode keeps these free for the inner use of programs."""
-
-MAX_SPELLING = 256
-"""Characters of a control token; a longer one, or one of a single character, stays text."""
 
 MAX_CONVERSATION = 2 * 1024 * 1024
 """Characters of a conversation as JSON, far beyond what fits into any model's context."""
@@ -45,8 +41,8 @@ class JinjaTemplate:
         self._template = info.chat_template
         self._process = JinjaProcess(info.chat_template, info.bos_token, info.eos_token)
         self._bos = Control(info.bos_token) if info.bos_token in info.control_tokens else None
-        spellings = sorted(t for t in info.control_tokens if 1 < len(t) <= MAX_SPELLING)
-        self._control = re.compile(f"({_any_of(spellings) if spellings else '(?!)'})")
+        spellings = findable(info.control_tokens)
+        self._control = control_pattern(spellings)
         self._start_of_control = re.compile(
             f"(?={self._control.pattern})(?P<first>.)", re.IGNORECASE | re.DOTALL
         )
@@ -110,18 +106,6 @@ def _mark(value: Any, mark: str, places: re.Pattern[str]) -> Any:
 
 def _controls(segments: Prompt) -> list[Segment]:
     return [segment for segment in segments if isinstance(segment, Control)]
-
-
-def _any_of(words: list[str]) -> str:
-    """A pattern for the longest of sorted words, as a trie: its time follows the text alone."""
-    alike = takewhile(lambda pair: pair[0] == pair[1], zip(words[0], words[-1], strict=False))
-    prefix = "".join(first for first, _ in alike)
-    tails = [word[len(prefix) :] for word in words if word != prefix]
-    if not tails:
-        return re.escape(prefix)
-    branches = "|".join(_any_of(list(group)) for _, group in groupby(tails, key=itemgetter(0)))
-    optional = "?" if len(tails) < len(words) else ""
-    return f"{re.escape(prefix)}(?:{branches}){optional}"
 
 
 def _checked_json(conversation: dict[str, Any]) -> str:

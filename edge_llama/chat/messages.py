@@ -45,12 +45,10 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
-    """One chat completion.
+class AnswerRequest:
+    """How a prompt is to be answered, whatever it is made of.
 
     Attributes:
-        messages: at least one.
-        tools: functions declared to the model.
         sampling: how tokens are chosen.
         max_tokens: most tokens of each choice; None is what is left of the context.
         n: how many choices.
@@ -64,8 +62,6 @@ class ChatRequest:
         caller: whose it is; callers take turns when requests wait.
     """
 
-    messages: tuple[Message, ...]
-    tools: tuple[Tool, ...] = ()
     sampling: SamplingParams = field(default_factory=SamplingParams)
     max_tokens: int | None = None
     n: int = 1
@@ -75,3 +71,32 @@ class ChatRequest:
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
     caller: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest(AnswerRequest):
+    """One chat completion.
+
+    Attributes:
+        messages: at least one.
+        tools: functions declared to the model.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRequest(AnswerRequest):
+    """One continuation of a text.
+
+    Attributes:
+        prompt: the text, in which control tokens may be spelled out, or its token ids.
+        bos: begin a text with the token that begins every prompt; token ids are taken as they are.
+        prompt_logprobs: tell the log-probability of every token of the prompt but the first, and
+            of this many most likely ones at its place; None tells nothing.
+    """
+
+    prompt: str | tuple[int, ...]
+    bos: bool = True
+    prompt_logprobs: int | None = None

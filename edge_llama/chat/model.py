@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.engine import Engine, Generation
+from edge_llama.chat.engine import Engine
 from edge_llama.chat.logprobs import TokenNames
-from edge_llama.chat.messages import ChatRequest
+from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextRequest
 from edge_llama.chat.template import ChatTemplate, template_for
+from edge_llama.chat.text_prompt import TextPrompts
+from edge_llama.chat.tokens import Token
 from edge_llama.engine.messages import GenerationRequest, ModelInfo
-from edge_llama.engine.prompt import Prompt, Text
-from edge_llama.errors import InvalidValue
+from edge_llama.engine.prompt import Prompt, Text, Tokens
+from edge_llama.errors import InvalidValue, RequestError
 from edge_llama.text.output_decoder import OutputDecoder
 
 
@@ -46,12 +50,59 @@ class ChatModel:
             TemplateError: the model's chat template cannot be used, failed or ran into a limit.
             EngineError: the engine is not ready, or ended.
         """
+        prompt = await self._chat_prompt(request)
+        # Whoever asks for a chat has not seen the prompt.
+        with _naming("messages"):
+            return await self._run(prompt, request)
+
+    async def complete(self, request: TextRequest) -> ChatCompletion:
+        """Continue a text. Everything that can be refused is refused here.
+
+        Raises:
+            RequestError: the request cannot be run; names the field.
+            EngineError: the engine is not ready, or ended.
+        """
+        await self.engine.ready()
+        prompt = self._text_prompt(request.prompt, request.bos)
+        with _naming("prompt"):
+            return await self._run(prompt, request, request.prompt_logprobs)
+
+    async def tokenize(
+        self, prompt: str | tuple[int, ...], *, bos: bool = True
+    ) -> tuple[Token, ...]:
+        """The tokens of a text or of token ids, as a `TextRequest` is charged for them.
+
+        Raises:
+            InvalidValue: there is no token of such an id.
+            EngineError: the engine is not ready, or ended.
+        """
+        await self.engine.ready()
+        return await self._tokens(self._text_prompt(prompt, bos))
+
+    async def tokenize_chat(self, request: ChatRequest) -> tuple[Token, ...]:
+        """The tokens that a `ChatRequest` is charged for.
+
+        Raises:
+            InvalidValue: the conversation cannot be written; names the field.
+            TemplateError: the model's chat template cannot be used, failed or ran into a limit.
+            EngineError: the engine is not ready, or ended.
+        """
+        with _naming("messages"):
+            return await self._tokens(await self._chat_prompt(request))
+
+    async def _tokens(self, prompt: Prompt) -> tuple[Token, ...]:
+        tokenized = await self.engine.tokenize(prompt)
+        return tuple(
+            Token(token, self._token_names.text(token, piece), piece)
+            for token, piece in zip(tokenized.tokens, tokenized.pieces, strict=True)
+        )
+
+    async def _run(
+        self, prompt: Prompt, request: AnswerRequest, prompt_logprobs: int | None = None
+    ) -> ChatCompletion:
         min_tokens = request.sampling.min_tokens
         decoders = [OutputDecoder(request.stop, min_tokens=min_tokens) for _ in range(request.n)]
-        template = await self._built_template()
-        prompt = await asyncio.to_thread(template.render, request.messages, request.tools)
-        _check_unicode(prompt)
-        generation = await self._submit(
+        generation = await self.engine.submit(
             GenerationRequest(
                 prompt=prompt,
                 sampling=request.sampling,
@@ -59,25 +110,33 @@ class ChatModel:
                 n=request.n,
                 logprobs=request.logprobs,
                 grammar=request.grammar,
+                prompt_logprobs=prompt_logprobs,
                 tier=request.tier,
                 cache_domain=request.cache_domain,
                 caller=request.caller,
             )
         )
-        return ChatCompletion(generation, decoders, self._token_names)
+        scored = prompt_logprobs is not None
+        return ChatCompletion(generation, decoders, self._token_names, scored=scored)
+
+    async def _chat_prompt(self, request: ChatRequest) -> Prompt:
+        template = await self._built_template()
+        prompt = await asyncio.to_thread(template.render, request.messages, request.tools)
+        _check_unicode(prompt)
+        return prompt
+
+    def _text_prompt(self, prompt: str | tuple[int, ...], bos: bool) -> Prompt:
+        if isinstance(prompt, str):
+            return self._text_prompts.prompt(prompt, bos=bos)
+        return (Tokens(prompt),)
+
+    @cached_property
+    def _text_prompts(self) -> TextPrompts:
+        return TextPrompts(self.engine.info)
 
     @cached_property
     def _token_names(self) -> TokenNames:
         return TokenNames(self.engine.info.control_tokens)
-
-    async def _submit(self, request: GenerationRequest) -> Generation:
-        try:
-            return await self.engine.submit(request)
-        except InvalidValue as error:
-            if error.param != "prompt":
-                raise
-            # Whoever asks for a chat has not seen the prompt.
-            raise InvalidValue(error.message, param="messages") from None
 
     async def _built_template(self) -> ChatTemplate:
         async with self._building:
@@ -85,6 +144,17 @@ class ChatModel:
                 info = await self.engine.ready()
                 self._template = await asyncio.to_thread(template_for, info)
             return self._template
+
+
+@contextmanager
+def _naming(field: str) -> Iterator[None]:
+    """Errors in the prompt name the field that it came from."""
+    try:
+        yield
+    except RequestError as error:
+        if error.param in ("prompt", "messages"):
+            error.param = field
+        raise
 
 
 def _check_unicode(prompt: Prompt) -> None:

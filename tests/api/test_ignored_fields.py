@@ -13,6 +13,7 @@ USER = {"role": "user", "content": "Hi"}
 CHAT: dict[str, Any] = {"model": "demo", "messages": [USER]}
 BODIES: dict[str, dict[str, Any]] = {
     "chat/completions": CHAT,
+    "completions": {"model": "demo", "prompt": "Hi"},
     "responses": {"model": "demo", "input": "Hi"},
     "messages": CHAT | {"max_tokens": 5},
 }

@@ -1,0 +1,27 @@
+"""POST /v1/completions."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge_llama.api.completions.reply import CompletionsReply
+from edge_llama.api.completions.running import running
+from edge_llama.api.completions.schemas import parse_completion_request
+from edge_llama.api.registry import ModelRegistry
+from edge_llama.api.reply import answer, on_behalf
+from edge_llama.api.request_body import read_request
+from edge_llama.config import ServerSettings
+
+
+async def create_completion(request: Request) -> Response:
+    settings: ServerSettings = request.app.state.settings
+    registry: ModelRegistry = request.app.state.registry
+    parse = partial(parse_completion_request, max_n=settings.limits.max_n)
+    asked = await read_request(request, parse)
+    model = registry.resolve(asked.model)
+    texts = [on_behalf(request, text) for text in asked.to_text_requests()]
+    work = running(registry, model, texts, echo=asked.echo)
+    return await answer(request, work, CompletionsReply(asked, model), stream=asked.stream)

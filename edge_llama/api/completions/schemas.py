@@ -1,0 +1,131 @@
+"""CompletionRequest: the body of POST /v1/completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field, PlainValidator, model_validator
+from typing_extensions import Self
+
+from edge_llama.api.request_body import parse
+from edge_llama.api.response_format import ResponseFormat
+from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
+from edge_llama.api.schemas import StreamOptions
+from edge_llama.api.unsupported import HARMLESS_VALUES
+from edge_llama.api.validation import Count, Integer, Name, invalid, without_nul
+from edge_llama.chat.messages import TextRequest
+from edge_llama.engine.messages import MAX_LOGPROBS
+from edge_llama.errors import InvalidValue
+
+MAX_CHOICES = 512
+"""Most choices of all prompts of a request."""
+
+MAX_TOKEN_ID = 2**31 - 1
+
+TextOrIds: TypeAlias = str | tuple[int, ...]
+
+_IMPLEMENTED = frozenset({"add_special_tokens", "best_of", "echo", "suffix"})
+_HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
+    **{name: values for name, values in HARMLESS_VALUES.items() if name not in _IMPLEMENTED},
+    "max_completion_tokens": (),
+    "messages": (),
+    "suffix": ("",),
+    "top_logprobs": (0,),
+}
+
+
+def as_texts(value: Any) -> tuple[TextOrIds, ...]:
+    """OpenAI's four forms: a string, a list of strings, token ids, a list of lists of those."""
+    if isinstance(value, str):
+        return (without_nul(value),)
+    if not isinstance(value, list):
+        raise invalid("must be a string, token ids, or a list of those.")
+    if not value:
+        raise invalid("must not be empty.")
+    if all(isinstance(entry, str) for entry in value):
+        return tuple(map(without_nul, value))
+    if _are_ids(value):
+        return (tuple(value),)
+    if all(isinstance(entry, list) and entry and _are_ids(entry) for entry in value):
+        return tuple(map(tuple, value))
+    raise invalid("must have either strings, or token ids, or lists of token ids as entries.")
+
+
+def _are_ids(values: list[Any]) -> bool:
+    return all(type(value) is int and 0 <= value <= MAX_TOKEN_ID for value in values)
+
+
+class CompletionRequest(SampledRequest):
+    """OpenAI's completion request, with the extensions of the chat request.
+
+    `add_special_tokens` is vLLM's: false takes a text without the token that begins every prompt.
+    """
+
+    harmless_values = _HARMLESS_VALUES
+
+    model: Name
+    prompt: Annotated[tuple[TextOrIds, ...], PlainValidator(as_texts)]
+    add_special_tokens: bool = True
+    max_tokens: Annotated[Integer, Field(ge=0)] | None = None
+    n: Count = 1
+    best_of: Count | None = None
+    echo: bool = False
+    logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    response_format: ResponseFormat | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise invalid("is only allowed when stream is true.", field="stream_options")
+        if self.best_of is not None and self.best_of < self.n:
+            raise invalid("must be at least n.", field="best_of")
+        if self.candidates > self.n and self.stream:
+            raise invalid("must be n when stream is true.", field="best_of")
+        if len(self.prompt) * self.candidates > MAX_CHOICES:
+            raise invalid(f"asks for more than {MAX_CHOICES} choices in all.", field="prompt")
+        self.check_min_tokens(self.max_tokens)
+        return self
+
+    @property
+    def candidates(self) -> int:
+        """Choices that are made of each prompt; the best `n` of them are told."""
+        return self.best_of or self.n
+
+    def to_text_requests(self) -> list[TextRequest]:
+        """The requests for each of its prompts, without HTTP and OpenAI.
+
+        Raises:
+            InvalidValue: a sampling parameter is out of range.
+        """
+        chooses = self.candidates > self.n
+        form = None if self.response_format is None else self.response_format.to_grammar()
+        request = TextRequest(
+            prompt="",
+            bos=self.add_special_tokens,
+            prompt_logprobs=self.logprobs if self.echo else None,
+            sampling=self.sampling(),
+            max_tokens=most_tokens(self.max_tokens),
+            n=self.candidates,
+            grammar=self.form("response_format", form),
+            stop=tuple(self.stop),
+            logprobs=0 if chooses and self.logprobs is None else self.logprobs,
+            tier=self.tier,
+        )
+        return [replace(request, prompt=prompt) for prompt in self.prompt]
+
+
+def parse_completion_request(body: Mapping[str, Any], *, max_n: int) -> CompletionRequest:
+    """The validated request.
+
+    Raises:
+        RequestError: a parameter has a wrong value or is not supported; `param` names it.
+    """
+    request = parse(CompletionRequest, body)
+    for name, value in (("n", request.n), ("best_of", request.candidates)):
+        if value > max_n:
+            raise InvalidValue(f"{name} must be at most {max_n}.", param=name)
+    return request

@@ -1,0 +1,165 @@
+"""POST /tokenize and /detokenize, GET /tokenizer_info: as vLLM and llama.cpp's server have them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, PlainValidator, model_validator
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from typing_extensions import Self
+
+from edge_llama.api.disconnect import unless_disconnected
+from edge_llama.api.registry import ModelRegistry, ServedModel
+from edge_llama.api.request_body import RequestBody, parse, read_request
+from edge_llama.api.schemas import Messages
+from edge_llama.api.validation import Name, invalid, missing, without_nul
+from edge_llama.chat.messages import ChatRequest
+from edge_llama.chat.model import ChatModel
+from edge_llama.chat.tokens import Token, text_of
+
+T = TypeVar("T")
+
+MAX_TOKEN_ID = 2**31 - 1
+
+_HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
+    "chat_template": (),
+    "continue_final_message": (False,),
+    "parse_special": (True,),
+    "tools": ([],),
+}
+
+
+def _token_ids(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise invalid("must be a list of token ids.")
+    if not all(type(entry) is int and 0 <= entry <= MAX_TOKEN_ID for entry in value):
+        raise invalid("must have token ids as entries.")
+    return tuple(value)
+
+
+def _text_or_ids(value: Any) -> str | tuple[int, ...]:
+    return without_nul(value) if isinstance(value, str) else _token_ids(value)
+
+
+TextOrIds = Annotated[str | tuple[int, ...], PlainValidator(_text_or_ids)]
+
+
+class TokenizeRequest(RequestBody):
+    """A text (vLLM's `prompt` or llama.cpp's `content`) or vLLM's `messages`.
+
+    A `prompt` gets the token that begins every prompt unless it asks for none, a `content` only if
+    it asks for it; token ids and conversations are taken as they are.
+    """
+
+    harmless_values = _HARMLESS_VALUES
+
+    model: Name | None = None
+    prompt: TextOrIds | None = None
+    content: TextOrIds | None = None
+    messages: Messages = Field(default_factory=list)
+    add_special_tokens: bool = True
+    add_special: bool = False
+    return_token_strs: bool = False
+    with_pieces: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_text(self) -> Self:
+        texts = ("prompt", "content", "messages")
+        given = [name for name in texts if name in self.model_fields_set]
+        if not given:
+            raise missing("prompt")
+        if len(given) > 1:
+            raise invalid(
+                "cannot be there twice: take prompt, content or messages.", field=given[1]
+            )
+        return self
+
+    async def tokens(self, chat: ChatModel) -> tuple[Token, ...]:
+        """The tokens of what is asked for."""
+        if self.messages:
+            messages = tuple(message.to_message() for message in self.messages)
+            return await chat.tokenize_chat(ChatRequest(messages=messages))
+        if self.prompt is not None:
+            return await chat.tokenize(self.prompt, bos=self.add_special_tokens)
+        assert self.content is not None
+        return await chat.tokenize(self.content, bos=self.add_special)
+
+
+class DetokenizeRequest(RequestBody):
+    """Token ids."""
+
+    model: Name | None = None
+    tokens: Annotated[tuple[int, ...], PlainValidator(_token_ids)]
+
+
+async def tokenize(request: Request) -> JSONResponse:
+    asked = await read_request(request, partial(parse, TokenizeRequest))
+
+    async def work(chat: ChatModel) -> dict[str, Any]:
+        tokens = await asked.tokens(chat)
+        texts = [text_of([token]) for token in tokens]
+        ids = [token.id for token in tokens]
+        pieces = [
+            {"id": token.id, "piece": text if token.text is not None else list(token.data)}
+            for token, text in zip(tokens, texts, strict=True)
+        ]
+        return {
+            "count": len(tokens),
+            "max_model_len": chat.engine.info.n_ctx,
+            "tokens": pieces if asked.with_pieces else ids,
+            "token_strs": texts if asked.return_token_strs else None,
+        }
+
+    return JSONResponse(await _with_model(request, _model(request, asked.model), work))
+
+
+async def detokenize(request: Request) -> JSONResponse:
+    asked = await read_request(request, partial(parse, DetokenizeRequest))
+
+    async def work(chat: ChatModel) -> dict[str, Any]:
+        text = text_of(await chat.tokenize(asked.tokens))
+        return {"prompt": text, "content": text}
+
+    return JSONResponse(await _with_model(request, _model(request, asked.model), work))
+
+
+async def tokenizer_info(request: Request) -> JSONResponse:
+    """What there is to know of a tokenizer, under the names of Hugging Face's config file."""
+    name = request.path_params.get("model") or request.query_params.get("model")
+
+    async def work(chat: ChatModel) -> dict[str, Any]:
+        info = chat.engine.info
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": info.bos_token or None,
+            "eos_token": info.eos_token or None,
+            "add_bos_token": bool(info.bos_token),
+            "chat_template": info.chat_template or None,
+            "model_max_length": info.n_ctx,
+            "vocab_size": info.n_vocab,
+            "special_tokens": info.control_tokens,
+        }
+
+    return JSONResponse(await _with_model(request, _model(request, name), work))
+
+
+def _model(request: Request, name: str | None) -> ServedModel:
+    """The model of that name; some clients name none, and get the first that is served."""
+    registry: ModelRegistry = request.app.state.registry
+    return next(iter(registry)) if name is None else registry.resolve(name)
+
+
+async def _with_model(
+    request: Request, model: ServedModel, work: Callable[[ChatModel], Awaitable[T]]
+) -> T:
+    registry: ModelRegistry = request.app.state.registry
+
+    async def run() -> T:
+        async with registry.pool.use(model.pooled) as chat:
+            return await work(chat)
+
+    return await unless_disconnected(request.receive, run())
