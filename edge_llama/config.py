@@ -75,6 +75,8 @@ class EngineSettings:
             `kv_type` needs it.
         repack: let llama.cpp rearrange weights at load for this CPU (faster decode, slower
             prefill and load, weights in memory twice).
+        mmap: map the file instead of reading it at load: it is there at once, other processes share
+            it, and the system may drop and read again what is not used.
         gpu_layers: layers on the GPU; -1 is all, which without one (Metal) means none.
         max_tokens: most tokens of output of a request, whatever it asks for; None is what fits.
         request_timeout: seconds after which a request that is not finished ends with an error; None
@@ -101,6 +103,7 @@ class EngineSettings:
     kv_layout: KVLayout | None = None
     flash_attention: bool | None = None
     repack: bool = False
+    mmap: bool = True
     gpu_layers: int = -1
     max_tokens: int | None = None
     request_timeout: float | None = None

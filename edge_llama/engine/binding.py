@@ -188,15 +188,21 @@ class Model:
         path: the GGUF.
         gpu_layers: layers to run on a GPU; -1 is all, 0 none.
         repack: rearrange weights for this CPU at load.
+        mmap: map the file instead of reading it.
 
     Raises:
         ModelFileError: llama.cpp cannot load it, or it is not a decoder-only transformer.
     """
 
-    def __init__(self, path: Path, *, gpu_layers: int, repack: bool) -> None:
+    def __init__(
+        self, path: Path, *, gpu_layers: int, repack: bool = False, mmap: bool = True
+    ) -> None:
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.use_extra_bufts = repack
+        params.load_mode = (
+            llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
+        )
         _native_log.first_error()
         self._handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
         if not self._handle:

@@ -30,7 +30,9 @@ def open_model(settings: EngineSettings) -> binding.Model:
         ModelFileError: the file cannot be loaded.
     """
     gpu_layers = settings.gpu_layers if binding.has_gpu() else 0
-    return binding.Model(Path(settings.model), gpu_layers=gpu_layers, repack=settings.repack)
+    return binding.Model(
+        Path(settings.model), gpu_layers=gpu_layers, repack=settings.repack, mmap=settings.mmap
+    )
 
 
 def context_size(settings: EngineSettings, model: binding.Model) -> int:

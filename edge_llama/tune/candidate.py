@@ -17,6 +17,7 @@ class Candidate:
         kv_type: how keys and values are stored; q8_0 needs flash attention.
         kv_layout: what requests that run at the same time share of the KV cache.
         repack: rearrange the weights for this CPU at load.
+        mmap: map the file instead of reading it at load.
         threads: threads of a step that only generates.
         threads_batch: threads of a step that reads a prompt.
         micro_batch: most tokens that are computed at once.
@@ -26,6 +27,7 @@ class Candidate:
     kv_type: KVType
     kv_layout: KVLayout = "unified"
     repack: bool = False
+    mmap: bool = True
     threads: int
     threads_batch: int
     micro_batch: int
@@ -42,6 +44,7 @@ class Candidate:
             kv_type=settings.kv_type,
             kv_layout=settings.kv_layout,
             repack=settings.repack,
+            mmap=settings.mmap,
             threads=settings.threads,
             threads_batch=settings.threads_batch or settings.threads,
             micro_batch=settings.micro_batch,
@@ -64,6 +67,7 @@ class Candidate:
             kv_layout=settings.kv_layout or self.kv_layout,
             flash_attention=flash_attention,
             repack=self.repack,
+            mmap=self.mmap,
         )
 
     def memory(self, plan: MemoryPlan) -> int:
@@ -95,6 +99,7 @@ class Candidate:
             f"KV cache {self.kv_type}",
             f"KV layout {self.kv_layout}",
             f"weights {'repacked' if self.repack else 'as they are'}",
+            f"mmap {'on' if self.mmap else 'off'}",
             threads,
             f"micro-batch {self.micro_batch}",
         ]

@@ -24,6 +24,7 @@ from edge_llama.tune.measurement import Measurement, Step, StepTimes
 from edge_llama.tune.workload import (
     BATCH_SIZE,
     PROMPTS,
+    ROOM,
     SEQUENCE_DEPTH,
     Workload,
     longest_prompt,
@@ -76,7 +77,9 @@ class Probe:
         start = time.perf_counter()
         self._model = open_model(settings)
         self._load = time.perf_counter() - start
-        self._context = open_context(settings, self._model)
+        # With streams nothing but several sequences is different, and they cannot be filled so.
+        self._settings = settings
+        self._context = open_context(replace(settings, kv_layout="unified"), self._model)
         self._batch = binding.Batch(BATCH_SIZE)
         self._workload = job.workload
         self._scratch = settings.parallel
@@ -97,8 +100,7 @@ class Probe:
                 self._measure(Step(1, max(BRICK, prompt // 2) if depth else prompt, depth))
             self._context.remove(0)
         if n := workload.sequences:
-            for seq_id in range(n):
-                self._fill(seq_id, SEQUENCE_DEPTH)
+            self._fill_all(n)
             self._measure(Step(n, n, n * SEQUENCE_DEPTH))
         return Measurement(self._load, tuple(StepTimes(*each) for each in self._times.items()))
 
@@ -125,10 +127,27 @@ class Probe:
     def _fill(self, seq_id: int, depth: int) -> None:
         """Give a sequence so many tokens of context."""
         for start in range(0, depth, BRICK):
-            if not self._context.restore_sequence(self._scratch, self._state):
-                raise binding.DecodeError("llama.cpp does not take back the state it gave")
+            self._restore(self._scratch, self._state)
             self._context.copy(self._scratch, seq_id, 0, min(BRICK, depth - start))
             self._context.remove(self._scratch)
+
+    def _fill_all(self, n: int) -> None:
+        """Give each of `n` sequences their context, in the layout that is measured."""
+        if self._settings.kv_layout != "streams":
+            for seq_id in range(n):
+                self._fill(seq_id, SEQUENCE_DEPTH)
+            return
+        self._fill(0, SEQUENCE_DEPTH)
+        state = state_of_stream(self._context.save_sequence(0), n)
+        self._context.close()
+        streams = replace(self._settings, ctx_size=SEQUENCE_DEPTH + ROOM)
+        self._context = open_context(streams, self._model)
+        for seq_id in range(n):
+            self._restore(seq_id, state)
+
+    def _restore(self, seq_id: int, state: bytes) -> None:
+        if not self._context.restore_sequence(seq_id, state):
+            raise binding.DecodeError("llama.cpp does not take back the state it gave")
 
     def _measure(self, step: Step) -> None:
         """Repeat a step, each time from the same context."""
@@ -154,6 +173,17 @@ class Probe:
         if status is not binding.DecodeStatus.OK:
             raise binding.DecodeError(f"llama_decode returned {status.name}")
         return seconds
+
+
+def state_of_stream(state: bytes, n_streams: int) -> bytes:
+    """The state of a sequence of a unified cache, as that of one in a stream.
+
+    After a magic number and an id comes what `llama_kv_cache::state_write` gives: the number of
+    streams, and for each stream the number of its cells, if any followed by these. All four are
+    32 bits wide.
+    """
+    head, cells = state[:8], state[12:]
+    return head + n_streams.to_bytes(4, sys.byteorder) + cells + bytes(4 * (n_streams - 1))
 
 
 def main() -> None:

@@ -86,9 +86,10 @@ class Tuning:
 
 
 class Tuner:
-    """Changes one thing at a time: attention with the KV cache's type, repacking, threads,
-    micro-batch. What is best then is measured once more, in turn with the default, and is chosen
-    only if it is still better by `MARGIN`.
+    """Changes one thing at a time: the KV cache's layout, attention with its type, repacking,
+    threads and micro-batch, memory mapping; what the profile has no weight for is left out, and of
+    the later ones what has most comes first. What is best then is measured once more, in turn with
+    the default, and is chosen only if it is still better by `MARGIN`.
 
     Args:
         measurer: measures a candidate.
@@ -121,7 +122,7 @@ class Tuner:
         self._gpu = gpu
         self._progress = progress
         self._clock = clock
-        self._whole = whole_workload(plan.shape.context_length)
+        self._whole = whole_workload(plan.shape.context_length, together=profile.together > 0)
         self._trials: dict[Candidate, Trial] = {}
         self._ruled_out: dict[Candidate, str] = {}
         self._limit = FIRST_LIMIT
@@ -138,11 +139,16 @@ class Tuner:
         self._deadline = began + EXPLORE_SECONDS
         default = self._measure_default()
         self._limit = max(SHORTEST_LIMIT, LIMIT_FACTOR * (self._clock() - began))
-        best = self._vary_attention(default)
+        best = default.candidate
+        if self._whole.sequences:
+            together = Workload(sequences=self._whole.sequences)
+            best = self._vary(best, [replace(best, kv_layout="streams")], together)
+        best = self._vary_attention(best, default)
         if not self._gpu:
             best = self._vary(best, [replace(best, repack=True)], self._whole)
-        best = self._vary_threads(best)
-        best = self._vary_micro_batch(best, default)
+        for vary in self._by_weight():
+            best = vary(best, default)
+        best = self._vary(best, [replace(best, mmap=False)], Workload(decode=self._depths))
         chosen = default if best == default.candidate else self._confirm(best, default)
         costs = self._measure_costs(chosen.candidate)
         trials = tuple(self._trials.values())
@@ -163,20 +169,42 @@ class Tuner:
             raise EngineStartError(f"The model cannot be measured: {reason}.")
         return self._keep(candidate, measurement, candidate, measurement)
 
-    def _vary_attention(self, default: Trial) -> Candidate:
+    def _by_weight(self) -> list[Callable[[Candidate, Trial], Candidate]]:
+        """What concerns only decode or only prefill, the one with more weight first."""
+        decode, prefill = sum(self._profile.decode), sum(self._profile.prefill)
+        weighted = (
+            (decode, self._vary_threads),
+            (prefill, self._vary_threads_batch),
+            (prefill, self._vary_micro_batch),
+        )
+        ordered = sorted(weighted, key=lambda each: -each[0])
+        return [vary for weight, vary in ordered if weight > 0]
+
+    def _vary_attention(self, best: Candidate, default: Trial) -> Candidate:
         flash = [(True, kv_type) for kv_type in reversed(kv_types(self._plan.shape))]
         ways: list[tuple[bool, KVType]] = [*flash, (False, "f16")]
-        others = [replace(default.candidate, flash_attention=on, kv_type=kv) for on, kv in ways]
-        return self._best(default.candidate, others, self._whole, default.measurement)
+        others = [replace(best, flash_attention=on, kv_type=kv) for on, kv in ways]
+        if best == default.candidate:
+            return self._best(best, others, self._whole, default.measurement)
+        return self._vary(best, others, self._whole)
 
-    def _vary_threads(self, best: Candidate) -> Candidate:
+    def _vary_threads(self, best: Candidate, _: Trial) -> Candidate:
+        others = [replace(best, threads=n) for n in self._thread_counts()]
+        return self._vary(best, others, Workload(decode=self._depths))
+
+    def _vary_threads_batch(self, best: Candidate, _: Trial) -> Candidate:
+        others = [replace(best, threads_batch=n) for n in self._thread_counts()]
+        return self._vary(best, others, Workload(prefill=self._whole.prefill[:1]))
+
+    def _thread_counts(self) -> list[int]:
         cpus = self._cpus
         most = cpus.allowed if cpus.quota is None else max(1, math.floor(cpus.quota))
-        counts = sorted({min(n, most) for n in (cpus.performance, cpus.physical, cpus.allowed)})
-        generating = Workload(decode=self._whole.decode[:2])
-        best = self._vary(best, [replace(best, threads=n) for n in counts], generating)
-        reading = Workload(prefill=self._whole.prefill[:1])
-        return self._vary(best, [replace(best, threads_batch=n) for n in counts], reading)
+        return sorted({min(n, most) for n in (cpus.performance, cpus.physical, cpus.allowed)})
+
+    @property
+    def _depths(self) -> tuple[int, ...]:
+        """Where decoding is measured when only that changes."""
+        return self._whole.decode[:2]
 
     def _vary_micro_batch(self, best: Candidate, default: Trial) -> Candidate:
         rate = default.measurement.figures()[Figure("prefill", 0)]

@@ -53,8 +53,12 @@ def longest_prompt(rate: float, seconds: float) -> int:
     return next((size for size in PROMPTS if size <= rate * seconds), min(PROMPTS))
 
 
-def whole_workload(context_length: int) -> Workload:
-    """All that a score depends on, for a model with so many tokens of context."""
+def whole_workload(context_length: int, *, together: bool) -> Workload:
+    """All that a score depends on, for a model with so many tokens of context.
+
+    Args:
+        together: several requests at the same time are a part of it.
+    """
     depths = tuple(depth for depth in DEPTHS if depth + BATCH_SIZE <= context_length) or (0,)
-    together = SEQUENCES if context_length >= SEQUENCES * SEQUENCE_DEPTH else 0
-    return Workload(decode=depths, prefill=(depths[0], *depths[1:][-1:]), sequences=together)
+    sequences = SEQUENCES if together and context_length >= SEQUENCES * SEQUENCE_DEPTH else 0
+    return Workload(decode=depths, prefill=(depths[0], *depths[1:][-1:]), sequences=sequences)

@@ -45,6 +45,6 @@ def test_it_says_what_is_different() -> None:
     assert Q8_0.changes(DEFAULT) == "flash attention on, KV cache q8_0"
     assert Q8_0.changes(Q8_0) == ""
     assert str(replace(Q8_0, repack=True)) == (
-        "flash attention on, KV cache q8_0, KV layout unified, weights repacked, 4 threads, "
-        "8 for prompts, micro-batch 256"
+        "flash attention on, KV cache q8_0, KV layout unified, weights repacked, mmap on, "
+        "4 threads, 8 for prompts, micro-batch 256"
     )

@@ -22,7 +22,7 @@ LIMIT = 60.0
 
 
 def test_a_tiny_model_is_measured(tiny_model: Path) -> None:
-    workload = replace(whole_workload(1536), sizes=(2, 64), sequences=2)
+    workload = replace(whole_workload(1536, together=False), sizes=(2, 64), sequences=2)
     measurement = ChildMeasurer(str(tiny_model)).measure(ONE_THREAD, workload, LIMIT)
     figures = measurement.figures()
     assert figures.keys() == {
@@ -38,6 +38,16 @@ def test_a_quantized_cache_is_measured(tiny_model: Path) -> None:
     candidate = replace(ONE_THREAD, flash_attention=True, kv_type="q8_0")
     measurement = ChildMeasurer(str(tiny_model)).measure(candidate, Workload(decode=(700,)), LIMIT)
     assert measurement.figures().keys() == {Figure("decode", 700)}
+
+
+@pytest.mark.parametrize("candidate", [ONE_THREAD, replace(ONE_THREAD, mmap=False)])
+def test_streams_are_measured_where_several_requests_are(
+    tiny_model: Path, candidate: Candidate
+) -> None:
+    streams = replace(candidate, kv_layout="streams")
+    workload = Workload(decode=(0,), sequences=3)
+    measurement = ChildMeasurer(str(tiny_model)).measure(streams, workload, LIMIT)
+    assert measurement.figures().keys() == {Figure("decode", 0), Figure("together", 3 * 768)}
 
 
 def test_what_takes_too_long_is_ruled_out(tiny_model: Path) -> None:

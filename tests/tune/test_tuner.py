@@ -51,6 +51,40 @@ def test_everything_is_tried() -> None:
     assert {each.micro_batch for each in tried} == {128, 256, 512}
 
 
+def test_streams_are_tried_first_where_several_requests_count() -> None:
+    measurer = FakeMeasurer(faster(1.5, lambda candidate, step: candidate.kv_layout == "streams"))
+    tuning = tune(measurer, profile=PROFILES["server"])
+    assert tuning.chosen.candidate == replace(DEFAULT, kv_layout="streams")
+    assert [each.kv_layout for each in measurer.candidates[:4]] == [
+        "unified",
+        "unified",
+        "streams",
+        "streams",
+    ]
+    assert all(step.sequences == 4 for _, step in measurer.measured[1:3])
+
+
+def test_streams_are_not_tried_for_one_person() -> None:
+    measurer = FakeMeasurer()
+    tune(measurer)
+    assert {each.kv_layout for each in measurer.candidates} == {"unified"}
+    assert not any(workload.sequences for _, workload in measurer.measured)
+
+
+@pytest.mark.parametrize(("name", "first"), [("chat", "threads"), ("rag", "threads_batch")])
+def test_what_has_more_weight_is_tried_earlier(name: str, first: str) -> None:
+    measurer = FakeMeasurer()
+    tune(measurer, profile=PROFILES[name])
+    varied = [
+        field
+        for candidate in measurer.candidates
+        for field in ("threads", "threads_batch", "micro_batch", "mmap")
+        if getattr(candidate, field) != getattr(DEFAULT, field)
+    ]
+    assert varied[0] == first
+    assert varied[-1] == "mmap"
+
+
 def test_the_fastest_attention_is_chosen() -> None:
     deep = faster(1.8, lambda candidate, step: candidate.kv_type == "q8_0")
     tuning = tune(FakeMeasurer(deep))
