@@ -6,6 +6,7 @@ PORT ?= 8000
 ALIASES ?= meta/llama-3.1-70b-instruct llama3_1_8b_instruct \
 	meta/llama-3.1-8b-instruct meta-llama/Llama-3.1-8B-Instruct
 ARGS ?=
+SECONDS ?= 1800
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
@@ -17,13 +18,14 @@ INSTALLED_CLIENTS := $(CLIENTS)/.installed
 INSTALLED_NODE := $(CLIENTS)/node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-abuse test-clients check format bench clean
+.PHONY: help run test test-abuse soak test-clients check format bench clean
 
 help:
 	@echo "make run     install into $(VENV) and serve the demo model on $(HOST):$(PORT)"
 	@echo "make test    install with the developer tools and run all tests"
 	@echo "make test-abuse"
 	@echo "             attack a server, also with what takes long"
+	@echo "make soak    half an hour of mixed load; SECONDS=60 for a look"
 	@echo "make check   formatting, lint and types"
 	@echo "make format  format the code and sort its imports"
 	@echo "make bench   how fast this machine is"
@@ -43,6 +45,9 @@ test: $(INSTALLED_DEV)
 
 test-abuse: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest tests/abuse -m "" $(ARGS)
+
+soak: $(INSTALLED_DEV)
+	$(BIN)/python -m tests.abuse.soak $(SECONDS)
 
 # Warnings of other people's code are not errors.
 test-clients: $(INSTALLED_DEV) $(INSTALLED_NODE) $(INSTALLED_CLIENTS)

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,8 @@ class WatchedServer:
         self.process = process
         self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._log = log
+        # Without a context for https, which takes longer to make than a small request takes.
+        self._client = httpx.Client(verify=False, timeout=60, headers=self.headers)
         self._process = psutil.Process(process.pid)
 
     @property
@@ -95,11 +97,7 @@ class WatchedServer:
 
     @property
     def engines(self) -> list[psutil.Process]:
-        return [
-            child
-            for child in self._process.children()
-            if any("edge_llama.engine.worker" in word for word in child.cmdline())
-        ]
+        return [child for child in self._process.children() if _is_engine(child)]
 
     def body(self, **fields: Any) -> dict[str, Any]:
         """A small chat request."""
@@ -109,8 +107,14 @@ class WatchedServer:
     def post(self, body: Any, path: str = "/v1/chat/completions") -> httpx.Response:
         """Send a body: bytes as they are, anything else as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **self.headers}
-        return httpx.post(self.url + path, content=content, headers=headers, timeout=60)
+        headers = {"Content-Type": "application/json"}
+        return self._client.post(self.url + path, content=content, headers=headers)
+
+    def get(self, path: str) -> httpx.Response:
+        return self._client.get(self.url + path)
+
+    def close(self) -> None:
+        self._client.close()
 
     def answer(self) -> str:
         """The reference answer."""
@@ -148,7 +152,7 @@ class WatchedServer:
         """
         assert self.process.poll() is None, self.log
         began = time.monotonic()
-        assert httpx.get(f"{self.url}/health", timeout=HEALTH_SECONDS).status_code == 200
+        assert self.get("/health").status_code == 200
         assert time.monotonic() - began < HEALTH_SECONDS
         until(self._idle, IDLE_SECONDS, "the engine still computes")
         assert self.answer() == before.answer
@@ -162,19 +166,27 @@ class WatchedServer:
         assert "Traceback" not in self.log, self.log
 
     def _idle(self) -> bool:
-        return all(_cpu_seconds(engine, 0.2) < 0.06 for engine in self.engines)
+        return all(_cpu_seconds(engine, 0.1) < 0.04 for engine in self.engines)
 
     def _files(self) -> int:
         count = "num_handles" if sys.platform == "win32" else "num_fds"
         return int(getattr(self._process, count)())
 
+    def connections(self) -> list[Any]:
+        """The sockets of the server, as psutil tells them."""
+        return list(self._process.net_connections())
+
     def _open_files(self) -> str:
-        return f"{self._files()} files are open: {self._process.net_connections()}"
+        return f"{self._files()} files are open: {self.connections()}"
 
 
 @contextmanager
 def watched(
-    *arguments: str, key: str | None = None, under: str = "", **environment: str
+    *arguments: str,
+    key: str | None = None,
+    under: str = "",
+    warm: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[WatchedServer]:
     """A real server, watched.
 
@@ -182,14 +194,17 @@ def watched(
         arguments: of `edge-llama serve`; the model's name must be `tiny`.
         key: its API key, if it wants one.
         under: a command that starts it.
+        warm: ask it something first.
         environment: more variables.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        with serving(*arguments, log=str(log), under=under, **environment) as (url, process):
+        with serving(*arguments, log=str(log), under=under, **environment or {}) as (url, process):
             server = WatchedServer(url, process, log, key)
-            server.warm_up()
-            yield server
+            with closing(server):
+                if warm:
+                    server.warm_up()
+                yield server
 
 
 def check_error(response: httpx.Response, *statuses: int) -> dict[str, Any]:
@@ -219,6 +234,13 @@ def until(
         if time.monotonic() > deadline:
             raise AssertionError(otherwise if isinstance(otherwise, str) else otherwise())
         time.sleep(0.05)
+
+
+def _is_engine(process: psutil.Process) -> bool:
+    try:
+        return any("edge_llama.engine.worker" in word for word in process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def _cpu_seconds(process: psutil.Process, wait: float) -> float:

@@ -23,8 +23,19 @@ LONG = [{"role": "user", "content": "ab " * 4000}]
 ENDLESS: dict[str, Any] = {"ignore_eos": True, "max_tokens": 100_000}
 
 
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("phase", ["queued", "prefill", "decode"])
+ALL_PHASES = [
+    (phase, stream) for phase in ("queued", "prefill", "decode") for stream in (True, False)
+]
+
+
+@pytest.mark.parametrize(
+    ("phase", "stream"),
+    [
+        ("prefill", False),
+        ("decode", True),
+        *(pytest.param(*it, marks=pytest.mark.abuse) for it in ALL_PHASES),
+    ],
+)
 def test_a_reset_ends_the_request(server: WatchedServer, phase: str, stream: bool) -> None:
     body = server.body(stream=stream, **ENDLESS)
     if phase == "prefill":
@@ -37,6 +48,7 @@ def test_a_reset_ends_the_request(server: WatchedServer, phase: str, stream: boo
             reset(client)
 
 
+@pytest.mark.abuse
 def test_slow_senders_are_closed_and_harm_nobody(server: WatchedServer) -> None:
     """A few of them here; `test_500_slow_senders` has the rest."""
     _slow_senders(server, 40, seconds=2)
@@ -73,6 +85,7 @@ def _slow_senders(server: WatchedServer, count: int, seconds: float) -> None:
             assert time.monotonic() < ends + 5
 
 
+@pytest.mark.abuse
 def test_clients_that_do_not_read_cost_little(server: WatchedServer) -> None:
     """They are dropped after a minute, or when they go."""
     began = time.monotonic()
@@ -157,26 +170,25 @@ def _first_status(client: socket.socket) -> int:
     return status_of(answer) if answer else 0
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        head(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")
-        + b"0\r\n\r\nGET /x HTTP/1.1\r\n",
-        head(b"Content-Length: 5\r\nContent-Length: 6\r\n") + b"{}",
-        head(b"Transfer-Encoding: chunked\r\n") + b"-1\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\nHost: localhost\nContent-Length: 2\n\n{}",
-        b"GET /health HTTP/1.1\r\n\r\n",
-        b"\0" * 1000,
-        b"GET /" + b"a" * 100_000,
-    ],
-    ids=["CL+TE", "two lengths", "negative chunk", "bare LF", "no host", "zeros", "endless path"],
-)
-def test_smuggling_is_refused_and_closed(server: WatchedServer, sent: bytes) -> None:
-    with connect(server) as client:
-        client.sendall(sent)
-        answer = read_all(client)
-    assert status_of(answer) == 400
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
+SMUGGLED = {
+    "CL+TE": head(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")
+    + b"0\r\n\r\nGET /x HTTP/1.1\r\n",
+    "two lengths": head(b"Content-Length: 5\r\nContent-Length: 6\r\n") + b"{}",
+    "negative chunk": head(b"Transfer-Encoding: chunked\r\n") + b"-1\r\n\r\n",
+    "bare LF": b"POST /v1/chat/completions HTTP/1.1\nHost: localhost\nContent-Length: 2\n\n{}",
+    "no host": b"GET /health HTTP/1.1\r\n\r\n",
+    "zeros": b"\0" * 1000,
+    "endless path": b"GET /" + b"a" * 100_000,
+}
+
+
+def test_smuggling_is_refused_and_closed(server: WatchedServer) -> None:
+    for name, sent in SMUGGLED.items():
+        with connect(server) as client:
+            client.sendall(sent)
+            answer = read_all(client)
+        assert status_of(answer) == 400, name
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
 
 
 def test_pipelined_requests_are_each_answered_once(server: WatchedServer) -> None:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from edge_llama.cli.aliases import NamedModel
@@ -223,25 +222,3 @@ def test_a_key_of_a_file_opens_a_server_for_others(
         assert httpx.get(f"{url}/v1/models").status_code == 401
         headers = {"Authorization": f"Bearer {out.strip()}"}
         assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell the parent of a process")
-def test_a_sidecar_ends_with_its_parent() -> None:
-    app = (
-        "import subprocess, sys;"
-        "sidecar = subprocess.Popen([sys.executable, '-m', 'edge_llama', 'serve', '--port', '0',"
-        " '--exit-with-parent'], stdout=subprocess.PIPE, text=True);"
-        "print(sidecar.pid, sidecar.stdout.readline().split()[-1], flush=True);"
-        "sidecar.wait()"
-    )
-    with subprocess.Popen([sys.executable, "-c", app], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid, url = parent.stdout.readline().split()
-        family = [psutil.Process(int(pid)), *psutil.Process(int(pid)).children(recursive=True)]
-        assert len(family) > 1
-        assert httpx.get(f"{url}/health").status_code == 200
-        parent.kill()
-    _, alive = psutil.wait_procs(family, timeout=5)
-    assert alive == []
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/health")

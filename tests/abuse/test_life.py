@@ -1,0 +1,179 @@
+"""Life: cases 18 to 20 of what must hold."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.abuse.alive import WatchedServer, check_error, until, watched
+from tests.abuse.sockets import chat, connect, read_all
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals")
+
+SIZE = ("--ctx-size", "32768")
+ENDLESS = 30_000
+
+
+def stream(server: WatchedServer, **fields: Any) -> socket.socket:
+    """A stream that has begun."""
+    client = connect(server, timeout=20)
+    body = server.body(stream=True, ignore_eos=True, **fields)
+    client.sendall(chat(body, b"Connection: close\r\n"))
+    received = b""
+    while b"data:" not in received:
+        received += client.recv(65536)
+    return client
+
+
+def error_of(answer: bytes) -> dict[str, Any]:
+    """The error event that ends a stream."""
+    assert b"[DONE]" not in answer
+    frame = answer.rpartition(b"data: ")[2].partition(b"\n\n")[0]
+    error: dict[str, Any] = json.loads(frame)["error"]
+    return error
+
+
+def test_a_signal_drains(tiny_gguf: Path) -> None:
+    with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "0.8") as server:
+        engines = server.engines
+        short, endless = stream(server, max_tokens=150), stream(server, max_tokens=ENDLESS)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: server.get("/health/ready").status_code == 503, 1, "it is still ready")
+        assert server.get("/health/live").status_code == 200
+        check_error(server.post(server.body()), 503)
+        assert b"data: [DONE]" in read_all(short)
+        assert error_of(read_all(endless))["type"] == "server_error"
+        assert server.process.wait(10) == 0
+        assert 0.7 < time.monotonic() - began < 5
+        assert psutil.wait_procs(engines, 2)[1] == []
+        assert "Traceback" not in server.log
+        for client in (short, endless):
+            client.close()
+
+
+@pytest.mark.abuse
+@pytest.mark.parametrize("busy", [False, True])
+def test_an_idle_server_ends_at_once_and_a_busy_one_at_the_second_signal(
+    tiny_gguf: Path, busy: bool
+) -> None:
+    with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "60") as server, ExitStack() as stack:
+        engines = server.engines
+        if busy:
+            stack.enter_context(stream(server, max_tokens=ENDLESS))
+        server.process.send_signal(signal.SIGTERM)
+        if busy:
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(3) == 0
+        assert psutil.wait_procs(engines, 2)[1] == []
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.abuse) for n in (6, 11))],
+)
+def test_an_engine_that_dies_costs_only_its_requests(tiny_gguf: Path, number: int) -> None:
+    with watched(str(tiny_gguf), *SIZE) as server, server.unharmed():
+        client = stream(server, max_tokens=ENDLESS)
+        [engine] = server.engines
+        engine.send_signal(number)
+        assert error_of(read_all(client))["type"] == "server_error"
+        client.close()
+        assert server.get("/health").json()["status"] == "restarting"
+        check_error(server.get("/health/ready"), 503)
+        check_error(server.post(server.body()), 503)
+        until(lambda: server.get("/health/ready").status_code == 200, 10, "it does not come back")
+
+
+@pytest.mark.abuse
+def test_restarts_back_off(tiny_gguf: Path) -> None:
+    with watched(str(tiny_gguf), *SIZE) as server, server.unharmed():
+        for _ in range(3):
+            server.engines[0].kill()
+            until(lambda: not server.engines, 2, "the engine lives")
+            until(lambda: server.get("/health/ready").status_code == 200, 10, server.log)
+        pauses = [line.split("in ")[-1] for line in server.log.splitlines() if "again in" in line]
+        assert pauses == ["0.5 s.", "1.0 s.", "2.0 s."]
+
+
+def test_a_pause_breaks_nothing(server: WatchedServer) -> None:
+    _pause(server, "engine", 1)
+
+
+@pytest.mark.abuse
+@pytest.mark.parametrize("who", ["server", "engine"])
+def test_a_pause_of_ten_seconds_breaks_nothing(server: WatchedServer, who: str) -> None:
+    _pause(server, who, 10)
+
+
+def _pause(server: WatchedServer, who: str, seconds: float) -> None:
+    client = stream(server, max_tokens=300)
+    process = server.engines[0] if who == "engine" else psutil.Process(server.process.pid)
+    process.suspend()
+    time.sleep(seconds)
+    process.resume()
+    received = b""
+    while b"[DONE]" not in received:
+        received += client.recv(65536)
+    assert b"error" not in received
+    client.close()
+
+
+def run(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """`edge-llama serve` that ends by itself, and how long it took."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_llama", "serve", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done, time.monotonic() - began
+
+
+@pytest.mark.abuse
+def test_a_taken_port_is_told_before_the_model_loads(tiny_gguf: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done, seconds = run(str(tiny_gguf), "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "in use" in done.stderr
+    assert seconds < 4
+
+
+@pytest.mark.abuse
+def test_a_context_beyond_memory_is_refused_with_numbers(tiny_gguf: Path) -> None:
+    done, _ = run(str(tiny_gguf), "--memory", "1G", "--ctx-size", str(1 << 22), "--port", "0")
+    assert done.returncode == 8
+    assert "GB" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_app_that_is_killed_takes_its_server_along(tiny_gguf: Path) -> None:
+    program = (
+        "import subprocess, sys; it = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE);"
+        "print(it.pid, it.stdout.readline().split()[-1].decode(), flush=True); it.wait()"
+    )
+    serve = [sys.executable, "-m", "edge_llama", "serve", str(tiny_gguf), *SIZE, "--port", "0"]
+    command = [sys.executable, "-c", program, *serve, "--exit-with-parent"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout is not None
+        pid, url = app.stdout.readline().split()
+        server = psutil.Process(int(pid))
+        family = [server, *server.children(recursive=True)]
+        app.kill()
+    assert psutil.wait_procs(family, 5)[1] == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
