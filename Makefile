@@ -15,10 +15,11 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 # Other people's clients, apart from the server: what they depend on does not touch it.
 CLIENTS := .venv-clients
 INSTALLED_CLIENTS := $(CLIENTS)/.installed
+AUDIT := .venv-audit
 INSTALLED_NODE := $(CLIENTS)/node/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-abuse soak test-clients check format bench clean
+.PHONY: help run test test-abuse soak test-clients check audit format bench clean
 
 help:
 	@echo "make run     install into $(VENV) and serve the demo model on $(HOST):$(PORT)"
@@ -26,12 +27,13 @@ help:
 	@echo "make test-abuse"
 	@echo "             attack a server, also with what takes long"
 	@echo "make soak    half an hour of mixed load; SECONDS=60 for a look"
-	@echo "make check   formatting, lint and types"
+	@echo "make check   formatting, lint, types, and make audit"
+	@echo "make audit   look up known faults of the dependencies, if the network allows"
 	@echo "make format  format the code and sort its imports"
 	@echo "make bench   how fast this machine is"
 	@echo "make test-clients"
 	@echo "             install other people's clients into $(CLIENTS) and test with them"
-	@echo "make clean   remove caches and build output; $(VENV) and $(CLIENTS) stay"
+	@echo "make clean   remove caches and build output; $(VENV), $(CLIENTS) and $(AUDIT) stay"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) MODEL=$(MODEL) HOST=$(HOST) PORT=$(PORT)"
 	@echo "ARGS is handed on to edge-llama or pytest."
@@ -58,6 +60,16 @@ check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory audit
+
+audit: $(INSTALLED_DEV)
+	@if $(BIN)/python -c "import socket; socket.create_connection(('pypi.org', 443), 5)" 2>/dev/null && \
+		{ test -x $(AUDIT)/$(SCRIPTS)/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+			$(AUDIT)/$(SCRIPTS)/python -m pip install --quiet pip-audit; }; }; \
+	then \
+		$(AUDIT)/$(SCRIPTS)/pip-audit --progress-spinner off --skip-editable --path \
+			"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
+	else echo "No network: known faults of the dependencies are not looked up."; fi
 
 format: $(INSTALLED_DEV)
 	$(BIN)/ruff check --fix --select I .
@@ -68,7 +80,7 @@ bench: $(INSTALLED)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find . \( -path ./$(VENV) -o -path ./$(CLIENTS) \) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+	find . \( -path ./$(VENV) -o -path ./$(CLIENTS) -o -path ./$(AUDIT) \) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
 
 $(INSTALLED): pyproject.toml
 	@echo "Installing. The first time, this compiles llama.cpp: about ten minutes on two cores."
