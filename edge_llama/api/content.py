@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from edge_llama.api.validation import invalid, missing, unsupported, without_nul
+
+
+class TextPart(TypedDict):
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(TypedDict):
+    type: Literal["refusal"]
+    refusal: str
+
 
 MEDIA_PARTS = frozenset(
     {"image_url", "input_image", "image", "input_audio", "audio", "file", "input_file"}

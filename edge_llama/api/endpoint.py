@@ -1,15 +1,17 @@
-"""Endpoint: one route of the API."""
+"""Endpoint: one route of the API, and what /openapi.json says of it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from edge_llama.api.request_body import ignored_header
+from edge_llama.api.request_body import RequestBody, ignored_header
+from edge_llama.api.shapes import Error
 
 IGNORED_HEADER = "X-Edge-Llama-Ignored"
 
@@ -22,11 +24,29 @@ class Endpoint:
         method: of HTTP.
         path: as Starlette writes it.
         handle: answers a request.
+        summary: what it is for, in a few words.
+        answer: type of the JSON of an answer.
+        query: names of its query parameters.
+        body: schema of the request's body, if it has one.
+        example: a body that the demo model answers.
+        events: type of the JSON of each event, if the answer can be streamed.
+        last_data: ends a stream, where that is not JSON.
+        error: type of the JSON of an error.
+        errors: statuses of the errors there can be, besides those of every address.
     """
 
     method: str
     path: str
     handle: Callable[[Request], Awaitable[Response]]
+    summary: str
+    answer: Any
+    query: tuple[str, ...] = ()
+    body: type[RequestBody] | None = None
+    example: Mapping[str, Any] | None = None
+    events: Any = None
+    last_data: str | None = None
+    error: Any = Error
+    errors: tuple[int, ...] = ()
 
     def route(self) -> Route:
         return Route(self.path, self._respond, methods=[self.method])

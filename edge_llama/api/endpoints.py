@@ -1,36 +1,174 @@
-"""All endpoints."""
+"""All endpoints: the app's routes and /openapi.json come from these tables."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from edge_llama.api.anthropic.endpoints import create_message
+from edge_llama.api.anthropic.schemas import MessagesRequest
+from edge_llama.api.anthropic.shapes import AnthropicError, Message, MessageEvent
 from edge_llama.api.chat import create_chat_completion
 from edge_llama.api.completions.endpoint import create_completion
+from edge_llama.api.completions.schemas import CompletionRequest
+from edge_llama.api.completions.shapes import Completion
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.health import health, live, ready
 from edge_llama.api.models import list_models, retrieve_model
+from edge_llama.api.openapi import serve_document
 from edge_llama.api.responses.endpoint import create_response
-from edge_llama.api.tokens import detokenize, tokenize, tokenizer_info
+from edge_llama.api.responses.schemas import ResponsesRequest
+from edge_llama.api.responses.shapes import Response, ResponseEvent
+from edge_llama.api.schemas import ChatCompletionRequest
+from edge_llama.api.shapes import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Health,
+    Model,
+    ModelList,
+    Status,
+)
+from edge_llama.api.tokens import (
+    Detokenized,
+    DetokenizeRequest,
+    Tokenized,
+    TokenizeRequest,
+    TokenizerInfo,
+    detokenize,
+    tokenize,
+    tokenizer_info,
+)
 
-TOKEN_ENDPOINTS = (
-    Endpoint(method="POST", path="/tokenize", handle=tokenize),
-    Endpoint(method="POST", path="/detokenize", handle=detokenize),
-    Endpoint(method="GET", path="/tokenizer_info", handle=tokenizer_info),
+_HELLO = [{"role": "user", "content": "Hello!"}]
+_OF_GENERATION = (400, 404, 413, 415, 429, 500, 503)
+
+_TOKEN_ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/tokenize",
+        handle=tokenize,
+        summary="The tokens of a text or a conversation",
+        body=TokenizeRequest,
+        example={"model": "demo", "prompt": "Hello!"},
+        answer=Tokenized,
+        errors=_OF_GENERATION,
+    ),
+    Endpoint(
+        method="POST",
+        path="/detokenize",
+        handle=detokenize,
+        summary="The text of tokens",
+        body=DetokenizeRequest,
+        example={"model": "demo", "tokens": [72, 105]},
+        answer=Detokenized,
+        errors=_OF_GENERATION,
+    ),
+    Endpoint(
+        method="GET",
+        path="/tokenizer_info",
+        handle=tokenizer_info,
+        summary="What there is to know of a tokenizer",
+        query=("model",),
+        answer=TokenizerInfo,
+        errors=(404, 500, 503),
+    ),
 )
 
 ROOT_ENDPOINTS = (
-    Endpoint(method="GET", path="/health", handle=health),
-    Endpoint(method="GET", path="/health/live", handle=live),
-    Endpoint(method="GET", path="/health/ready", handle=ready),
-    *TOKEN_ENDPOINTS,
+    Endpoint(
+        method="GET",
+        path="/health",
+        handle=health,
+        summary="The state of the server and of each model",
+        answer=Health,
+    ),
+    Endpoint(
+        method="GET",
+        path="/health/live",
+        handle=live,
+        summary="Whether the server runs",
+        answer=Status,
+    ),
+    Endpoint(
+        method="GET",
+        path="/health/ready",
+        handle=ready,
+        summary="Whether requests can be answered",
+        answer=Status,
+        errors=(503,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/openapi.json",
+        handle=serve_document,
+        summary="This document",
+        answer=dict[str, Any],
+    ),
+    *_TOKEN_ENDPOINTS,
 )
 
 V1_ENDPOINTS = (
-    Endpoint(method="POST", path="/chat/completions", handle=create_chat_completion),
-    Endpoint(method="POST", path="/completions", handle=create_completion),
-    Endpoint(method="POST", path="/responses", handle=create_response),
-    Endpoint(method="POST", path="/messages", handle=create_message),
-    *TOKEN_ENDPOINTS,
-    Endpoint(method="GET", path="/models", handle=list_models),
-    Endpoint(method="GET", path="/models/{id:path}", handle=retrieve_model),
+    Endpoint(
+        method="POST",
+        path="/chat/completions",
+        handle=create_chat_completion,
+        summary="Answer a conversation",
+        body=ChatCompletionRequest,
+        example={"model": "demo", "messages": _HELLO},
+        answer=ChatCompletion,
+        events=ChatCompletionChunk,
+        last_data="[DONE]",
+        errors=_OF_GENERATION,
+    ),
+    Endpoint(
+        method="POST",
+        path="/completions",
+        handle=create_completion,
+        summary="Continue a text",
+        body=CompletionRequest,
+        example={"model": "demo", "prompt": "Once upon a time", "max_tokens": 16},
+        answer=Completion,
+        events=Completion,
+        last_data="[DONE]",
+        errors=_OF_GENERATION,
+    ),
+    Endpoint(
+        method="POST",
+        path="/responses",
+        handle=create_response,
+        summary="Answer a conversation, as OpenAI's Responses API does",
+        body=ResponsesRequest,
+        example={"model": "demo", "input": "Hello!"},
+        answer=Response,
+        events=ResponseEvent,
+        errors=_OF_GENERATION,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages",
+        handle=create_message,
+        summary="Answer a conversation, as Anthropic's Messages API does",
+        body=MessagesRequest,
+        example={"model": "demo", "max_tokens": 100, "messages": _HELLO},
+        answer=Message,
+        events=MessageEvent,
+        error=AnthropicError,
+        errors=_OF_GENERATION,
+    ),
+    *_TOKEN_ENDPOINTS,
+    Endpoint(
+        method="GET",
+        path="/models",
+        handle=list_models,
+        summary="The models that are served",
+        answer=ModelList,
+    ),
+    Endpoint(
+        method="GET",
+        path="/models/{id:path}",
+        handle=retrieve_model,
+        summary="One model",
+        answer=Model,
+        errors=(404,),
+    ),
 )
 """Served below `/v1` and below the project's prefix."""

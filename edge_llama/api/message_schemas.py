@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, FailFast, Field, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.content import as_parts, part_text
+from edge_llama.api.content import RefusalPart, TextPart, as_parts, part_text
 from edge_llama.api.validation import Name, Schema, Text, missing, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
@@ -38,7 +38,10 @@ class MessageToolCall(Schema):
     """One entry of an assistant turn's `tool_calls`."""
 
     id: Text = ""
-    type: Annotated[Literal["function"], BeforeValidator(_not_custom)] = "function"
+    type: Annotated[
+        Literal["function"],
+        BeforeValidator(_not_custom, json_schema_input_type=Literal["function"]),
+    ] = "function"
     function: FunctionCall
 
     def to_tool_call(self) -> ToolCall:
@@ -48,7 +51,7 @@ class MessageToolCall(Schema):
 Content = Annotated[
     list[Annotated[Text, BeforeValidator(part_text({"text": "text", "refusal": "refusal"}))]],
     FailFast(),
-    BeforeValidator(as_parts),
+    BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart | RefusalPart]),
 ]
 
 

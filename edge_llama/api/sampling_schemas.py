@@ -52,7 +52,17 @@ def _bias(value: Any) -> float:
     return float(value)
 
 
-Stop = Annotated[str, AfterValidator(_usable_stop)]
+TokenId = Annotated[str, Field(pattern="^(0|[1-9][0-9]{0,8})$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+
+
+def _range(low: float, high: float) -> Any:
+    """For the documentation; `SamplingParams` checks it."""
+    return Field(json_schema_extra={"minimum": low, "maximum": high})
+
+
+Stop = Annotated[str, AfterValidator(_usable_stop), Field(json_schema_extra={"minLength": 1})]
+_StopText = Annotated[str, Field(min_length=1)]
 
 
 class SampledRequest(RequestBody):
@@ -62,23 +72,29 @@ class SampledRequest(RequestBody):
     service tiers only `flex` makes a difference.
     """
 
-    temperature: Number | None = None
-    top_p: Number | None = None
-    top_k: Integer | None = None
-    min_p: Number | None = None
-    frequency_penalty: Number | None = None
-    presence_penalty: Number | None = None
-    repetition_penalty: Number | None = None
+    temperature: Annotated[Number, _range(0, 2)] | None = None
+    top_p: Annotated[Number, _range(0, 1)] | None = None
+    top_k: Annotated[Integer, _range(-1, 2**31 - 1)] | None = None
+    min_p: Annotated[Number, _range(0, 1)] | None = None
+    frequency_penalty: Annotated[Number, _range(-2, 2)] | None = None
+    presence_penalty: Annotated[Number, _range(-2, 2)] | None = None
+    repetition_penalty: Annotated[Number, _range(0.01, 100)] | None = None
     repeat_penalty: Annotated[Number, Field(ge=0.01, le=100)] | None = None
     seed: Integer | None = None
-    logit_bias: Annotated[dict[int, float], PlainValidator(_token_biases)] | None = None
+    logit_bias: (
+        Annotated[
+            dict[int, float],
+            PlainValidator(_token_biases, json_schema_input_type=dict[TokenId, Bias]),
+        ]
+        | None
+    ) = None
     ignore_eos: bool | None = None
     min_tokens: Annotated[Integer, Field(ge=0)] = 0
     stop: Annotated[
         list[Stop],
         FailFast(),
         Field(max_length=MAX_STOPS),
-        BeforeValidator(_as_list),
+        BeforeValidator(_as_list, json_schema_input_type=_StopText | list[_StopText]),
     ] = Field(default_factory=list)
     grammar: Text | None = None
     regex: Text | None = None

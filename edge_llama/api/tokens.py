@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, PlainValidator, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
 from edge_llama.api.disconnect import unless_disconnected
 from edge_llama.api.registry import ModelRegistry, ServedModel
@@ -45,7 +45,11 @@ def _text_or_ids(value: Any) -> str | tuple[int, ...]:
     return without_nul(value) if isinstance(value, str) else _token_ids(value)
 
 
-TextOrIds = Annotated[str | tuple[int, ...], PlainValidator(_text_or_ids)]
+_TokenIds = list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]]
+TextOrIds = Annotated[
+    str | tuple[int, ...],
+    PlainValidator(_text_or_ids, json_schema_input_type=str | _TokenIds),
+]
 
 
 class TokenizeRequest(RequestBody):
@@ -93,17 +97,53 @@ class DetokenizeRequest(RequestBody):
     """Token ids."""
 
     model: Name | None = None
-    tokens: Annotated[tuple[int, ...], PlainValidator(_token_ids)]
+    tokens: Annotated[tuple[int, ...], PlainValidator(_token_ids, json_schema_input_type=_TokenIds)]
+
+
+class TokenPiece(TypedDict):
+    """A token and its text; the bytes, if they are part of a character."""
+
+    id: int
+    piece: str | list[int]
+
+
+class Tokenized(TypedDict):
+    """`tokens` has ids, or with `with_pieces` objects."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int] | list[TokenPiece]
+    token_strs: list[str] | None
+
+
+class Detokenized(TypedDict):
+    """The text under vLLM's name and llama.cpp's."""
+
+    prompt: str
+    content: str
+
+
+class TokenizerInfo(TypedDict):
+    """What there is to know of a tokenizer, under the names of Hugging Face's config file."""
+
+    tokenizer_class: str
+    bos_token: str | None
+    eos_token: str | None
+    add_bos_token: bool
+    chat_template: str | None
+    model_max_length: int
+    vocab_size: int
+    special_tokens: dict[str, int]
 
 
 async def tokenize(request: Request) -> JSONResponse:
     asked = await read_request(request, partial(parse, TokenizeRequest))
 
-    async def work(chat: ChatModel) -> dict[str, Any]:
+    async def work(chat: ChatModel) -> Tokenized:
         tokens = await asked.tokens(chat)
         texts = [text_of([token]) for token in tokens]
         ids = [token.id for token in tokens]
-        pieces = [
+        pieces: list[TokenPiece] = [
             {"id": token.id, "piece": text if token.text is not None else list(token.data)}
             for token, text in zip(tokens, texts, strict=True)
         ]
@@ -120,7 +160,7 @@ async def tokenize(request: Request) -> JSONResponse:
 async def detokenize(request: Request) -> JSONResponse:
     asked = await read_request(request, partial(parse, DetokenizeRequest))
 
-    async def work(chat: ChatModel) -> dict[str, Any]:
+    async def work(chat: ChatModel) -> Detokenized:
         text = text_of(await chat.tokenize(asked.tokens))
         return {"prompt": text, "content": text}
 
@@ -128,10 +168,9 @@ async def detokenize(request: Request) -> JSONResponse:
 
 
 async def tokenizer_info(request: Request) -> JSONResponse:
-    """What there is to know of a tokenizer, under the names of Hugging Face's config file."""
     name = request.path_params.get("model") or request.query_params.get("model")
 
-    async def work(chat: ChatModel) -> dict[str, Any]:
+    async def work(chat: ChatModel) -> TokenizerInfo:
         info = chat.engine.info
         return {
             "tokenizer_class": "PreTrainedTokenizerFast",

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.content import MEDIA_PARTS, as_parts, part_text
+from edge_llama.api.content import MEDIA_PARTS, TextPart, as_parts, part_text
 from edge_llama.api.validation import Name, Schema, Text, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 Texts = Annotated[
     list[Annotated[Text, BeforeValidator(part_text({"text": "text"}))]],
     FailFast(),
-    BeforeValidator(as_parts),
+    BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart]),
 ]
 
 
@@ -97,7 +97,7 @@ class Turn(Schema):
     content: Annotated[
         list[Annotated[Block, PlainValidator(_read_block, json_schema_input_type=Block)]],
         FailFast(),
-        BeforeValidator(as_parts),
+        BeforeValidator(as_parts, json_schema_input_type=str | list[Block]),
     ]
 
     @model_validator(mode="after")

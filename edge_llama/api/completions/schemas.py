@@ -26,6 +26,9 @@ MAX_TOKEN_ID = 2**31 - 1
 
 TextOrIds: TypeAlias = str | tuple[int, ...]
 
+_TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]], Field(min_length=1)]
+_Prompts = str | Annotated[list[str], Field(min_length=1)] | _TokenIds | list[_TokenIds]
+
 _IMPLEMENTED = frozenset({"add_special_tokens", "best_of", "echo", "suffix"})
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     **{name: values for name, values in HARMLESS_VALUES.items() if name not in _IMPLEMENTED},
@@ -66,7 +69,9 @@ class CompletionRequest(SampledRequest):
     harmless_values = _HARMLESS_VALUES
 
     model: Name
-    prompt: Annotated[tuple[TextOrIds, ...], PlainValidator(as_texts)]
+    prompt: Annotated[
+        tuple[TextOrIds, ...], PlainValidator(as_texts, json_schema_input_type=_Prompts)
+    ]
     add_special_tokens: bool = True
     max_tokens: Annotated[Integer, Field(ge=0)] | None = None
     n: Count = 1

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, FailFast, PlainValidator
+from typing_extensions import TypedDict
 
 from edge_llama.api.content import as_parts, part_text
 from edge_llama.api.validation import Name, Schema, Text, invalid, unsupported
@@ -18,10 +19,16 @@ _PART_FIELDS = {
     "refusal": "refusal",
 }
 
+
+class InputPart(TypedDict):
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+
+
 Content = Annotated[
     list[Annotated[Text, BeforeValidator(part_text(_PART_FIELDS))]],
     FailFast(),
-    BeforeValidator(as_parts),
+    BeforeValidator(as_parts, json_schema_input_type=str | list[InputPart]),
 ]
 
 

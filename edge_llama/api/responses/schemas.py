@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, FailFast, Field, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.responses.items import InputItem, to_messages
+from edge_llama.api.responses.items import InputItem, Item, to_messages
 from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import (
@@ -99,7 +99,7 @@ class ResponsesRequest(SampledRequest):
         list[InputItem],
         FailFast(),
         Field(min_length=1, max_length=MAX_ITEMS),
-        BeforeValidator(_as_items),
+        BeforeValidator(_as_items, json_schema_input_type=str | list[Item]),
     ]
     instructions: Text | None = None
     max_output_tokens: Count | None = None

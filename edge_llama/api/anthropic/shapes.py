@@ -1,0 +1,87 @@
+"""What the server answers in Anthropic's API, as types; /openapi.json shows them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class AnthropicErrorDetails(TypedDict):
+    type: str
+    message: str
+
+
+class AnthropicError(TypedDict):
+    """Anthropic's error."""
+
+    type: Literal["error"]
+    error: AnthropicErrorDetails
+
+
+class MessageText(TypedDict):
+    type: Literal["text"]
+    text: str
+
+
+class MessageUsage(TypedDict):
+    """`input_tokens` leaves out those that were cached."""
+
+    input_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
+    output_tokens: int
+
+
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "model_context_window_exceeded"]
+
+
+class Message(TypedDict):
+    """Anthropic's message."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+    content: list[MessageText]
+    stop_reason: StopReason | None
+    stop_sequence: str | None
+    usage: MessageUsage
+
+
+class MessageDelta(TypedDict):
+    """Text, or how the message ended."""
+
+    type: NotRequired[Literal["text_delta"]]
+    text: NotRequired[str]
+    stop_reason: NotRequired[StopReason]
+    stop_sequence: NotRequired[str | None]
+
+
+class MessageEvent(TypedDict):
+    """One event of a streamed message; `type` tells which fields it has.
+
+    In order: message_start, content_block_start, ping, content_block_delta (any number),
+    content_block_stop, message_delta, message_stop. After an error: error.
+    """
+
+    type: Literal[
+        "message_start",
+        "content_block_start",
+        "ping",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+    ]
+    message: NotRequired[Message]
+    index: NotRequired[int]
+    content_block: NotRequired[MessageText]
+    delta: NotRequired[MessageDelta]
+    usage: NotRequired[MessageUsage]
+    error: NotRequired[AnthropicErrorDetails]
+
+
+class TokenCount(TypedDict):
+    input_tokens: int

@@ -1,0 +1,41 @@
+"""What the server answers in OpenAI's completions API, as types; /openapi.json shows them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+from edge_llama.api.shapes import CompletionUsage, FinishReason, Timings
+
+
+class CompletionLogprobs(TypedDict):
+    """Lists with an entry for each token; the first of an echoed prompt has no log-probability."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None
+    text_offset: list[int]
+
+
+class CompletionChoice(TypedDict):
+    """A choice, or in a stream a part of it; the last part has `finish_reason`."""
+
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: FinishReason | None
+    stop_reason: NotRequired[str | None]
+
+
+class Completion(TypedDict):
+    """OpenAI's text completion, whole or an event of a stream, which ends with `[DONE]`."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[CompletionChoice]
+    usage: NotRequired[CompletionUsage]
+    timings: NotRequired[Timings]

@@ -1,0 +1,170 @@
+"""GET /openapi.json: the OpenAPI 3.1 document of all endpoints, made from their types."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+from starlette.requests import Request
+from starlette.responses import Response
+
+import edge_llama
+from edge_llama.api.auth import PUBLIC_PATHS
+from edge_llama.api.project import PROJECT_PREFIX
+
+if TYPE_CHECKING:
+    from edge_llama.api.endpoint import Endpoint
+
+_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+_REF_TEMPLATE = "#/components/schemas/{model}"
+_OF_EVERY_ADDRESS = (401, 421, 429)
+_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+_IGNORED = {
+    "description": "Fields of the body that were accepted and not used.",
+    "schema": {"type": "string"},
+}
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
+
+async def serve_document(request: Request) -> Response:
+    return Response(_served(), media_type="application/json")
+
+
+@cache
+def _served() -> bytes:
+    # The tables have this endpoint too.
+    from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
+
+    return json.dumps(openapi_document(ROOT_ENDPOINTS, V1_ENDPOINTS)).encode("ascii")
+
+
+def openapi_document(root: Sequence[Endpoint], v1: Sequence[Endpoint]) -> dict[str, Any]:
+    """The document.
+
+    Args:
+        root: endpoints with whole addresses.
+        v1: those that are served below `/v1` and below the project's prefix.
+
+    Format: https://spec.openapis.org/oas/v3.1.1.html
+    """
+    schemas = _Schemas((*root, *v1))
+    paths: dict[str, dict[str, Any]] = {}
+    for prefix, endpoints in (("", root), ("/v1", v1), (PROJECT_PREFIX, v1)):
+        for endpoint in endpoints:
+            path = prefix + endpoint.path
+            operations = paths.setdefault(_PARAMETER.sub(r"{\1}", path), {})
+            operations[endpoint.method.lower()] = _operation(endpoint, path, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "edge_llama",
+            "version": edge_llama.__version__,
+            "description": "A null in a request means that the field is absent.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {"schemas": schemas.definitions, "securitySchemes": _SECURITY_SCHEMES},
+    }
+
+
+class _Schemas:
+    """The JSON Schemas of all types; what has a name stands among the components."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        types = {kind for endpoint in endpoints for kind in _types(endpoint)}
+        inputs: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
+            (repr(kind), "validation", TypeAdapter(kind)) for kind in types
+        ]
+        self._schemas, rest = TypeAdapter.json_schemas(inputs, ref_template=_REF_TEMPLATE)
+        self.definitions = dict(sorted(rest.get("$defs", {}).items()))
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        return self._schemas[repr(kind), "validation"]
+
+
+def _types(endpoint: Endpoint) -> Iterator[Any]:
+    for kind in (endpoint.body, endpoint.answer, endpoint.events, endpoint.error):
+        if kind is not None:
+            yield kind
+
+
+def _operation(endpoint: Endpoint, path: str, schemas: _Schemas) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", endpoint.method.lower() + _PARAMETER.sub(r"\1", path))
+    operation: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "operationId": name,
+        "parameters": list(_parameters(endpoint, path)),
+        "security": [] if path in PUBLIC_PATHS else [{}, {"bearer": []}, {"x-api-key": []}],
+        "responses": {"200": _answer(endpoint, schemas)}
+        | {str(status): _error(status, endpoint, schemas) for status in _statuses(endpoint, path)},
+    }
+    if endpoint.body is not None:
+        content = {"schema": schemas.of(endpoint.body), "example": endpoint.example}
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return operation
+
+
+def _parameters(endpoint: Endpoint, path: str) -> Iterator[dict[str, Any]]:
+    for name in _PARAMETER.findall(path):
+        schema = {"type": "string", "pattern": "^p-."} if name == "project" else {"type": "string"}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for name in endpoint.query:
+        yield {"name": name, "in": "query", "schema": {"type": "string"}}
+    if path.startswith(PROJECT_PREFIX):
+        yield {"name": "project_id", "in": "query", "schema": {"type": "integer"}}
+
+
+def _answer(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    content = {"application/json": {"schema": schemas.of(endpoint.answer)}}
+    if endpoint.events is not None:
+        content["text/event-stream"] = {"schema": _event(endpoint, schemas)}
+    text = "The answer, with `stream` as events." if endpoint.events else "The answer."
+    answer: dict[str, Any] = {"description": text, "content": content}
+    if endpoint.body is not None:
+        answer["headers"] = {"X-Edge-Llama-Ignored": _IGNORED}
+    return answer
+
+
+def _event(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    """The schema of one event, in which OpenAPI 3.2 describes a stream too."""
+    told = {"anyOf": [schemas.of(endpoint.events), schemas.of(endpoint.error)]}
+    data: dict[str, Any] = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": told,
+    }
+    if endpoint.last_data is not None:
+        data = {"anyOf": [data, {"const": endpoint.last_data}]}
+    return {
+        "type": "object",
+        "properties": {"event": {"type": "string"}, "data": data},
+        "required": ["data"],
+    }
+
+
+def _statuses(endpoint: Endpoint, path: str) -> list[int]:
+    statuses = {*endpoint.errors, 421}
+    if path not in PUBLIC_PATHS:
+        statuses |= {*_OF_EVERY_ADDRESS}
+    if path.startswith(PROJECT_PREFIX):
+        statuses |= {400, 404}
+    return sorted(statuses)
+
+
+def _error(status: int, endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    error: dict[str, Any] = {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/json": {"schema": schemas.of(endpoint.error)}},
+    }
+    if status in (429, 503):
+        error["headers"] = {"Retry-After": _RETRY_AFTER}
+    return error

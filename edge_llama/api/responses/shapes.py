@@ -1,0 +1,116 @@
+"""What the server answers in OpenAI's Responses API, as types; /openapi.json shows them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+from edge_llama.api.shapes import ErrorDetails
+
+
+class OutputText(TypedDict):
+    type: Literal["output_text"]
+    text: str
+    annotations: list[Any]
+    logprobs: list[Any]
+
+
+class OutputMessage(TypedDict):
+    id: str
+    type: Literal["message"]
+    status: Literal["in_progress", "completed", "incomplete"]
+    role: Literal["assistant"]
+    content: list[OutputText]
+
+
+class ResponseError(TypedDict):
+    code: str
+    message: str
+
+
+class IncompleteDetails(TypedDict):
+    reason: Literal["max_output_tokens"]
+
+
+class InputTokensDetails(TypedDict):
+    cached_tokens: int
+    cache_write_tokens: int
+
+
+class OutputTokensDetails(TypedDict):
+    reasoning_tokens: int
+
+
+class ResponseUsage(TypedDict):
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+
+class Reasoning(TypedDict):
+    effort: None
+    summary: None
+
+
+class TextSettings(TypedDict):
+    format: dict[str, Any]
+
+
+class Response(TypedDict):
+    """OpenAI's response object."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    completed_at: int | None
+    status: Literal["in_progress", "completed", "incomplete", "failed"]
+    background: Literal[False]
+    error: ResponseError | None
+    incomplete_details: IncompleteDetails | None
+    instructions: str | None
+    max_output_tokens: int | None
+    metadata: dict[str, str]
+    model: str
+    output: list[OutputMessage]
+    parallel_tool_calls: bool
+    previous_response_id: None
+    reasoning: Reasoning
+    service_tier: Literal["default", "flex"]
+    store: Literal[False]
+    temperature: float
+    text: TextSettings
+    tool_choice: Any
+    tools: list[Any]
+    top_logprobs: int
+    top_p: float
+    truncation: Literal["auto", "disabled"]
+    usage: ResponseUsage | None
+
+
+class ResponseEvent(TypedDict):
+    """One event of a streamed response, numbered through; `type` tells which fields it has.
+
+    In order: response.created, response.in_progress, response.output_item.added,
+    response.content_part.added, response.output_text.delta (any number), response.output_text.done,
+    response.content_part.done, response.output_item.done, then response.completed or
+    response.incomplete. After an error: error, response.failed.
+    """
+
+    type: str
+    sequence_number: int
+    response: NotRequired[Response]
+    item: NotRequired[OutputMessage]
+    part: NotRequired[OutputText]
+    item_id: NotRequired[str]
+    output_index: NotRequired[int]
+    content_index: NotRequired[int]
+    delta: NotRequired[str]
+    text: NotRequired[str]
+    logprobs: NotRequired[list[Any]]
+    error: NotRequired[ErrorDetails]
+    code: NotRequired[str | None]
+    message: NotRequired[str]
+    param: NotRequired[str | None]

@@ -1,0 +1,166 @@
+"""What the server answers in OpenAI's API, as types; /openapi.json shows them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class ErrorDetails(TypedDict):
+    """What is wrong, and the request's field at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(TypedDict):
+    """OpenAI's error."""
+
+    error: ErrorDetails
+
+
+class PromptTokensDetails(TypedDict):
+    cached_tokens: int
+    audio_tokens: int
+
+
+class CompletionTokensDetails(TypedDict):
+    reasoning_tokens: int
+    audio_tokens: int
+    accepted_prediction_tokens: int
+    rejected_prediction_tokens: int
+
+
+class CompletionUsage(TypedDict):
+    """Tokens of the prompt, once, and of all choices."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
+class Timings(TypedDict):
+    """llama.cpp's timings: tokens, milliseconds, tokens per second; `cache_n` is not computed."""
+
+    cache_n: int
+    prompt_n: int
+    prompt_ms: float
+    prompt_per_second: float
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_second: float
+
+
+class TopLogprob(TypedDict):
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the output and the likeliest ones at its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(TypedDict):
+    content: list[TokenLogprob]
+    refusal: None
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "abort"]
+
+
+class ChatCompletionMessage(TypedDict):
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None
+
+
+class ChatCompletionChoice(TypedDict):
+    index: int
+    message: ChatCompletionMessage
+    logprobs: ChoiceLogprobs | None
+    finish_reason: FinishReason
+
+
+class ChatCompletion(TypedDict):
+    """OpenAI's chat completion; `timings` with one choice only."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChatCompletionChoice]
+    usage: CompletionUsage
+    timings: NotRequired[Timings]
+
+
+class ChatCompletionDelta(TypedDict):
+    role: NotRequired[Literal["assistant"]]
+    content: NotRequired[str]
+
+
+class ChatCompletionChunkChoice(TypedDict):
+    """Part of a choice; its last has `finish_reason`, and the stop string that matched, if any."""
+
+    index: int
+    delta: ChatCompletionDelta
+    logprobs: ChoiceLogprobs | None
+    finish_reason: FinishReason | None
+    stop_reason: NotRequired[str | None]
+
+
+class ChatCompletionChunk(TypedDict):
+    """One event of a streamed chat completion; the stream ends with `[DONE]`."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChatCompletionChunkChoice]
+    usage: NotRequired[CompletionUsage]
+    timings: NotRequired[Timings]
+
+
+class Model(TypedDict):
+    """OpenAI's model object, and more; what nobody knows yet is null."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    aliases: list[str]
+    state: Literal["available", "waiting", "loading", "loaded", "restarting", "unloading", "failed"]
+    context_length: int | None
+    max_model_len: int | None
+    quantization: str | None
+    parameters: int | None
+
+
+class ModelList(TypedDict):
+    object: Literal["list"]
+    data: list[Model]
+
+
+class ModelHealth(TypedDict):
+    id: str
+    state: str
+
+
+class Health(TypedDict):
+    """`status` is `ok`, or why the server cannot take requests."""
+
+    status: str
+    models: list[ModelHealth]
+
+
+class Status(TypedDict):
+    status: Literal["ok"]

@@ -1,0 +1,144 @@
+"""Requests made from /openapi.json: no answer is a failure, and all are as documented."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from openapi_spec_validator import validate
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.types import Receive, Scope, Send
+
+from edge_llama.api.endpoint import Endpoint
+from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
+from edge_llama.api.openapi import openapi_document
+from edge_llama.api.project import PROJECT_PREFIX
+from edge_llama.config import ServerSettings
+from tests.api.conftest import app_for, client_for
+from tests.fakes import FakeEngine, Script
+
+DOCUMENT = openapi_document(ROOT_ENDPOINTS, V1_ENDPOINTS)
+
+
+def strict(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with models that are served, and answers without further fields."""
+    document = copy.deepcopy(document)
+    served = {"enum": ["demo", "gpt-4"]}
+    for name, schema in document["components"]["schemas"].items():
+        properties = schema.get("properties", {})
+        if name.endswith("Request"):
+            properties |= {"model": served} if "model" in properties else {}
+        elif properties:
+            schema.setdefault("additionalProperties", False)
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation["parameters"]:
+                if parameter["name"] in ("model", "id"):
+                    parameter["schema"] = served
+    return document
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """A new server for each request: each has an event loop of its own."""
+    if scope["type"] == "http":
+        await app_for(FakeEngine(), ServerSettings(allowed_hosts=("*",)))(scope, receive, send)
+    else:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+STRICT = strict(DOCUMENT)
+PREFIXES = (("", ROOT_ENDPOINTS), ("/v1", V1_ENDPOINTS), (PROJECT_PREFIX, V1_ENDPOINTS))
+WITH_EXAMPLES = [endpoint for endpoint in V1_ENDPOINTS if endpoint.body is not None]
+STREAMING = [endpoint for endpoint in V1_ENDPOINTS if endpoint.events is not None]
+
+
+def check(value: Any, shape: dict[str, Any]) -> None:
+    schema = shape | {"components": STRICT["components"]}
+    jsonschema.Draft202012Validator(schema).validate(value)
+
+
+WHOLE_SCHEMA = schemathesis.openapi.from_dict(STRICT)
+WHOLE_SCHEMA.app = app
+# Of what is served twice, one route is enough.
+SCHEMA = WHOLE_SCHEMA.exclude(
+    path_regex="^/project/.*(?<!/chat/completions)$|^/v1/(de)?tokenize.*$"
+)
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_are_as_documented(case: schemathesis.Case[Any]) -> None:
+    case.call_and_validate(
+        checks=[
+            not_a_server_error,
+            status_code_conformance,
+            content_type_conformance,
+            response_headers_conformance,
+            response_schema_conformance,
+        ]
+    )
+
+
+def test_the_document_is_valid() -> None:
+    validate(DOCUMENT)
+
+
+async def test_the_document_is_served(client: httpx.AsyncClient) -> None:
+    response = await client.get("/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == json.loads(json.dumps(DOCUMENT))
+
+
+def test_every_route_is_documented() -> None:
+    routes = {
+        f"{method} {prefix}{path}"
+        for prefix, endpoints in PREFIXES
+        for path, method in ((endpoint.path, endpoint.method) for endpoint in endpoints)
+    }
+    documented = {
+        f"{method.upper()} {path}" for path, found in DOCUMENT["paths"].items() for method in found
+    }
+    assert documented == {route.replace(":path}", "}") for route in routes}
+
+
+@pytest.mark.parametrize("endpoint", WITH_EXAMPLES, ids=lambda endpoint: endpoint.path)
+async def test_examples_are_answered_as_documented(
+    client: httpx.AsyncClient, endpoint: Endpoint
+) -> None:
+    response = await client.post(f"/v1{endpoint.path}", json=endpoint.example)
+    assert response.status_code == 200
+    answer = DOCUMENT["paths"][f"/v1{endpoint.path}"]["post"]["responses"]["200"]["content"]
+    check(response.json(), answer["application/json"]["schema"])
+
+
+@pytest.mark.parametrize("endpoint", STREAMING, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize("die", [False, True])
+async def test_events_are_as_documented(endpoint: Endpoint, die: bool) -> None:
+    client = client_for(FakeEngine(Script(die=die)))
+    body = dict(endpoint.example or {}) | {"stream": True}
+    response = await client.post(f"/v1{endpoint.path}", json=body)
+    answer = DOCUMENT["paths"][f"/v1{endpoint.path}"]["post"]["responses"]["200"]["content"]
+    data = answer["text/event-stream"]["schema"]["properties"]["data"]
+    shape = data["contentSchema"] if "contentSchema" in data else data["anyOf"][0]["contentSchema"]
+    events = re.findall("^data: (.*)$", response.text, re.M)
+    assert len(events) > 3
+    if endpoint.last_data is not None and not die:
+        assert events.pop() == endpoint.last_data
+    for event in events:
+        check(json.loads(event), shape)
