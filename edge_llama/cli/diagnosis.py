@@ -124,6 +124,7 @@ class Plan:
         memory: bytes in all.
         ctx_size: tokens of context.
         kv_type: how the KV cache is stored.
+        kv_layout: whether requests share its context, or each has as much.
     """
 
     memory: int
@@ -133,6 +134,7 @@ class Plan:
     process: int
     ctx_size: int
     kv_type: str
+    kv_layout: str
 
     @classmethod
     def of(cls, plan: MemoryPlan) -> Plan:
@@ -144,6 +146,7 @@ class Plan:
             process=plan.process,
             ctx_size=plan.ctx_size,
             kv_type=plan.kv_type,
+            kv_layout=plan.kv_layout,
         )
 
 
@@ -257,7 +260,8 @@ def _models(budget: int, bandwidth: float | None) -> tuple[ModelPlan, ...]:
 
 
 def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> ModelPlan:
-    from edge_llama.weights.fit import plan_memory
+    from edge_llama.cli.obtain import plan_shape
+    from edge_llama.config import EngineSettings
     from edge_llama.weights.model_shape import ModelShape
 
     plan: Plan | None = None
@@ -267,7 +271,9 @@ def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> Model
     try:
         shape = ModelShape.of_file(model.path)
         speed = _speed(shape.weight_bytes, bandwidth)
-        plan = Plan.of(plan_memory(shape, budget))
+        planned = plan_shape(shape, EngineSettings(model=""), budget).plan
+        assert planned is not None
+        plan = Plan.of(planned)
     except (DoesNotFit, ModelFileError) as error:
         refusal = str(error)
         damaged = isinstance(error, ModelFileError)

@@ -31,13 +31,15 @@ class Fit:
 
     @classmethod
     def of(cls, shape: ModelShape, budget: int, speedometer: Speedometer) -> Fit:
-        """The fit of `shape` into `budget` bytes."""
-        from edge_llama.weights.fit import plan_memory
+        """The fit of `shape` into `budget` bytes, run as tuned if it was."""
+        from edge_llama.cli.obtain import plan_shape
+        from edge_llama.config import EngineSettings
 
         try:
-            plan = plan_memory(shape, budget)
+            plan = plan_shape(shape, EngineSettings(model=""), budget).plan
         except DoesNotFit as error:
             return cls(None, str(error), None)
+        assert plan is not None
         return cls(plan, plan.describe(budget), speedometer.speed(shape.weight_bytes))
 
     @classmethod
@@ -69,6 +71,7 @@ class Fit:
             "process": plan and plan.process,
             "ctx_size": plan and plan.ctx_size,
             "kv_type": plan and plan.kv_type,
+            "kv_layout": plan and plan.kv_layout,
             "speed_class": self.speed and self.speed.speed_class,
             "tokens_per_second_estimate": self.speed and self.speed.tokens_per_second,
         }

@@ -30,7 +30,7 @@ def list_(
     `context_length`; installed ones also with `path`, `complete`, `linked` (copy, hard link or
     reference), `source`, `repository`, `revision`, `catalog_id` and `installed_at`. With --all
     each has `fit`: `fits`, `refusal`, `memory` (bytes) and what it is made of, `ctx_size`,
-    `kv_type`, `speed_class` and `tokens_per_second_estimate`.
+    `kv_type`, `kv_layout`, `speed_class` and `tokens_per_second_estimate`.
     """
     from edge_llama.cli.listing import list_all, list_installed
     from edge_llama.cli.speed import Speedometer

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edge_llama.config import EngineSettings
     from edge_llama.tune.choice import TunedChoice
     from edge_llama.weights.memory_plan import MemoryPlan
+    from edge_llama.weights.model_shape import ModelShape
     from edge_llama.weights.record import InstalledModel
 
 
@@ -116,10 +117,6 @@ def plan(
         DoesNotFit: it needs more memory; the text says what would fit.
         ModelFileError: the file is damaged.
     """
-    from edge_llama.tune.candidate import Candidate
-    from edge_llama.tune.key import TuneKey
-    from edge_llama.tune.store import default_tune_store
-    from edge_llama.weights.fit import plan_memory
     from edge_llama.weights.gguf_model import read_model
     from edge_llama.weights.model_shape import ModelShape
 
@@ -129,6 +126,27 @@ def plan(
     except ModelFileError:
         # A kind of model that is not a plain transformer; llama.cpp may run it all the same.
         return Planned(replace(settings, ctx_size=ctx_size), None)
+    return plan_shape(shape, settings, budget, ctx_size=ctx_size, use_tuned=use_tuned)
+
+
+def plan_shape(
+    shape: ModelShape,
+    settings: EngineSettings,
+    budget: int,
+    *,
+    ctx_size: int | None = None,
+    use_tuned: bool = True,
+) -> Planned:
+    """As `plan`, for a model of which the shape is known.
+
+    Raises:
+        DoesNotFit: it needs more memory; the text says what would fit.
+    """
+    from edge_llama.tune.candidate import Candidate
+    from edge_llama.tune.key import TuneKey
+    from edge_llama.tune.store import default_tune_store
+    from edge_llama.weights.fit import plan_memory
+
     tuned = default_tune_store().find(TuneKey.of(shape)) if use_tuned else None
     kv_type, kv_layout = settings.kv_type, settings.kv_layout
     if tuned is not None:

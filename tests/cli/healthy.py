@@ -29,6 +29,7 @@ MODEL = ModelPlan(
         process=250_000_000,
         ctx_size=4096,
         kv_type="f16",
+        kv_layout="unified",
     ),
     refusal=None,
     speed="slow",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.bench import synthetic
+from edge_llama.cli.diagnosis import diagnose
 from edge_llama.cli.exit_codes import ExitCode
 from edge_llama.cli.obtain import plan
 from edge_llama.config import EngineSettings, StepCost
@@ -164,6 +165,27 @@ def test_plans_use_what_was_tuned(tuned: InstalledModel) -> None:
     assert planned.plan.repacked == planned.plan.weights
     note = planned.notes(BUDGET)[-1]
     assert note.startswith("Tuned for this machine (profile server): flash attention on")
+
+
+def test_show_and_doctor_plan_with_what_was_tuned(
+    capsys: pytest.CaptureFixture[str], tuned: InstalledModel
+) -> None:
+    code, out, _ = run(capsys, "show", tuned.id, "--json")
+    assert code == 0
+    assert json.loads(out)["fit"]["kv_type"] == "q8_0"
+    (model,) = diagnose().models
+    assert model.plan is not None
+    assert model.plan.kv_type == "q8_0"
+
+
+def test_streams_are_planned_where_they_were_tuned(tiny: InstalledModel) -> None:
+    streams = replace(CHOICE, candidate=replace(CHOICE.candidate, kv_layout="streams"))
+    default_tune_store().save(TuneKey.of(ModelShape.of_file(tiny.path)), streams)
+    planned = plan(settings(tiny), BUDGET, ctx_size=1024)
+    assert planned.settings.kv_layout == "streams"
+    assert "(4 x 1,024 tokens, q8_0)" in planned.notes(BUDGET)[0]
+    shared = replace(settings(tiny), kv_layout="unified")
+    assert plan(shared, BUDGET, ctx_size=1024).settings.kv_layout == "unified"
 
 
 def test_flags_win_over_what_was_tuned(tuned: InstalledModel) -> None:
