@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -44,6 +45,7 @@ def model_info(
     bos_token: str = "<|begin_of_text|>",
     eos_token: str = "<|eot_id|>",
     n_ctx: int = 2048,
+    ends_embeddings: bool = False,
 ) -> ModelInfo:
     """A Llama 3.1 as the engine would describe it."""
     return ModelInfo(
@@ -60,6 +62,8 @@ def model_info(
         eos_token=eos_token,
         control_tokens=control_tokens,
         chat_template=chat_template,
+        n_embd=4,
+        ends_embeddings=ends_embeddings,
     )
 
 
@@ -316,8 +320,9 @@ def _choice(script: Script, request: GenerationRequest, index: int) -> Iterator[
     if finish is FinishReason.STOP:
         tokens.append((EOT, b""))
     if request.max_tokens == 0:
+        data = struct.pack("<4f", 0.5, 0.5, -0.5, 0.5) if request.embeds else b""
         length = FinishReason.LENGTH
-        yield Output(0, index, (), (), Timings(1.0, 20.0, 0.0), finish=length)
+        yield Output(0, index, (), (), Timings(1.0, 20.0, 0.0), finish=length, embedding=data)
         return
     if request.max_tokens is not None and len(tokens) > request.max_tokens:
         tokens, finish = tokens[: request.max_tokens], FinishReason.LENGTH

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edge_llama.bench.blocks import TensorType
+from edge_llama.bench.gguf_writer import MetadataValue
 from edge_llama.bench.synthetic import Shape, write_model
 
 HEAD_DIM = 32
@@ -21,6 +23,7 @@ def write_tiny_gguf(
     tied: bool = True,
     kind: TensorType = TensorType.F32,
     chat_template: str | None = None,
+    metadata: Mapping[str, MetadataValue] | None = None,
     name: str = "tiny",
     seed: int = 1,
 ) -> Path:
@@ -35,6 +38,7 @@ def write_tiny_gguf(
         tied: no output matrix of its own.
         kind: F32, F16 or Q8_0.
         chat_template: the Jinja template, if it should have one.
+        metadata: entries that go before those that follow from the rest.
         seed: other weights for another one.
     """
     n_head = n_embd // HEAD_DIM
@@ -50,5 +54,13 @@ def write_tiny_gguf(
         n_ctx=n_ctx,
         tied=tied,
     )
-    write_model(path, shape, name=name, kind=kind, chat_template=chat_template, seed=seed)
+    write_model(
+        path,
+        shape,
+        name=name,
+        kind=kind,
+        chat_template=chat_template,
+        metadata=metadata,
+        seed=seed,
+    )
     return path

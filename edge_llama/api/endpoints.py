@@ -11,6 +11,7 @@ from edge_llama.api.chat import create_chat_completion
 from edge_llama.api.completions.endpoint import create_completion
 from edge_llama.api.completions.schemas import CompletionRequest
 from edge_llama.api.completions.shapes import Completion
+from edge_llama.api.embeddings import EmbeddingList, EmbeddingRequest, create_embeddings
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.health import health, live, ready
 from edge_llama.api.models import list_models, retrieve_model
@@ -129,6 +130,16 @@ V1_ENDPOINTS = (
         answer=Completion,
         events=Completion,
         last_data="[DONE]",
+        errors=_OF_GENERATION,
+    ),
+    Endpoint(
+        method="POST",
+        path="/embeddings",
+        handle=create_embeddings,
+        summary="Texts as vectors",
+        body=EmbeddingRequest,
+        example={"model": "demo", "input": "The sea is wide."},
+        answer=EmbeddingList,
         errors=_OF_GENERATION,
     ),
     Endpoint(

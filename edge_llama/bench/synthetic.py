@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -175,22 +175,26 @@ def write_model(
     name: str,
     kind: TensorType | None = None,
     chat_template: str | None = None,
+    metadata: Mapping[str, MetadataValue] | None = None,
     seed: int = SEED,
 ) -> None:
     """Write a GGUF with random weights.
 
     Args:
         kind: how all matrices are stored; None takes Q4_K_M's mix.
+        metadata: entries that go before those that follow from the rest.
 
     Raises:
         OSError: the file cannot be written.
     """
     vocabulary = synthetic_vocabulary(shape.n_vocab, shape.n_control)
-    metadata = model_metadata(shape, vocabulary, name)
-    metadata["general.file_type"] = FILE_TYPES[kind]
+    entries = model_metadata(shape, vocabulary, name)
+    entries["general.file_type"] = FILE_TYPES[kind]
     if chat_template is not None:
-        metadata["tokenizer.chat_template"] = chat_template
-    write_gguf(path, metadata, list(tensors(shape, kind, RandomWeights(seed))))
+        entries["tokenizer.chat_template"] = chat_template
+    write_gguf(
+        path, entries | dict(metadata or {}), list(tensors(shape, kind, RandomWeights(seed)))
+    )
 
 
 def model_metadata(shape: Shape, vocabulary: Vocabulary, name: str) -> dict[str, MetadataValue]:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
 from edge_llama.chat.completion import ChatCompletion
+from edge_llama.chat.embedding import Embedding
 from edge_llama.chat.engine import Engine
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextRequest
 from edge_llama.chat.template import ChatTemplate, template_for
 from edge_llama.chat.text_prompt import TextPrompts
 from edge_llama.chat.tokens import Token
-from edge_llama.engine.messages import GenerationRequest, ModelInfo
-from edge_llama.engine.prompt import Prompt, Text, Tokens
-from edge_llama.errors import InvalidValue, RequestError
+from edge_llama.engine.messages import GenerationRequest, ModelInfo, ServiceTier
+from edge_llama.engine.prompt import Control, Prompt, Text, Tokens
+from edge_llama.errors import InvalidValue, RequestError, TemplateError
 from edge_llama.text.output_decoder import OutputDecoder
+
+logger = logging.getLogger(__name__)
 
 
 class ChatModel:
-    """An engine and the chat template of its model.
+    """An engine and the chat template of its model, if it has one.
 
     Args:
         engine: runs the model; starting and stopping it is its owner's business.
@@ -41,6 +45,20 @@ class ChatModel:
         """
         await self._built_template()
         return self.engine.info
+
+    async def loaded(self) -> ModelInfo:
+        """As `ready`, but a model without a usable chat template is welcome too: it completes and
+        embeds texts.
+
+        Raises:
+            EngineStartError: the engine could not load the model.
+        """
+        info = await self.engine.ready()
+        try:
+            await self._built_template(info)
+        except TemplateError as error:
+            logger.warning("%s It completes and embeds texts.", error)
+        return info
 
     async def start(self, request: ChatRequest) -> ChatCompletion:
         """Send a request to the engine. Everything that can be refused is refused here.
@@ -66,6 +84,42 @@ class ChatModel:
         prompt = self._text_prompt(request.prompt, request.bos)
         with _naming("prompt"):
             return await self._run(prompt, request, request.prompt_logprobs)
+
+    async def embed(
+        self,
+        text: str | tuple[int, ...],
+        *,
+        tier: ServiceTier = ServiceTier.DEFAULT,
+        caller: str = "",
+    ) -> Embedding:
+        """The embedding of a text, or of token ids, which are taken as they are.
+
+        Raises:
+            RequestError: it cannot be embedded.
+            EngineError: the engine is not ready, or ended.
+        """
+        await self.engine.ready()
+        with _naming("input"):
+            generation = await self.engine.submit(
+                GenerationRequest(
+                    prompt=self._embedded_text(text) if isinstance(text, str) else (Tokens(text),),
+                    max_tokens=0,
+                    embeds=True,
+                    tier=tier,
+                    caller=caller,
+                )
+            )
+        try:
+            output = await generation.__anext__()
+        finally:
+            generation.abort()
+        return Embedding(output.embedding, generation.prompt_tokens)
+
+    def _embedded_text(self, text: str) -> Prompt:
+        info = self.engine.info
+        begin = (Control(info.bos_token),) if info.bos_token in info.control_tokens else ()
+        end = (Control(info.eos_token),) if info.ends_embeddings else ()
+        return (*begin, Text(text), *end)
 
     async def tokenize(
         self, prompt: str | tuple[int, ...], *, bos: bool = True
@@ -138,10 +192,10 @@ class ChatModel:
     def _token_names(self) -> TokenNames:
         return TokenNames(self.engine.info.control_tokens)
 
-    async def _built_template(self) -> ChatTemplate:
+    async def _built_template(self, info: ModelInfo | None = None) -> ChatTemplate:
         async with self._building:
             if self._template is None:
-                info = await self.engine.ready()
+                info = info or await self.engine.ready()
                 self._template = await asyncio.to_thread(template_for, info)
             return self._template
 

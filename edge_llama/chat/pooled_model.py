@@ -102,12 +102,11 @@ class PooledModel:
 
         Raises:
             EngineStartError: the engine could not load the model.
-            TemplateError: the model has no chat template that can be used.
         """
         engine = self._make_engine()
         self.chat = ChatModel(engine)
         engine.launch()
-        self.info = await self.chat.ready()
+        self.info = await self.chat.loaded()
 
     async def unload(self) -> None:
         """End the engine, if there is one; its memory is free again."""

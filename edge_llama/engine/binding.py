@@ -124,6 +124,7 @@ class Vocab:
         self._handle = handle
         self.n_tokens = int(llama_cpp.llama_vocab_n_tokens(handle))
         self.bos = int(llama_cpp.llama_vocab_bos(handle))
+        self.add_eos = bool(llama_cpp.llama_vocab_get_add_eos(handle))
         self.add_bos = bool(llama_cpp.llama_vocab_get_add_bos(handle))
         self.eos = int(llama_cpp.llama_vocab_eos(handle))
         ids = range(self.n_tokens)
@@ -213,6 +214,7 @@ class Model:
             raise ModelFileError(f"{path.name} is not a decoder-only transformer such as Llama.")
         self.vocab = Vocab(llama_cpp.llama_model_get_vocab(self._handle))
         self.n_ctx_train = int(llama_cpp.llama_model_n_ctx_train(self._handle))
+        self.n_embd = int(llama_cpp.llama_model_n_embd_out(self._handle))
         self.n_params = int(llama_cpp.llama_model_n_params(self._handle))
         self.size_bytes = int(llama_cpp.llama_model_size(self._handle))
 
@@ -223,6 +225,7 @@ class Model:
             or llama_cpp.llama_model_is_recurrent(self._handle)
             or llama_cpp.llama_model_is_hybrid(self._handle)
             or llama_cpp.llama_model_is_diffusion(self._handle)
+            or self.architecture_metadata("attention.causal") == "false"
         )
 
     @property
@@ -256,6 +259,10 @@ class Model:
         n = llama_cpp.llama_model_meta_val_str(self._handle, key.encode(), buffer, size)
         return buffer.value.decode("utf-8", errors="replace") if n >= 0 else ""
 
+    def architecture_metadata(self, key: str) -> str:
+        """A scalar that the GGUF has for its architecture, e.g. `pooling_type`; empty if not."""
+        return self.metadata(f"{self.metadata('general.architecture')}.{key}")
+
     def close(self) -> None:
         if self._handle:
             llama_cpp.llama_model_free(self._handle)
@@ -274,6 +281,7 @@ class Batch:
         self.n_tokens = 0
         self.n_outputs = 0
         self.reads_prompt = False
+        self.gives_embeddings = False
         self._token = np.zeros(size, np.int32)
         self._pos = np.zeros(size, np.int32)
         self._seq_id = np.zeros(size, np.int32)
@@ -292,9 +300,13 @@ class Batch:
             kind = dict(llama_cpp.llama_batch._fields_)[field]
             setattr(self.struct, field, ctypes.cast(array.ctypes.data, kind))
 
+    def output_all(self) -> None:
+        """Have all tokens give logits."""
+        self._output[: self.n_tokens] = 1
+
     def clear(self) -> None:
         self.n_tokens = self.n_outputs = 0
-        self.reads_prompt = False
+        self.reads_prompt = self.gives_embeddings = False
 
     def add(
         self,
@@ -304,16 +316,19 @@ class Batch:
         n_outputs: int,
         *,
         scored: bool = False,
+        embedded: bool = False,
     ) -> int:
         """Append tokens of one sequence; the last `n_outputs` of them give logits.
 
-        With `scored` all of them do, though they are a prompt's.
+        With `scored` all of them do, though they are a prompt's; with `embedded` all give
+        embeddings, and all other tokens of the batch as well, and logits too.
 
         Returns:
-            The batch index of the first token that gives logits.
+            The batch index of the first token that gives something.
         """
-        self.reads_prompt |= scored or n_outputs < len(tokens)
-        if scored:
+        self.reads_prompt |= scored or embedded or n_outputs < len(tokens)
+        self.gives_embeddings |= embedded
+        if scored or embedded:
             n_outputs = len(tokens)
         start = self.n_tokens
         end = start + len(tokens)
@@ -391,6 +406,8 @@ class Context:
         params.flash_attn_type = int(flash_attention)
         params.kv_unified = not streams
         params.no_perf = True
+        # Texts are pooled by us, in as many steps as they need.
+        params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
         params.abort_callback = self.abort_flag.predicate
         params.abort_callback_data = self.abort_flag.data
         _native_log.first_error()
@@ -402,6 +419,8 @@ class Context:
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
         self._n_vocab = model.vocab.n_tokens
+        self._n_embd = model.n_embd
+        self._gives_embeddings = False
 
     @property
     def n_cells(self) -> int:
@@ -415,6 +434,11 @@ class Context:
             DecodeError: llama.cpp reports a fault.
         """
         batch.struct.n_tokens = batch.n_tokens
+        if batch.gives_embeddings:
+            batch.output_all()
+        if batch.gives_embeddings != self._gives_embeddings:
+            self._gives_embeddings = batch.gives_embeddings
+            llama_cpp.llama_set_embeddings(self._handle, self._gives_embeddings)
         # llama.cpp itself takes a step of several sequences for one that reads a prompt.
         threads = self._threads_batch if batch.reads_prompt else self._threads
         llama_cpp.llama_set_n_threads(self._handle, threads, threads)
@@ -428,6 +452,16 @@ class Context:
         """Logits of the token at a batch index: shape (n_vocab,), a view until the next decode."""
         pointer = llama_cpp.llama_get_logits_ith(self._handle, index)
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+
+    def embeddings(self, index: int, n: int) -> FloatArray:
+        """Embeddings of `n` tokens from a batch index on: shape (n, n_embd), a copy."""
+        pointers = (
+            llama_cpp.llama_get_embeddings_ith(self._handle, each)
+            for each in range(index, index + n)
+        )
+        return np.stack(
+            [np.ctypeslib.as_array(pointer, shape=(self._n_embd,)) for pointer in pointers]
+        )
 
     def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None:
         """Forget positions `start` to `end` (exclusive; -1 is all that follow) of a sequence."""

@@ -87,6 +87,7 @@ class EngineCore:
             finish=reason,
             logprobs=tuple(progress.logprobs),
             prompt_logprobs=tuple(progress.prompt_logprobs),
+            embedding=progress.embedding,
         )
 
 

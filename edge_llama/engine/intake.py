@@ -8,6 +8,7 @@ from typing import Protocol
 from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import MAX_LOGPROBS, GenerationRequest
+from edge_llama.engine.pooling import Pooling
 from edge_llama.engine.prompt import Control, Prompt, Text
 from edge_llama.engine.sequence import Sequence
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
@@ -36,15 +37,22 @@ class Intake:
         n_ctx: tokens of context.
         compiler: makes constraints.
         max_tokens: most tokens of output, whatever a request asks for; None is what fits.
+        pooling: how embeddings are made; None if the model makes none.
     """
 
     def __init__(
-        self, vocab: Tokenizer, n_ctx: int, compiler: Compiler, max_tokens: int | None = None
+        self,
+        vocab: Tokenizer,
+        n_ctx: int,
+        compiler: Compiler,
+        max_tokens: int | None = None,
+        pooling: Pooling | None = Pooling.MEAN,
     ) -> None:
         self._vocab = vocab
         self._n_ctx = n_ctx
         self._compiler = compiler
         self._max_tokens = max_tokens
+        self._pooling = pooling
 
     def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
         """The sequences of a request, one per choice.
@@ -58,6 +66,10 @@ class Intake:
             raise InvalidValue("n must be at least 1.", param="n")
         if request.max_tokens is not None and request.max_tokens < 0:
             raise InvalidValue("max_tokens must be at least 0.", param="max_tokens")
+        if request.embeds and self._pooling is None:
+            raise InvalidValue("This model ranks texts, it does not embed them.", param="model")
+        if request.embeds and request.max_tokens != 0:
+            raise InvalidValue("An embedding needs max_tokens 0.", param="max_tokens")
         _check_logprobs(request.logprobs, "logprobs")
         _check_logprobs(request.prompt_logprobs, "prompt_logprobs")
         for token in request.sampling.logit_bias:
@@ -82,6 +94,7 @@ class Intake:
                 sampling=request.sampling.for_choice(index),
                 logprobs=request.logprobs,
                 prompt_logprobs=request.prompt_logprobs if index == 0 else None,
+                embeds=request.embeds,
                 constraint=constraint and constraint.copy(),
                 tier=request.tier,
                 cache_domain=request.cache_domain,

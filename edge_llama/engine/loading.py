@@ -13,6 +13,7 @@ from edge_llama.engine.intake import Intake
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import ModelInfo
 from edge_llama.engine.pace import Pace
+from edge_llama.engine.pooling import Pooling
 from edge_llama.engine.prefix_cache import PrefixCache
 from edge_llama.engine.radix_prefix_cache import RadixPrefixCache
 from edge_llama.engine.runner import ModelRunner
@@ -98,11 +99,12 @@ class LoadedEngine:
             parallel=settings.parallel,
             pace=Pace(CostTable(settings.step_costs), settings.batch_size, settings.max_stall),
         )
-        runner = ModelRunner(model, context, settings.batch_size)
+        pooling = Pooling.from_gguf(model.architecture_metadata("pooling_type"))
+        runner = ModelRunner(model, context, settings.batch_size, pooling or Pooling.MEAN)
         self.core = EngineCore(scheduler, runner, model.vocab.piece)
         self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
         compiler = ConstraintCompiler(model.vocab)
-        self.intake = Intake(model.vocab, self.info.n_ctx, compiler, settings.max_tokens)
+        self.intake = Intake(model.vocab, self.info.n_ctx, compiler, settings.max_tokens, pooling)
         self.piece = model.vocab.piece
         self.abort_flag = context.abort_flag
 
@@ -123,4 +125,6 @@ def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:
         eos_token=vocab.spelling(vocab.eos),
         control_tokens=vocab.control_tokens,
         chat_template=model.chat_template,
+        n_embd=model.n_embd,
+        ends_embeddings=vocab.add_eos,
     )

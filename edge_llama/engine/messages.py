@@ -51,6 +51,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
             ones at its place, 0 to `MAX_LOGPROBS`; None tells nothing.
         prompt_logprobs: the same for the tokens of the prompt but its first; the prompt is then
             read anew, whatever is cached.
+        embeds: give the prompt's embedding instead of a continuation; needs `max_tokens` 0.
         grammar: the form that the output must have.
         tier: how urgent it is.
         cache_domain: KV is shared only between requests of the same domain.
@@ -63,6 +64,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    embeds: bool = False
     grammar: Grammar | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
@@ -86,6 +88,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         eos_token: spelling of the end-of-sequence token, empty if there is none.
         control_tokens: ids by spelling.
         chat_template: the GGUF's Jinja template, empty if it has none.
+        n_embd: numbers of an embedding.
+        ends_embeddings: a text of which an embedding is made ends with the end-of-sequence token.
     """
 
     name: str
@@ -101,6 +105,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     eos_token: str
     control_tokens: dict[str, int]
     chat_template: str
+    n_embd: int
+    ends_embeddings: bool
 
 
 class Timings(msgspec.Struct, frozen=True, array_like=True):
@@ -228,6 +234,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
         timings: so far.
         logprobs: one entry per token, if they were asked for.
         prompt_logprobs: of the prompt's next tokens, if they were asked for; only of choice 0.
+        embedding: with `finish`, if it was asked for: little-endian float32, of length 1.
     """
 
     id: int
@@ -239,6 +246,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
     finish: FinishReason | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
+    embedding: bytes = b""
 
 
 class Step(msgspec.Struct, frozen=True, tag="step", array_like=True):

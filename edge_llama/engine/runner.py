@@ -7,6 +7,7 @@ import logging
 from edge_llama.engine.binding import Batch, Context, DecodeStatus, Model
 from edge_llama.engine.constraint import ConstraintError
 from edge_llama.engine.logprobs import LogProbabilities
+from edge_llama.engine.pooling import Pooler, Pooling
 from edge_llama.engine.sampler import Sampler
 from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
@@ -21,13 +22,22 @@ class ModelRunner:
         model: the weights.
         context: their KV cache.
         batch_size: most tokens of a step.
+        pooling: how embeddings are made.
     """
 
-    def __init__(self, model: Model, context: Context, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        context: Context,
+        batch_size: int,
+        pooling: Pooling = Pooling.MEAN,
+    ) -> None:
         self._vocab = model.vocab
         self._context = context
         self._batch = Batch(batch_size)
         self._samplers: dict[Sequence, Sampler] = {}
+        self._pooling = pooling
+        self._poolers: dict[Sequence, Pooler] = {}
 
     def run(self, spans: list[Span]) -> tuple[DecodeStatus, list[Sampled]]:
         """Compute the spans and sample their outputs.
@@ -42,7 +52,12 @@ class ModelRunner:
         self._batch.clear()
         outputs = [
             self._batch.add(
-                span.tokens, span.start, span.seq_id, span.n_outputs, scored=span.scored
+                span.tokens,
+                span.start,
+                span.seq_id,
+                span.n_outputs,
+                scored=span.scored,
+                embedded=span.embedded,
             )
             for span in spans
         ]
@@ -55,12 +70,15 @@ class ModelRunner:
     def release(self, sequence: Sequence) -> None:
         """Free what sampling holds for a sequence that ended."""
         self._samplers.pop(sequence, None)
+        self._poolers.pop(sequence, None)
 
     def _sample(self, span: Span, first: int) -> Sampled:
         """Sample from a span whose first logits are at batch index `first`."""
         sampled = Sampled()
         if span.scored:
             self._score(span, first, sampled)
+        if span.embedded:
+            self._embed(span, first, sampled)
         if not span.n_outputs:
             return sampled
         first += span.n_logits - span.n_outputs
@@ -104,6 +122,16 @@ class ModelRunner:
             probabilities = LogProbabilities(self._context.logits(index))
             entry = probabilities.entry(token, sequence.prompt_logprobs or 0, self._vocab)
             sampled.prompt_logprobs.append(entry)
+
+    def _embed(self, span: Span, first: int, sampled: Sampled) -> None:
+        """Pool the embeddings of a prompt's tokens; the last of them complete it."""
+        sequence = span.sequence
+        if span.start == 0:
+            self._poolers[sequence] = Pooler(self._pooling)
+        pooler = self._poolers[sequence]
+        pooler.add(self._context.embeddings(first, len(span.tokens)))
+        if span.start + len(span.tokens) == sequence.num_prompt:
+            sampled.embedding = pooler.embedding()
 
     def _sampler(self, sequence: Sequence) -> Sampler:
         sampler = self._samplers.get(sequence)

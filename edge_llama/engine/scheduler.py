@@ -37,6 +37,7 @@ class Span:
             end and when decoding, 1 + drafts when speculating.
         seq_id: llama.cpp's id of the sequence in this step.
         scored: all tokens give logits, for the log-probabilities of those that follow them.
+        embedded: all tokens give embeddings.
     """
 
     sequence: Sequence
@@ -45,6 +46,7 @@ class Span:
     n_outputs: int
     seq_id: int
     scored: bool = False
+    embedded: bool = False
 
     @property
     def n_logits(self) -> int:
@@ -65,6 +67,7 @@ class Sampled:
         stuck: nothing may follow these.
         logprobs: one entry per token, if the sequence asks for them.
         prompt_logprobs: one for each token of the prompt that follows one of a scored span.
+        embedding: of a prompt that is embedded, when it is whole.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -72,6 +75,7 @@ class Sampled:
     stuck: bool = False
     logprobs: list[TokenLogprob] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+    embedding: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Progress:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+    embedding: bytes = b""
 
 
 class Scheduler:
@@ -152,6 +157,9 @@ class Scheduler:
                 self._plan(sequence, 1, plan)
         if prefilling := self._prefill_order():
             budget = self._step_size(plan) - len(plan)
+            if any(sequence.embeds for sequence in prefilling):
+                # llama.cpp then has logits of all tokens of a step, whoever they belong to.
+                budget = min(budget, SCORED_TOKENS)
             for sequence in prefilling:
                 budget -= self._plan(sequence, budget, plan)
         return sorted(plan.values(), key=lambda span: span.seq_id)
@@ -180,7 +188,9 @@ class Scheduler:
                 self._finish(sequence, FinishReason.LENGTH)
             if tokens or result.prompt_logprobs or sequence.finish_reason:
                 logprobs = result.logprobs[: len(tokens)]
-                progress.append(Progress(sequence, tokens, logprobs, result.prompt_logprobs))
+                progress.append(
+                    Progress(sequence, tokens, logprobs, result.prompt_logprobs, result.embedding)
+                )
         return progress
 
     def record(self, spans: list[Span], seconds: float) -> None:
@@ -244,7 +254,7 @@ class Scheduler:
         n_outputs = int(start + n == len(sequence.token_ids) < sequence.max_length)
         tokens = sequence.token_ids[start : start + n]
         seq_id = self._kv.native_id(sequence.seq_id)
-        plan[sequence] = Span(sequence, start, tokens, n_outputs, seq_id, scored)
+        plan[sequence] = Span(sequence, start, tokens, n_outputs, seq_id, scored, sequence.embeds)
         return n
 
     def _make_room(self, sequence: Sequence, n: int, plan: Plan) -> bool:
@@ -358,8 +368,12 @@ class Scheduler:
         sequence.finish_reason = reason
 
     def _release(self, sequence: Sequence) -> None:
-        """Leave the running set; what is computed stays in the prefix cache."""
+        """Leave the running set; what is computed stays in the prefix cache, unless it was for an
+        embedding: nobody goes on from there.
+        """
         self.running.remove(sequence)
+        if sequence.embeds:
+            sequence.num_computed = 0
         self._kv.trim(sequence.seq_id, sequence.num_computed)
         computed = sequence.token_array()[: sequence.num_computed]
         self._prefix_cache.insert(computed, sequence.seq_id, sequence.cache_domain)

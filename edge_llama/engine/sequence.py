@@ -45,6 +45,7 @@ class Sequence:
         sampling: how its tokens are chosen.
         logprobs: as in `GenerationRequest`.
         prompt_logprobs: likewise.
+        embeds: likewise.
         constraint: which tokens may follow.
         tier: how urgent it is.
         cache_domain: it shares KV only with sequences of the same domain.
@@ -64,6 +65,7 @@ class Sequence:
     sampling: SamplingParams
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    embeds: bool = False
     constraint: Constraint | None = field(default=None, repr=False)
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
@@ -106,6 +108,8 @@ class Sequence:
     def reusable(self) -> TokenArray:
         """The tokens whose KV may be taken from elsewhere; at least one is left to compute."""
         n = self.num_scored if self.scoring else len(self.token_ids) - 1
+        if self.embeds:
+            n = 0
         return self.token_array()[:n]
 
     @property

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from edge_llama.chat.events import TextDelta
 from edge_llama.chat.llama3_template import Llama3Template
-from edge_llama.chat.messages import ChatRequest, Message, Role, Tool
+from edge_llama.chat.messages import ChatRequest, Message, Role, TextRequest, Tool
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.client import EngineState
 from edge_llama.engine.messages import GenerationRequest
@@ -108,3 +109,25 @@ async def test_another_refusal_of_the_engine_keeps_its_field() -> None:
     with pytest.raises(InvalidValue) as caught:
         await ChatModel(engine).start(ChatRequest(messages=HI))
     assert caught.value.param == "logit_bias"
+
+
+async def test_a_model_without_a_template_completes_and_embeds_texts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = FakeEngine(Script(["x"]), info=model_info(control_tokens={}, bos_token=""))
+    model = ChatModel(engine)
+    assert await model.loaded() is engine.info
+    assert "It completes and embeds texts." in caplog.text
+    completion = await model.complete(TextRequest(prompt="a"))
+    assert [event.text async for event in completion if isinstance(event, TextDelta)] == ["x"]
+    assert (await model.embed("a")).dimensions == 4
+    with pytest.raises(TemplateError):
+        await model.start(ChatRequest(messages=(Message(Role.USER, "Hi"),)))
+
+
+async def test_the_log_probabilities_of_a_prompt_come_first() -> None:
+    model = ChatModel(FakeEngine(Script(choices=[["a"], ["b"]])))
+    request = TextRequest(prompt=(72, 105, 33), n=2, prompt_logprobs=1)
+    completion = await model.complete(request)
+    await anext(completion)
+    assert [entry.text for entry in completion.prompt_logprobs] == ["i", "!"]

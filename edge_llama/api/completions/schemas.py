@@ -27,7 +27,7 @@ MAX_TOKEN_ID = 2**31 - 1
 TextOrIds: TypeAlias = str | tuple[int, ...]
 
 _TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]], Field(min_length=1)]
-_Prompts = str | Annotated[list[str], Field(min_length=1)] | _TokenIds | list[_TokenIds]
+TextsInput = str | Annotated[list[str], Field(min_length=1)] | _TokenIds | list[_TokenIds]
 
 _IMPLEMENTED = frozenset({"add_special_tokens", "best_of", "echo", "suffix"})
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
@@ -70,7 +70,7 @@ class CompletionRequest(SampledRequest):
 
     model: Name
     prompt: Annotated[
-        tuple[TextOrIds, ...], PlainValidator(as_texts, json_schema_input_type=_Prompts)
+        tuple[TextOrIds, ...], PlainValidator(as_texts, json_schema_input_type=TextsInput)
     ]
     add_special_tokens: bool = True
     max_tokens: Annotated[Integer, Field(ge=0)] | None = None
