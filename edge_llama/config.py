@@ -16,6 +16,9 @@ DEFAULT_CTX_SIZE = 8192
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
 
+PROGRESS_TOKENS = 128
+"""Most tokens that a prompt whose progress is told is read by at once."""
+
 SCORED_TOKENS = 32
 """Most prompt tokens of a step whose log-probabilities are told: each needs a row of logits, and
 with so many a prompt is read about as fast as without.

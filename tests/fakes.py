@@ -16,6 +16,7 @@ from edge_llama.engine.messages import (
     GenerationRequest,
     ModelInfo,
     Output,
+    PromptProgress,
     Timings,
     Tokenized,
     TokenLogprob,
@@ -256,7 +257,11 @@ class FakeGeneration:
             len(prompt.tokens) if script.prompt_tokens is None else script.prompt_tokens
         )
         self._script = script
-        self._outputs = chain(_scores(request, prompt), _outputs(script, request))
+        self._outputs = chain(
+            _progress(request, self.prompt_tokens),
+            _scores(request, prompt),
+            _outputs(script, request),
+        )
         self._aborted = asyncio.Event()
 
     def __aiter__(self) -> FakeGeneration:
@@ -293,6 +298,17 @@ async def _pass(seconds: float) -> None:
     if seconds == math.inf:
         await asyncio.Event().wait()
     await asyncio.sleep(seconds)
+
+
+def _progress(request: GenerationRequest, total: int) -> Iterator[Output]:
+    """One before it in the queue, then half of the prompt, then all of it, if that is asked for."""
+    if request.progress:
+        for told in (
+            PromptProgress(total, 0, 0, 0.0, ahead=1),
+            PromptProgress(total, 0, total // 2, 50.0),
+            PromptProgress(total, 0, total, 100.0),
+        ):
+            yield Output(0, 0, (), (), Timings(1.0, 0.0, 0.0), progress=told)
 
 
 def _scores(request: GenerationRequest, prompt: Tokenized) -> Iterator[Output]:

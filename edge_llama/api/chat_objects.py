@@ -11,9 +11,9 @@ from typing import Any
 from edge_llama.api.chat_logprobs import chat_logprobs
 from edge_llama.api.sse import DONE, frame
 from edge_llama.api.unique_id import unique_id
-from edge_llama.api.usage import timings_field, usage_field
+from edge_llama.api.usage import progress_field, timings_field, usage_field
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import Finished, Started, TextDelta
+from edge_llama.chat.events import Finished, PromptRead, Started, TextDelta
 from edge_llama.chat.logprobs import TokenLogprob
 
 
@@ -66,7 +66,7 @@ class ChunkWriter:
         reason = event.reason.value
         return self._choice(event.index, {}, extra, finish_reason=reason, stop_reason=event.stop)
 
-    def usage(self, extra: dict[str, Any]) -> bytes:
+    def without_choices(self, extra: dict[str, Any]) -> bytes:
         return frame(self._head | {"choices": []} | extra)
 
     def _choice(
@@ -99,6 +99,8 @@ async def stream_chunks(
     async for event in completion:
         extra = usage_field(completion) if continuous_usage else {}
         match event:
+            case PromptRead():
+                yield writer.without_choices(progress_field(event))
             case Started(index):
                 yield writer.started(index, extra)
             case TextDelta():
@@ -109,7 +111,7 @@ async def stream_chunks(
                     extra |= timings_field(completion, n)
                 yield writer.finished(event, extra)
     if include_usage:
-        yield writer.usage(usage_field(completion) | timings_field(completion, n))
+        yield writer.without_choices(usage_field(completion) | timings_field(completion, n))
     yield DONE
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator
 
 from edge_llama.api.request_body import RequestBody
-from edge_llama.api.validation import Integer, Number, Text, invalid, without_nul
+from edge_llama.api.validation import Count, Integer, Number, Text, invalid, without_nul
 from edge_llama.engine.grammar import CFG, Grammar, Regex
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
@@ -63,6 +63,20 @@ def _range(low: float, high: float) -> Any:
 
 Stop = Annotated[str, AfterValidator(_usable_stop), Field(json_schema_extra={"minLength": 1})]
 _StopText = Annotated[str, Field(min_length=1)]
+
+
+def _no_limit(value: Any) -> Any:
+    """LM Studio's and llama.cpp's way to ask for as much as there is room for."""
+    return None if value == -1 else value
+
+
+Amount = Annotated[Integer, Field(ge=0)]
+MaxTokens = Annotated[
+    Count | None, BeforeValidator(_no_limit, json_schema_input_type=Count | Literal[-1] | None)
+]
+MaxTokensOrZero = Annotated[
+    Amount | None, BeforeValidator(_no_limit, json_schema_input_type=Amount | Literal[-1] | None)
+]
 
 
 class SampledRequest(RequestBody):

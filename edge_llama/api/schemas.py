@@ -11,7 +11,7 @@ from typing_extensions import Self
 from edge_llama.api.message_schemas import ChatMessage
 from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
-from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
+from edge_llama.api.sampling_schemas import MaxTokens, SampledRequest, most_tokens
 from edge_llama.api.validation import Count, Integer, Name, Schema, invalid
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.engine.grammar import Grammar
@@ -40,12 +40,13 @@ class ChatCompletionRequest(SampledRequest):
 
     model: Name
     messages: Messages
-    max_completion_tokens: Count | None = None
-    max_tokens: Count | None = None
+    max_completion_tokens: MaxTokens = None
+    max_tokens: MaxTokens = None
     n: Count = 1
     logprobs: bool = False
     top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     response_format: ResponseFormat | None = None
+    return_progress: bool = False
     stream: bool = False
     stream_options: StreamOptions | None = None
 
@@ -55,6 +56,8 @@ class ChatCompletionRequest(SampledRequest):
             raise invalid("is only allowed when logprobs is true.", field="top_logprobs")
         if self.stream_options is not None and not self.stream:
             raise invalid("is only allowed when stream is true.", field="stream_options")
+        if self.return_progress and not self.stream:
+            raise invalid("is only allowed when stream is true.", field="return_progress")
         self.check_min_tokens(self._max_tokens())
         return self
 
@@ -72,6 +75,7 @@ class ChatCompletionRequest(SampledRequest):
             grammar=self.form("response_format", self._response_format()),
             stop=tuple(self.stop),
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            progress=self.return_progress,
             tier=self.tier,
         )
 

@@ -117,6 +117,23 @@ class ChatCompletionChunkChoice(TypedDict):
     stop_reason: NotRequired[str | None]
 
 
+class PromptProgress(TypedDict):
+    """llama.cpp's progress of a prompt: tokens, and milliseconds since it began to be read.
+
+    `eta_ms` is what the rest takes, null before there is a pace; `queue_position` tells how many
+    others are first, and is null once the prompt is being read; `prompt` is the prompt's number,
+    if the request has several.
+    """
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int
+    eta_ms: int | None
+    queue_position: int | None
+    prompt: NotRequired[int]
+
+
 class ChatCompletionChunk(TypedDict):
     """One event of a streamed chat completion; the stream ends with `[DONE]`."""
 
@@ -128,6 +145,7 @@ class ChatCompletionChunk(TypedDict):
     choices: list[ChatCompletionChunkChoice]
     usage: NotRequired[CompletionUsage]
     timings: NotRequired[Timings]
+    prompt_progress: NotRequired[PromptProgress]
 
 
 class Model(TypedDict):

@@ -60,7 +60,6 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "prompt_logprobs": (0,),
     "random_seed": (),
     "repeat_last_n": (),
-    "return_progress": (False,),
     "samplers": (),
     "skip_special_tokens": (True,),
     "stop_token_ids": ([],),

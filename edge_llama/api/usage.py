@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import Usage
+from edge_llama.chat.events import PromptRead, Usage
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
@@ -27,6 +27,21 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 def usage_field(completion: ChatCompletion) -> dict[str, Any]:
     """The usage so far under that key."""
     return {"usage": usage_object(completion.usage)}
+
+
+def progress_field(event: PromptRead) -> dict[str, Any]:
+    """llama.cpp's `prompt_progress` under that key, and what is to be expected."""
+    eta = event.eta_milliseconds
+    return {
+        "prompt_progress": {
+            "total": event.total,
+            "cache": event.cached,
+            "processed": event.processed,
+            "time_ms": round(event.milliseconds),
+            "eta_ms": None if eta is None else round(eta),
+            "queue_position": event.ahead,
+        }
+    }
 
 
 def timings_field(completion: ChatCompletion, n: int) -> dict[str, Any]:

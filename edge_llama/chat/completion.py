@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
+import msgspec
+
 from edge_llama.chat.engine import Generation
-from edge_llama.chat.events import ChatEvent, Finished, Started, TextDelta, Usage
+from edge_llama.chat.events import ChatEvent, Finished, PromptRead, Started, TextDelta, Usage
 from edge_llama.chat.logprobs import LogprobQueue, TokenLogprob, TokenNames
 from edge_llama.engine.messages import FinishReason, Output, Timings
 from edge_llama.text.output_decoder import OutputDecoder
@@ -95,6 +97,8 @@ class ChatCompletion:
         return self._events.popleft()
 
     def _take(self, output: Output) -> None:
+        if output.progress is not None and self._running:
+            self._events.append(PromptRead(*msgspec.structs.astuple(output.progress)))
         self.prompt_logprobs += map(self._names.entry, output.prompt_logprobs)
         if self._scored and len(self.prompt_logprobs) < self._generation.prompt_tokens - 1:
             # Other choices may be ahead of the first, which alone tells about the prompt.

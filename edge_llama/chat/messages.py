@@ -57,6 +57,7 @@ class AnswerRequest:
             text.
         logprobs: tell the log-probability of every output token, and of this many most likely
             ones at its place; None tells nothing.
+        progress: tell how far the prompt is read.
         tier: how urgent it is.
         cache_domain: computed prompts are shared only between requests of the same domain.
         caller: whose it is; callers take turns when requests wait.
@@ -68,6 +69,7 @@ class AnswerRequest:
     grammar: Grammar | None = None
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
+    progress: bool = False
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
     caller: str = ""

@@ -165,6 +165,7 @@ class ChatModel:
                 logprobs=request.logprobs,
                 grammar=request.grammar,
                 prompt_logprobs=prompt_logprobs,
+                progress=request.progress,
                 tier=request.tier,
                 cache_domain=request.cache_domain,
                 caller=request.caller,

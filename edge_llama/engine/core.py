@@ -65,7 +65,9 @@ class EngineCore:
             self._recover(status, spans)
             return []
         self.scheduler.record(spans, time.perf_counter() - began)
-        return [self._output(p) for p in self.scheduler.postprocess(spans, sampled)]
+        progress = self.scheduler.postprocess(spans, sampled)
+        progress += [Progress(sequence) for sequence in self.scheduler.moved_up()]
+        return [self._output(each) for each in progress]
 
     def _recover(self, status: DecodeStatus, spans: list[Span]) -> None:
         self.scheduler.rollback(spans)
@@ -75,6 +77,7 @@ class EngineCore:
     def _output(self, progress: Progress) -> Output:
         sequence = progress.sequence
         reason = sequence.finish_reason
+        reads = sequence.progress and sequence.num_output <= len(progress.tokens)
         if reason is not None:
             self._runner.release(sequence)
         return Output(
@@ -87,6 +90,7 @@ class EngineCore:
             finish=reason,
             logprobs=tuple(progress.logprobs),
             prompt_logprobs=tuple(progress.prompt_logprobs),
+            progress=sequence.prompt_progress() if reads else None,
             embedding=progress.embedding,
         )
 

@@ -94,6 +94,7 @@ class Intake:
                 sampling=request.sampling.for_choice(index),
                 logprobs=request.logprobs,
                 prompt_logprobs=request.prompt_logprobs if index == 0 else None,
+                progress=request.progress and index == 0,
                 embeds=request.embeds,
                 constraint=constraint and constraint.copy(),
                 tier=request.tier,

@@ -51,6 +51,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
             ones at its place, 0 to `MAX_LOGPROBS`; None tells nothing.
         prompt_logprobs: the same for the tokens of the prompt but its first; the prompt is then
             read anew, whatever is cached.
+        progress: tell how far the prompt is read, and how many are before it while it waits.
         embeds: give the prompt's embedding instead of a continuation; needs `max_tokens` 0.
         grammar: the form that the output must have.
         tier: how urgent it is.
@@ -64,6 +65,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    progress: bool = False
     embeds: bool = False
     grammar: Grammar | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
@@ -221,6 +223,24 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
     top: tuple[TokenLogprob, ...] = ()
 
 
+class PromptProgress(msgspec.Struct, frozen=True, array_like=True):
+    """How far a prompt is read.
+
+    Attributes:
+        total: its tokens.
+        cached: how many of them were taken from the KV cache.
+        processed: how many of them are in the KV cache now, cached ones included.
+        milliseconds: since it began to be read.
+        ahead: sequences that are before it in the queue; None once it is being read.
+    """
+
+    total: int
+    cached: int
+    processed: int
+    milliseconds: float
+    ahead: int | None = None
+
+
 class Output(msgspec.Struct, frozen=True, array_like=True):
     """What one step gave one sequence.
 
@@ -234,6 +254,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
         timings: so far.
         logprobs: one entry per token, if they were asked for.
         prompt_logprobs: of the prompt's next tokens, if they were asked for; only of choice 0.
+        progress: if it was asked for, until the first token; only of choice 0.
         embedding: with `finish`, if it was asked for: little-endian float32, of length 1.
     """
 
@@ -246,6 +267,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
     finish: FinishReason | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
+    progress: PromptProgress | None = None
     embedding: bytes = b""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from edge_llama.config import SCORED_TOKENS
+from edge_llama.config import PROGRESS_TOKENS, SCORED_TOKENS
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import FinishReason, ServiceTier, TokenLogprob
 from edge_llama.engine.pace import Pace
@@ -186,12 +186,22 @@ class Scheduler:
             ends = result.stuck or sequence.num_computed == sequence.max_length
             if ends and sequence.status is SequenceStatus.RUNNING:
                 self._finish(sequence, FinishReason.LENGTH)
-            if tokens or result.prompt_logprobs or sequence.finish_reason:
+            reads = sequence.progress and not sequence.num_output
+            if tokens or result.prompt_logprobs or sequence.finish_reason or reads:
                 logprobs = result.logprobs[: len(tokens)]
                 progress.append(
                     Progress(sequence, tokens, logprobs, result.prompt_logprobs, result.embedding)
                 )
         return progress
+
+    def moved_up(self) -> list[Sequence]:
+        """Sequences that are to tell their place in the queue, and have another than last time."""
+        moved = []
+        for ahead, sequence in enumerate(self.waiting):
+            if sequence.progress and sequence.ahead != ahead:
+                sequence.ahead = ahead
+                moved.append(sequence)
+        return moved
 
     def record(self, spans: list[Span], seconds: float) -> None:
         """Remember what a step took."""
@@ -248,6 +258,8 @@ class Scheduler:
             n = min(n, SCORED_TOKENS - sum(len(s.tokens) for s in plan.values() if s.scored))
         elif sequence.scoring:
             n = min(n, sequence.num_scored - start)
+        if sequence.progress:
+            n = min(n, PROGRESS_TOKENS)
         if n <= 0 or not self._make_room(sequence, n, plan):
             return 0
         self._kv.extend(sequence.seq_id, n)

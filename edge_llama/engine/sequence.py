@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_llama.engine.constraint import Constraint
-from edge_llama.engine.messages import FinishReason, ServiceTier, Timings
+from edge_llama.engine.messages import FinishReason, PromptProgress, ServiceTier, Timings
 from edge_llama.engine.prefix_cache import TokenArray
 from edge_llama.engine.sampling import SamplingParams
 
@@ -45,6 +45,7 @@ class Sequence:
         sampling: how its tokens are chosen.
         logprobs: as in `GenerationRequest`.
         prompt_logprobs: likewise.
+        progress: likewise.
         embeds: likewise.
         constraint: which tokens may follow.
         tier: how urgent it is.
@@ -55,6 +56,7 @@ class Sequence:
         num_scored: tokens of the prompt whose logits were used for `prompt_logprobs`.
         num_cached: prompt tokens that were taken from the prefix cache at its first admission.
         finish_reason: set when FINISHED.
+        ahead: sequences before it in the queue, as was last told.
     """
 
     id: int
@@ -65,6 +67,7 @@ class Sequence:
     sampling: SamplingParams
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    progress: bool = False
     embeds: bool = False
     constraint: Constraint | None = field(default=None, repr=False)
     tier: ServiceTier = ServiceTier.DEFAULT
@@ -76,6 +79,7 @@ class Sequence:
     num_scored: int = 0
     num_cached: int | None = None
     finish_reason: FinishReason | None = None
+    ahead: int | None = None
     arrived: float = field(default_factory=time.perf_counter)
     admitted: float = 0.0
     first_token: float = 0.0
@@ -116,6 +120,19 @@ class Sequence:
     def decoding(self) -> bool:
         """The whole prompt is computed and at least one token is out."""
         return self.num_pending == 1 and self.num_output > 0
+
+    def prompt_progress(self) -> PromptProgress:
+        """How far its prompt is read."""
+        waits = self.status is SequenceStatus.WAITING
+        read = min(self.num_computed, self.num_prompt)
+        return PromptProgress(
+            total=self.num_prompt,
+            cached=self.num_cached or 0,
+            # What ended gave its cells to the cache.
+            processed=self.num_prompt if self.num_output else read,
+            milliseconds=(time.perf_counter() - self.admitted) * 1e3 if self.admitted else 0.0,
+            ahead=self.ahead if waits else None,
+        )
 
     def timings(self) -> Timings:
         """Where the time went so far."""

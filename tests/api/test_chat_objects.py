@@ -136,6 +136,26 @@ async def test_log_probabilities_in_chunks_and_whole() -> None:
     assert whole["choices"][0]["logprobs"] == {"content": streamed, "refusal": None}
 
 
+async def test_progress_comes_before_the_role() -> None:
+    model = ChatModel(FakeEngine(Script(["Hello"], prompt_tokens=40)))
+    request = ChatRequest(messages=(Message(Role.USER, "Hi"),), progress=True)
+    frames = stream_chunks(await model.start(request), HEAD, n=1)
+    chunks = [json.loads(f.removeprefix(b"data: ")) async for f in frames if b"DONE" not in f]
+    assert [chunk.get("prompt_progress") for chunk in chunks] == [
+        {
+            "total": 40,
+            "cache": 0,
+            "processed": processed,
+            "time_ms": time,
+            "eta_ms": eta,
+            "queue_position": ahead,
+        }
+        for processed, time, eta, ahead in [(0, 0, None, 1), (20, 50, 50, None), (40, 100, 0, None)]
+    ] + [None] * 3
+    assert [chunk["choices"] for chunk in chunks[:3]] == [[]] * 3
+    assert chunks[3]["choices"][0]["delta"]["role"] == "assistant"
+
+
 async def test_a_stop_string_is_named() -> None:
     chunks = await chunks_of(Script(["one ", "EN", "D two"]), stop=("END",))
     assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "one "

@@ -86,6 +86,8 @@ def test_only_the_tier_flex_makes_a_difference() -> None:
 def test_max_completion_tokens_wins() -> None:
     assert parse(max_tokens=5).max_tokens == 5
     assert parse(max_tokens=5, max_completion_tokens=9).max_tokens == 9
+    assert parse(max_tokens=-1).max_tokens is None
+    assert parse(max_tokens=5, max_completion_tokens=-1).max_tokens == 5
     assert parse(max_tokens=2**63 - 1).max_tokens == 2**31 - 1
 
 
@@ -173,7 +175,7 @@ def test_bad_logit_biases(bias: Any) -> None:
         ("top_k", True, "top_k must be an integer."),
         ("seed", 2**63, "seed must be at most 9223372036854775807."),
         ("max_tokens", 0, "max_tokens must be at least 1."),
-        ("max_completion_tokens", -1, "max_completion_tokens must be at least 1."),
+        ("max_completion_tokens", -2, "max_completion_tokens must be at least 1."),
         ("n", 0, "n must be at least 1."),
         ("n", 9, "n must be at most 8."),
         ("n", 10**6, "n must be at most 8."),
@@ -182,6 +184,7 @@ def test_bad_logit_biases(bias: Any) -> None:
         ("stream_options", 5, "stream_options must be an object."),
         ("stream_options", {}, "stream_options is only allowed when stream is true."),
         ("ignore_eos", 0, "ignore_eos must be true or false."),
+        ("return_progress", True, "return_progress is only allowed when stream is true."),
         ("logprobs", 1, "logprobs must be true or false."),
         ("top_logprobs", 21, "top_logprobs must be at most 20."),
         ("top_logprobs", -1, "top_logprobs must be at least 0."),
@@ -209,7 +212,6 @@ def test_integers_may_be_written_as_floats() -> None:
         ("tool_choice", "required"),
         ("functions", [{"name": "f"}]),
         ("chat_template_kwargs", {"enable_thinking": False}),
-        ("return_progress", True),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy"}),
         ("web_search_options", {}),

@@ -76,6 +76,25 @@ async def test_streams_and_embeddings_do_not_change_each_other(engine: AsyncEngi
     assert not np.allclose(vectors[0], vector, atol=0.05)
 
 
+async def test_with_a_stream_for_each_sequence(engine: AsyncEngine, tiny_gguf: Path) -> None:
+    texts = [TOKENS[:n] for n in (1, 33, 64, 100)]
+    expected = [await embed(engine, text) for text in texts]
+    settings = EngineSettings(
+        model=str(tiny_gguf), ctx_size=256, parallel=2, threads=1, kv_layout="streams"
+    )
+    scored = GenerationRequest(prompt=(Tokens(TOKENS),), max_tokens=8, prompt_logprobs=0)
+    async with AsyncEngine(settings) as streams:
+
+        async def score() -> list[int]:
+            generation = await streams.submit(scored)
+            return [entry.token async for output in generation for entry in output.prompt_logprobs]
+
+        scoring = asyncio.create_task(score())
+        found = await asyncio.gather(*(embed(streams, text) for text in texts))
+        assert await scoring == list(TOKENS[1:])
+    assert np.stack(found) == pytest.approx(np.stack(expected), abs=1e-4)
+
+
 async def test_nothing_of_it_is_cached(engine: AsyncEngine) -> None:
     await embed(engine, TOKENS)
     request = GenerationRequest(prompt=(Tokens(TOKENS),), max_tokens=1)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge_llama.config import SCORED_TOKENS
+from edge_llama.config import PROGRESS_TOKENS, SCORED_TOKENS
 from edge_llama.engine.binding import DecodeStatus
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
@@ -142,6 +142,27 @@ def test_a_prompt_is_prefilled_in_chunks_and_then_decoded() -> None:
     assert [output.finish for output in outputs] == [None, None, FinishReason.LENGTH]
     assert outputs[-1].timings is not None
     assert engine.runner.released == [sequence]
+
+
+def test_progress_is_told_until_the_first_token() -> None:
+    engine = Engine(n_cells=600, parallel=1, batch_size=200)
+    prompt = [1 + i % 49 for i in range(300)]
+    engine.add(prompt[:2], max_tokens=2)
+    [watched] = engine.add(prompt, max_tokens=2)
+    watched.progress = True
+    outputs = [output for output in engine.finish() if output.id == watched.id]
+    told = [output.progress for output in outputs]
+    assert [
+        None if each is None else (each.ahead, each.processed, each.cached, each.total)
+        for each in told
+    ] == [
+        (0, 0, 0, 300),
+        (None, 2 + PROGRESS_TOKENS, 2, 300),
+        (None, 2 + 2 * PROGRESS_TOKENS, 2, 300),
+        (None, 300, 2, 300),
+        None,
+    ]
+    assert [len(output.tokens) for output in outputs] == [0, 0, 0, 1, 1]
 
 
 def scores(outputs: list[Output]) -> list[tuple[int, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import httpx
@@ -81,3 +82,22 @@ def test_tokens_there_and_back(demo_url: str) -> None:
         httpx.post(f"{demo_url}/detokenize", json={"tokens": [eos]}).json()["content"]
         == (info["eos_token"])
     )
+
+
+def test_the_progress_of_a_long_prompt(demo_url: str) -> None:
+    body = {
+        "model": "demo",
+        "messages": [{"role": "user", "content": "a long prompt " * 150}],
+        "max_tokens": 2,
+        "stream": True,
+        "return_progress": True,
+    }
+    lines = httpx.post(f"{demo_url}/v1/chat/completions", json=body).text.split("\n\n")
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines if "{" in line]
+    told = [chunk["prompt_progress"] for chunk in chunks if "prompt_progress" in chunk]
+    reading = [each for each in told if each["queue_position"] is None]
+    done = [each["processed"] for each in reading]
+    assert len(done) >= 3
+    assert done == sorted(done)
+    assert (done[-1], reading[-1]["eta_ms"]) == (reading[-1]["total"], 0)
+    assert all(each["time_ms"] > 0 and each["eta_ms"] is not None for each in reading)

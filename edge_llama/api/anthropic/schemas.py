@@ -25,6 +25,7 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "mcp_servers": ([],),
     "n": (1,),
     "response_format": (),
+    "return_progress": (False,),
     "tool_choice": ({"type": "auto"}, {"type": "none"}),
     "tools": ([],),
     "top_logprobs": (0,),

@@ -14,8 +14,8 @@ from edge_llama.api.registry import ServedModel
 from edge_llama.api.schemas import StreamOptions
 from edge_llama.api.sse import DONE, error_frame, frame
 from edge_llama.api.unique_id import unique_id
-from edge_llama.api.usage import timings_field, usage_object
-from edge_llama.chat.events import Finished, Started, TextDelta
+from edge_llama.api.usage import progress_field, timings_field, usage_object
+from edge_llama.chat.events import Finished, PromptRead, Started, TextDelta
 from edge_llama.chat.logprobs import TokenLogprob
 from edge_llama.chat.merge import merge
 
@@ -50,14 +50,13 @@ class CompletionsReply:
         """The `text_completion` object, when all choices are finished."""
         made = [[_Choice() for _ in range(self._asked.candidates)] for _ in prompts]
         async for number, event in merge([prompt.completion for prompt in prompts]):
-            choice = made[number][event.index]
             match event:
-                case TextDelta():
-                    choice.text.append(event.text)
-                    choice.entries += event.logprobs
-                case Finished():
-                    choice.entries += event.logprobs
-                    choice.finish = event
+                case TextDelta(index, text, entries):
+                    made[number][index].text.append(text)
+                    made[number][index].entries += entries
+                case Finished(index):
+                    made[number][index].entries += event.logprobs
+                    made[number][index].finish = event
         choices = [
             self._whole_choice(prompt, choice)
             for prompt, candidates in zip(prompts, made, strict=True)
@@ -74,8 +73,14 @@ class CompletionsReply:
         writers = [LogprobsWriter(asked.logprobs) for _ in range(len(prompts) * asked.n)]
         running = len(writers)
         async for number, event in merge([prompt.completion for prompt in prompts]):
-            index = number * asked.n + event.index
             extra = self._usage(prompts) if options.continuous_usage_stats else {}
+            if isinstance(event, PromptRead):
+                progress = progress_field(event)
+                if len(prompts) > 1:
+                    progress["prompt_progress"]["prompt"] = number
+                yield frame(head | {"choices": []} | progress)
+                continue
+            index = number * asked.n + event.index
             if isinstance(event, Finished):
                 running -= 1
                 if not running and not options.include_usage:

@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
-from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
+from edge_llama.api.sampling_schemas import MaxTokensOrZero, SampledRequest, most_tokens
 from edge_llama.api.schemas import StreamOptions
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import Count, Integer, Name, invalid, without_nul
@@ -73,12 +73,13 @@ class CompletionRequest(SampledRequest):
         tuple[TextOrIds, ...], PlainValidator(as_texts, json_schema_input_type=TextsInput)
     ]
     add_special_tokens: bool = True
-    max_tokens: Annotated[Integer, Field(ge=0)] | None = None
+    max_tokens: MaxTokensOrZero = None
     n: Count = 1
     best_of: Count | None = None
     echo: bool = False
     logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     response_format: ResponseFormat | None = None
+    return_progress: bool = False
     stream: bool = False
     stream_options: StreamOptions | None = None
 
@@ -86,6 +87,8 @@ class CompletionRequest(SampledRequest):
     def _fits_together(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise invalid("is only allowed when stream is true.", field="stream_options")
+        if self.return_progress and not self.stream:
+            raise invalid("is only allowed when stream is true.", field="return_progress")
         if self.best_of is not None and self.best_of < self.n:
             raise invalid("must be at least n.", field="best_of")
         if self.candidates > self.n and self.stream:
@@ -117,6 +120,7 @@ class CompletionRequest(SampledRequest):
             n=self.candidates,
             grammar=self.form("response_format", form),
             stop=tuple(self.stop),
+            progress=self.return_progress,
             logprobs=0 if chooses and self.logprobs is None else self.logprobs,
             tier=self.tier,
         )

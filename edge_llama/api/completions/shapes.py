@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.shapes import CompletionUsage, FinishReason, Timings
+from edge_llama.api.shapes import CompletionUsage, FinishReason, PromptProgress, Timings
 
 
 class CompletionLogprobs(TypedDict):
@@ -39,3 +39,4 @@ class Completion(TypedDict):
     choices: list[CompletionChoice]
     usage: NotRequired[CompletionUsage]
     timings: NotRequired[Timings]
+    prompt_progress: NotRequired[PromptProgress]

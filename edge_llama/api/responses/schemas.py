@@ -38,6 +38,7 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "previous_response_id": (),
     "prompt": (),
     "response_format": (),
+    "return_progress": (False,),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_logprobs": (0,),

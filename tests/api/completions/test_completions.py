@@ -163,7 +163,8 @@ async def test_the_best_of_several_are_told() -> None:
         ({"n": 9}, "n", "invalid_value"),
         ({"logprobs": 21}, "logprobs", "invalid_value"),
         ({"logprobs": True}, "logprobs", "invalid_value"),
-        ({"max_tokens": -1}, "max_tokens", "invalid_value"),
+        ({"return_progress": True}, "return_progress", "invalid_value"),
+        ({"max_tokens": -2}, "max_tokens", "invalid_value"),
         ({"temperature": 3}, "temperature", "invalid_value"),
         ({"stream_options": {}}, "stream_options", "invalid_value"),
         ({"prompt": ["x"] * 100, "n": 8}, "prompt", "invalid_value"),
@@ -201,6 +202,13 @@ async def test_a_stream() -> None:
     assert found[-1]["usage"]["completion_tokens"] == 3
     assert "timings" in found[-1]
     assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in found}) == 1
+
+
+async def test_progress_of_each_prompt() -> None:
+    found = await chunks(FakeEngine(Script(["a"])), prompt=["Hi", "Ho"], return_progress=True)
+    told = [chunk["prompt_progress"] for chunk in found if "prompt_progress" in chunk]
+    assert sorted(each["prompt"] for each in told) == [0, 0, 0, 1, 1, 1]
+    assert {each["total"] for each in told} == {2}
 
 
 async def test_a_request_may_come_by_the_project_address() -> None:
