@@ -58,7 +58,7 @@ UNTOUCHED = in_state(ModelState.AVAILABLE, before=False)
         ([RESTARTING, BROKEN], "restarting"),
         ([BROKEN], "failed"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "+".join(each.id for each in value),
 )
 async def test_a_server_is_ready_when_a_model_can_take_requests(
     models: list[ServedModel], status: str
