@@ -157,6 +157,23 @@ def test_guidellm_counts_tokens_chunk_by_chunk(base_url: str) -> None:
     assert (counts[0], counts[-1]) == (1, 24)
 
 
+@pytest.mark.parametrize("logprobs", [None, 1])
+def test_vllm_bench_on_completions(base_url: str, logprobs: int | None) -> None:
+    body = {
+        "model": "demo",
+        "prompt": "1, 2, 3, 4,",
+        "repetition_penalty": 1.0,
+        "max_tokens": 8,
+        "logprobs": logprobs,
+        "stream": True,
+        "stream_options": USAGE,
+        "ignore_eos": True,
+    }
+    chunks = chunks_of(base_url, body, "completions")
+    assert "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
+    assert chunks[-1]["usage"]["completion_tokens"] == 8
+
+
 def test_a_title_is_made_without_a_stream(base_url: str) -> None:
     body = {"model": "demo", "messages": [ASKED], "stream": False, "max_completion_tokens": 1000}
     reply = httpx.post(f"{base_url}/chat/completions", json=body | {"temperature": 0})

@@ -64,3 +64,19 @@ def test_logprobs(base_url: str) -> None:
     )
     entries = model.invoke(CAPITAL).response_metadata["logprobs"]["content"]
     assert "".join(entry["token"] for entry in entries) == CAPITAL_ANSWER
+
+
+def test_embeddings_of_token_ids(base_url: str) -> None:
+    """By default langchain sends ids of tiktoken's, which would need a download: text instead."""
+    model = langchain.OpenAIEmbeddings(
+        model="demo", base_url=base_url, check_embedding_ctx_length=False
+    )
+    first, second = model.embed_documents(["Hello!", "Paris"])
+    assert len(first) == len(second) == len(model.embed_query("Hello!"))
+    assert first == pytest.approx(model.embed_query("Hello!"), abs=1e-5)
+
+
+def test_completions(base_url: str) -> None:
+    model = langchain.OpenAI(model="demo", base_url=base_url, temperature=0, max_tokens=8)
+    answer = model.invoke("1, 2, 3, 4,")
+    assert "".join(model.stream("1, 2, 3, 4,")) == answer

@@ -14,12 +14,9 @@ from tests.clients.prompts import (
     PERSON,
 )
 
-
-@pytest.fixture(scope="module")
-def litellm() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        return pytest.importorskip("litellm", reason="make test-clients installs it")
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would be downloaded on import
+    litellm = pytest.importorskip("litellm", reason="make test-clients installs it")
 
 
 class Person(pydantic.BaseModel):
@@ -38,13 +35,13 @@ def asked(base_url: str, text: str) -> dict[str, Any]:
     }
 
 
-def test_completion(litellm: Any, base_url: str) -> None:
+def test_completion(base_url: str) -> None:
     answer = litellm.completion(**asked(base_url, CAPITAL))
     assert answer.choices[0].message.content == CAPITAL_ANSWER
     assert answer.usage.completion_tokens > 3
 
 
-async def test_stream(litellm: Any, base_url: str) -> None:
+async def test_stream(base_url: str) -> None:
     stream = await litellm.acompletion(
         **asked(base_url, "Hello!"), stream=True, stream_options={"include_usage": True}
     )
@@ -54,20 +51,40 @@ async def test_stream(litellm: Any, base_url: str) -> None:
     assert whole.usage.completion_tokens > 3
 
 
-def test_structured_output(litellm: Any, base_url: str) -> None:
+def test_structured_output(base_url: str) -> None:
     answer = litellm.completion(**asked(base_url, PERSON), response_format=Person)
     content = answer.choices[0].message.content
     assert Person.model_validate_json(content) == Person(name="Paula", age=34)
 
 
-def test_errors_have_litellms_kinds(litellm: Any, base_url: str) -> None:
+def test_errors_have_litellms_kinds(base_url: str) -> None:
     with pytest.raises(litellm.NotFoundError):
         litellm.completion(**asked(base_url, "Hello!") | {"model": "openai/nobody"})
     with pytest.raises(litellm.ContextWindowExceededError):
         litellm.completion(**asked(base_url, "word " * 9000))
 
 
-def test_responses(litellm: Any, base_url: str) -> None:
+def test_text_completion(base_url: str) -> None:
+    answer = litellm.text_completion(
+        model="text-completion-openai/demo",
+        api_base=base_url,
+        api_key="none",
+        prompt="1, 2, 3, 4,",
+        max_tokens=4,
+        temperature=0,
+    )
+    assert answer.choices[0].text
+    assert answer.usage.completion_tokens == 4
+
+
+def test_embedding(base_url: str) -> None:
+    answer = litellm.embedding(
+        model="openai/demo", api_base=base_url, api_key="none", input=["Hello!", "Paris"]
+    )
+    assert len(answer.data) == 2
+
+
+def test_responses(base_url: str) -> None:
     answer = litellm.responses(
         model="openai/demo", api_base=base_url, api_key="none", input=CAPITAL, temperature=0
     )

@@ -62,3 +62,21 @@ async def test_complete_by_chat(model: Any) -> None:
 def test_structured_output(model: Any) -> None:
     found = model.as_structured_llm(Person).complete(PERSON).raw
     assert found == Person(name="Paula", age=34)
+
+
+def test_completions(base_url: str) -> None:
+    model = openai_like.OpenAILike(
+        model="demo", api_base=base_url, api_key="none", temperature=0, max_tokens=8
+    )
+    answer = model.complete("1, 2, 3, 4,").text
+    assert [part.text for part in model.stream_complete("1, 2, 3, 4,")][-1] == answer
+
+
+def test_embeddings(base_url: str) -> None:
+    embeddings = pytest.importorskip(
+        "llama_index.embeddings.openai_like", reason="make test-clients installs it"
+    )
+    model = embeddings.OpenAILikeEmbedding(model_name="demo", api_base=base_url, api_key="none")
+    first, second = model.get_text_embedding_batch(["Hello!", "Paris"])
+    assert first == pytest.approx(model.get_text_embedding("Hello!"), abs=1e-5)
+    assert first != second

@@ -13,44 +13,45 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="make test-clients installs it")
 
+ANSWERS = {"France": "Paris", "Italy": "Rome", "Japan": "Tokyo"}
 QUESTIONS = [
-    {"country": "France", "cities": ["Paris", "Rome"], "answer": 0},
-    {"country": "Italy", "cities": ["Paris", "Rome"], "answer": 1},
-    {"country": "Japan", "cities": ["Rome", "Tokyo"], "answer": 1},
+    {
+        "question": f"What is the capital of {country}?",
+        "answers": [f"The capital of {country} is {city}." for city in ANSWERS.values()],
+        "right": right,
+    }
+    for right, country in enumerate(ANSWERS)
 ]
-CHOICE: dict[str, Any] = {
-    "task": "choice",
+PROMPT = (
+    "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+    "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n{{question}}<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n"
+)
+"""Llama 3.1's: with a remote tokenizer lm-eval 0.4.13 cannot apply the template by itself."""
+
+CHOOSE: dict[str, Any] = {
+    "task": "choose",
     "output_type": "multiple_choice",
-    "doc_to_text": "What is the capital of {{country}}?",
-    "doc_to_choice": "cities",
-    "target_delimiter": "The capital of {{country}} is ",
-    "doc_to_target": "answer",
+    "doc_to_text": PROMPT,
+    "target_delimiter": "",
+    "doc_to_choice": "answers",
+    "doc_to_target": "right",
     "metric_list": [{"metric": "acc"}],
 }
 ANSWER: dict[str, Any] = {
     "task": "answer",
     "output_type": "generate_until",
-    "doc_to_text": "What is the capital of {{country}}?",
-    "doc_to_target": "{{cities[answer]}}",
-    "generation_kwargs": {"until": ["."], "max_gen_toks": 20, "temperature": 0},
-    "filter_list": [
-        {
-            "name": "city",
-            "filter": [
-                {"function": "regex", "regex_pattern": r"(\w+)$"},
-                {"function": "take_first"},
-            ],
-        }
-    ],
+    "doc_to_target": "{{answers[right]}}",
+    "generation_kwargs": {"until": ["\n"], "max_gen_toks": 20, "temperature": 0},
     "metric_list": [{"metric": "exact_match"}],
 }
 
 
 def evaluate(
-    folder: Path, task: dict[str, Any], model: str, *arguments: str
-) -> dict[str, float | str]:
-    """The metrics of `task`, run without a network."""
-    name = task["task"]
+    folder: Path, tasks: list[dict[str, Any]], model: str, url: str, *flags: str
+) -> dict[str, dict[str, float | str]]:
+    """The metrics of each task, run without a network."""
     data = folder / "questions.jsonl"
     data.write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
     source = {
@@ -58,10 +59,12 @@ def evaluate(
         "dataset_kwargs": {"data_files": {"test": str(data)}},
         "test_split": "test",
     }
-    (folder / f"{name}.yaml").write_text(json.dumps(task | source))  # JSON is YAML
-    command = [sys.executable, "-m", "lm_eval", "--model", model, "--tasks", name]
-    command += ["--include_path", str(folder), "--output_path", str(folder / "out")]
-    command += ["--apply_chat_template", "--model_args", ",".join(("model=demo", *arguments))]
+    for task in tasks:
+        (folder / f"{task['task']}.yaml").write_text(json.dumps(task | source))  # JSON is YAML
+    command = [sys.executable, "-m", "lm_eval", "--model", model]
+    command += ["--tasks", ",".join(task["task"] for task in tasks), "--include_path", str(folder)]
+    command += ["--output_path", str(folder / "out")]
+    command += ["--model_args", f"model=demo,base_url={url}", *flags]
     done = subprocess.run(
         command,
         env={**os.environ, "HF_HOME": str(folder / "hf"), "HF_DATASETS_OFFLINE": "1"},
@@ -71,11 +74,20 @@ def evaluate(
     )
     assert done.returncode == 0, done.stderr
     [report] = (folder / "out").rglob("results_*.json")
-    metrics: dict[str, float | str] = json.loads(report.read_text())["results"][name]
+    metrics: dict[str, dict[str, float | str]] = json.loads(report.read_text())["results"]
     return metrics
 
 
-def test_generation_by_chat(tmp_path: Path, base_url: str) -> None:
-    url = f"base_url={base_url}/chat/completions"
-    metrics = evaluate(tmp_path, ANSWER, "local-chat-completions", url)
-    assert metrics["exact_match,city"] == 1
+def test_completions(tmp_path: Path, base_url: str) -> None:
+    """Log-likelihoods are of prompts of token ids, from the server's own tokenizer, with `echo`."""
+    tasks = [CHOOSE, ANSWER | {"doc_to_text": PROMPT}]
+    metrics = evaluate(tmp_path, tasks, "local-completions", f"{base_url}/completions")
+    assert metrics["choose"]["acc,none"] == 1
+    assert metrics["answer"]["exact_match,none"] == 1
+
+
+def test_chat(tmp_path: Path, base_url: str) -> None:
+    tasks = [ANSWER | {"doc_to_text": "{{question}}"}]
+    url = f"{base_url}/chat/completions"
+    metrics = evaluate(tmp_path, tasks, "local-chat-completions", url, "--apply_chat_template")
+    assert metrics["answer"]["exact_match,none"] == 1

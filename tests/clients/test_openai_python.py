@@ -156,6 +156,30 @@ def test_parse_gives_objects(client: openai.OpenAI) -> None:
     assert answer.choices[0].message.parsed == Person(name="Paula", age=34)
 
 
+def test_completions_continue_a_text(client: openai.OpenAI) -> None:
+    answer = client.completions.create(
+        model="demo", prompt=["1, 2, 3, 4,", "10, 11, 12,"], temperature=0, max_tokens=8
+    )
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    assert answer.object == "text_completion"
+    stream = client.completions.create(
+        model="demo", prompt="1, 2, 3, 4,", temperature=0, max_tokens=8, stream=True
+    )
+    assert "".join(chunk.choices[0].text for chunk in stream) == answer.choices[0].text
+
+
+def test_embeddings_in_both_encodings(client: openai.OpenAI) -> None:
+    as_base64 = client.embeddings.create(model="demo", input=["Hello!", "Paris"])
+    as_floats = client.embeddings.create(
+        model="demo", input=["Hello!", "Paris"], encoding_format="float"
+    )
+    assert [entry.index for entry in as_base64.data] == [0, 1]
+    for one, other in zip(as_base64.data, as_floats.data, strict=True):
+        assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
+        assert sum(x * x for x in one.embedding) == pytest.approx(1, abs=1e-3)
+    assert as_floats.usage.prompt_tokens > 2
+
+
 def test_responses(client: openai.OpenAI) -> None:
     answer = client.responses.create(
         model="demo", instructions="You are helpful.", input=CAPITAL, temperature=0, store=False

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText, Output, streamText } from "ai";
+import { embedMany, generateText, Output, streamText } from "ai";
 import { z } from "zod";
 
 const baseURL = process.env.EDGE_LLAMA_URL;
@@ -58,3 +58,12 @@ for (const [name, model] of Object.entries(models)) {
     assert.deepEqual(output, { name: "Paula", age: 34 });
   });
 }
+
+test("embeddings", async () => {
+  const { embeddings } = await embedMany({
+    model: compatible.embeddingModel("demo"),
+    values: ["Hello!", "Paris"],
+  });
+  assert.equal(embeddings.length, 2);
+  assert.ok(Math.abs(embeddings[0].reduce((sum, x) => sum + x * x, 0) - 1) < 1e-3);
+});

@@ -90,6 +90,24 @@ test("parse", async () => {
   assert.deepEqual(answer.choices[0].message.parsed, { name: "Paula", age: 34 });
 });
 
+test("embeddings", async () => {
+  const answer = await client.embeddings.create({ model: "demo", input: ["Hello!", "Paris"] });
+  assert.equal(answer.data.length, 2);
+  const length = answer.data[0].embedding.reduce((sum, x) => sum + x * x, 0);
+  assert.ok(Math.abs(length - 1) < 1e-3);
+});
+
+test("completions", async () => {
+  const answer = await client.completions.create({
+    model: "demo",
+    prompt: "1, 2, 3, 4,",
+    max_tokens: 4,
+    temperature: 0,
+  });
+  assert.equal(answer.object, "text_completion");
+  assert.equal(answer.usage.completion_tokens, 4);
+});
+
 test("responses", async () => {
   const question = { model: "demo", input: "What is the capital of France?", temperature: 0 };
   assert.equal((await client.responses.create(question)).output_text, CAPITAL_ANSWER);
