@@ -26,6 +26,8 @@ with so many a prompt is read about as fast as without.
 
 
 KVType: TypeAlias = Literal["f16", "q8_0"]
+ContextOverflow: TypeAlias = Literal["refuse", "truncate_oldest"]
+"""What becomes of a conversation that is too long."""
 KVLayout: TypeAlias = Literal["unified", "streams"]
 
 
@@ -209,6 +211,8 @@ class ServerSettings:
         allowed_hosts: names besides this machine's loopback names and all addresses that requests
             may be sent to; `*` allows any.
         cors_origins: web pages of these origins may use the server from a browser; `*` is all.
+        context_overflow: what becomes of a conversation that is too long, if its request does not
+            tell: it is refused, or loses its oldest turns.
         strict: refuse requests that have a field which is not used.
         keep_alive_seconds: silence on a stream after which a newline is sent; a stream that is
             neither accepted nor refused by then gets its headers.
@@ -226,6 +230,7 @@ class ServerSettings:
     share_prefixes: bool = False
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    context_overflow: ContextOverflow = "refuse"
     strict: bool = False
     keep_alive_seconds: float = 10.0
     drain_timeout: float = 7.0

@@ -26,6 +26,7 @@ from edge_llama.api.errors import (
 from edge_llama.api.hosts import HostMiddleware
 from edge_llama.api.project import PROJECT_PREFIX, ProjectRoutes
 from edge_llama.api.registry import ModelRegistry
+from edge_llama.api.reply import DROPPED_HEADER
 from edge_llama.api.request_id import RequestIdMiddleware
 from edge_llama.config import ServerSettings
 from edge_llama.errors import EdgeLlamaError
@@ -70,7 +71,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["retry-after", "x-request-id", IGNORED_HEADER],
+                expose_headers=["retry-after", "x-request-id", IGNORED_HEADER, DROPPED_HEADER],
             )
         )
     return [

@@ -40,14 +40,16 @@ class ChatReply:
 
     async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
         asked = self._asked
-        return await whole_completion(completion, self._head(), n=asked.n, logprobs=asked.logprobs)
+        return await whole_completion(
+            completion, self._head(completion), n=asked.n, logprobs=asked.logprobs
+        )
 
     def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
         asked = self._asked
         options = asked.stream_options or StreamOptions()
         return stream_chunks(
             completion,
-            self._head(),
+            self._head(completion),
             n=asked.n,
             logprobs=asked.logprobs,
             include_usage=options.include_usage,
@@ -57,6 +59,6 @@ class ChatReply:
     def failure(self, error: Exception) -> bytes:
         return error_frame(error)
 
-    def _head(self) -> ReplyHead:
+    def _head(self, completion: ChatCompletion) -> ReplyHead:
         # The fingerprint is that of the loaded model.
-        return ReplyHead(self._asked.model, self._model.fingerprint)
+        return ReplyHead(self._asked.model, self._model.fingerprint, completion.dropped)

@@ -11,10 +11,11 @@ from typing import Any
 from edge_llama.api.chat_logprobs import chat_logprobs
 from edge_llama.api.sse import DONE, frame
 from edge_llama.api.unique_id import unique_id
-from edge_llama.api.usage import progress_field, timings_field, usage_field
+from edge_llama.api.usage import overflow_field, progress_field, timings_field, usage_field
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, PromptRead, Started, TextDelta
 from edge_llama.chat.logprobs import TokenLogprob
+from edge_llama.chat.overflow import Dropped
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class ReplyHead:
 
     model: str
     system_fingerprint: str
+    dropped: Dropped | None = None
     id: str = field(default_factory=lambda: unique_id("chatcmpl", "-"))
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -33,7 +35,7 @@ class ReplyHead:
             "created": self.created,
             "model": self.model,
             "system_fingerprint": self.system_fingerprint,
-        }
+        } | overflow_field(self.dropped)
 
 
 class ChunkWriter:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_llama.api.anthropic.endpoints import create_message
-from edge_llama.api.anthropic.schemas import MessagesRequest
-from edge_llama.api.anthropic.shapes import AnthropicError, Message, MessageEvent
+from edge_llama.api.anthropic.endpoints import count_tokens, create_message
+from edge_llama.api.anthropic.schemas import Conversation, MessagesRequest
+from edge_llama.api.anthropic.shapes import AnthropicError, Message, MessageEvent, TokenCount
 from edge_llama.api.chat import create_chat_completion
 from edge_llama.api.completions.endpoint import create_completion
 from edge_llama.api.completions.schemas import CompletionRequest
@@ -162,6 +162,17 @@ V1_ENDPOINTS = (
         example={"model": "demo", "max_tokens": 100, "messages": _HELLO},
         answer=Message,
         events=MessageEvent,
+        error=AnthropicError,
+        errors=_OF_GENERATION,
+    ),
+    Endpoint(
+        method="POST",
+        path="/messages/count_tokens",
+        handle=count_tokens,
+        summary="How many tokens a conversation has, as Anthropic's API tells it",
+        body=Conversation,
+        example={"model": "demo", "messages": _HELLO},
+        answer=TokenCount,
         error=AnthropicError,
         errors=_OF_GENERATION,
     ),

@@ -17,6 +17,7 @@ from starlette.responses import Response
 import edge_llama
 from edge_llama.api.auth import PUBLIC_PATHS
 from edge_llama.api.project import PROJECT_PREFIX
+from edge_llama.api.sampling_schemas import ConversationRequest
 
 if TYPE_CHECKING:
     from edge_llama.api.endpoint import Endpoint
@@ -28,6 +29,10 @@ _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}
 _IGNORED = {
     "description": "Fields of the body that were accepted and not used.",
     "schema": {"type": "string"},
+}
+_DROPPED = {
+    "description": "Messages that were left out of a conversation that is too long.",
+    "schema": {"type": "integer"},
 }
 _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -131,6 +136,8 @@ def _answer(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": text, "content": content}
     if endpoint.body is not None:
         answer["headers"] = {"X-Edge-Llama-Ignored": _IGNORED}
+        if issubclass(endpoint.body, ConversationRequest):
+            answer["headers"]["X-Edge-Llama-Dropped-Messages"] = _DROPPED
     return answer
 
 

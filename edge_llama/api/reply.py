@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
@@ -17,6 +18,9 @@ from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.messages import AnswerRequest, ChatRequest
 from edge_llama.config import ServerSettings
 from edge_llama.errors import RequestError
+
+DROPPED_HEADER = "X-Edge-Llama-Dropped-Messages"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 Running = TypeVar("Running", contravariant=True)
 Work = TypeVar("Work")
@@ -61,9 +65,12 @@ async def respond(
         ClientDisconnected: the client went away.
     """
     registry: ModelRegistry = request.app.state.registry
+    settings: ServerSettings = request.app.state.settings
     asked = on_behalf(request, asked)
-    running = _running(registry, model, asked, reply.prompt_field)
-    return await answer(request, running, reply, stream=stream)
+    asked = replace(asked, overflow=asked.overflow or settings.context_overflow)
+    headers: dict[str, str] = {}
+    running = _running(registry, model, asked, reply.prompt_field, headers)
+    return await answer(request, running, reply, stream=stream, headers=headers)
 
 
 def on_behalf(request: Request, asked: Asked) -> Asked:
@@ -80,8 +87,16 @@ async def answer(
     reply: Reply[Work],
     *,
     stream: bool,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Response:
     """Write what runs in `running` as `reply` does.
+
+    Args:
+        request: what is answered.
+        running: entered for as long as the answer is written.
+        reply: how it is written.
+        stream: as events.
+        headers: of the response, as they are when `running` has been entered.
 
     Raises:
         Exception: of entering `running`, before anything is sent.
@@ -90,9 +105,13 @@ async def answer(
     settings: ServerSettings = request.app.state.settings
     if stream:
         return EventStream(
-            _frames(running, reply), keep_alive=settings.keep_alive_seconds, failure=reply.failure
+            _frames(running, reply),
+            keep_alive=settings.keep_alive_seconds,
+            failure=reply.failure,
+            headers=headers,
         )
-    return JSONResponse(await unless_disconnected(request.receive, _whole(running, reply)))
+    body = await unless_disconnected(request.receive, _whole(running, reply))
+    return JSONResponse(body, headers=headers)
 
 
 async def _frames(
@@ -111,12 +130,21 @@ async def _whole(running: AbstractAsyncContextManager[Work], reply: Reply[Work])
 
 @asynccontextmanager
 async def _running(
-    registry: ModelRegistry, model: ServedModel, asked: ChatRequest, prompt_field: str
+    registry: ModelRegistry,
+    model: ServedModel,
+    asked: ChatRequest,
+    prompt_field: str,
+    headers: dict[str, str],
 ) -> AsyncIterator[ChatCompletion]:
-    """The accepted request. Its model stays loaded until this is left."""
+    """The accepted request. Its model stays loaded until this is left.
+
+    What was left out of it is told in `headers`.
+    """
     async with registry.pool.use(model.pooled) as chat:
         with _naming(prompt_field):
             completion = await chat.start(asked)
+        if completion.dropped is not None:
+            headers[DROPPED_HEADER] = str(completion.dropped.messages)
         async with completion:
             yield completion
 

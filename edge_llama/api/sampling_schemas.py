@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainVali
 
 from edge_llama.api.request_body import RequestBody
 from edge_llama.api.validation import Count, Integer, Number, Text, invalid, without_nul
+from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import CFG, Grammar, Regex
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
@@ -167,6 +168,16 @@ class SampledRequest(RequestBody):
 
     def _repetition_penalty(self) -> float | None:
         return self.repeat_penalty if self.repetition_penalty is None else self.repetition_penalty
+
+
+class ConversationRequest(SampledRequest):
+    """The parameters of all APIs that take conversations.
+
+    `context_overflow` tells what becomes of one that is too long: it is refused, or loses its
+    oldest turns.
+    """
+
+    context_overflow: ContextOverflow | None = None
 
 
 def most_tokens(asked: int | None) -> int | None:

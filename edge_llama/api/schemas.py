@@ -11,7 +11,7 @@ from typing_extensions import Self
 from edge_llama.api.message_schemas import ChatMessage
 from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
-from edge_llama.api.sampling_schemas import MaxTokens, SampledRequest, most_tokens
+from edge_llama.api.sampling_schemas import ConversationRequest, MaxTokens, most_tokens
 from edge_llama.api.validation import Count, Integer, Name, Schema, invalid
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.engine.grammar import Grammar
@@ -35,7 +35,7 @@ class StreamOptions(Schema):
     continuous_usage_stats: bool = False
 
 
-class ChatCompletionRequest(SampledRequest):
+class ChatCompletionRequest(ConversationRequest):
     """OpenAI's chat request, with the sampling parameters of llama.cpp and vLLM."""
 
     model: Name
@@ -77,6 +77,7 @@ class ChatCompletionRequest(SampledRequest):
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             progress=self.return_progress,
             tier=self.tier,
+            overflow=self.context_overflow,
         )
 
     def _response_format(self) -> Grammar | None:

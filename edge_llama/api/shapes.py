@@ -73,6 +73,13 @@ class ChoiceLogprobs(TypedDict):
     refusal: None
 
 
+class ContextOverflow(TypedDict):
+    """What was left out of a conversation that was too long."""
+
+    dropped_messages: int
+    dropped_tokens: int
+
+
 FinishReason = Literal["stop", "length", "tool_calls", "abort"]
 
 
@@ -97,6 +104,7 @@ class ChatCompletion(TypedDict):
     created: int
     model: str
     system_fingerprint: str
+    context_overflow: NotRequired[ContextOverflow]
     choices: list[ChatCompletionChoice]
     usage: CompletionUsage
     timings: NotRequired[Timings]
@@ -142,6 +150,7 @@ class ChatCompletionChunk(TypedDict):
     created: int
     model: str
     system_fingerprint: str
+    context_overflow: NotRequired[ContextOverflow]
     choices: list[ChatCompletionChunkChoice]
     usage: NotRequired[CompletionUsage]
     timings: NotRequired[Timings]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -53,6 +53,7 @@ class EventStream(Response):
         frames: what to send.
         keep_alive: seconds of silence after which a bare newline is sent.
         failure: the last bytes of a stream that an error ends.
+        headers: more of them, as they are when they go out.
 
     Raises:
         Exception: of `frames`, before the headers went out.
@@ -68,6 +69,7 @@ class EventStream(Response):
         *,
         keep_alive: float,
         failure: Callable[[Exception], bytes] = error_frame,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -75,6 +77,7 @@ class EventStream(Response):
         self._frames = frames
         self._keep_alive = keep_alive
         self._failure = failure
+        self._late_headers = {} if headers is None else headers
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,6 +110,7 @@ class EventStream(Response):
 
     async def _begin(self, send: Send) -> None:
         self._begun = True
+        self.headers.update(self._late_headers)
         await send(
             {
                 "type": "http.response.start",

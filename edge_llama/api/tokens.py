@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from typing_extensions import Self, TypedDict
 
-from edge_llama.api.disconnect import unless_disconnected
+from edge_llama.api.lease import with_model
 from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.api.request_body import RequestBody, parse, read_request
 from edge_llama.api.schemas import Messages
@@ -19,8 +18,6 @@ from edge_llama.api.validation import Name, invalid, missing, without_nul
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.model import ChatModel
 from edge_llama.chat.tokens import Token, text_of
-
-T = TypeVar("T")
 
 MAX_TOKEN_ID = 2**31 - 1
 
@@ -154,7 +151,7 @@ async def tokenize(request: Request) -> JSONResponse:
             "token_strs": texts if asked.return_token_strs else None,
         }
 
-    return JSONResponse(await _with_model(request, _model(request, asked.model), work))
+    return JSONResponse(await with_model(request, _model(request, asked.model), work))
 
 
 async def detokenize(request: Request) -> JSONResponse:
@@ -164,7 +161,7 @@ async def detokenize(request: Request) -> JSONResponse:
         text = text_of(await chat.tokenize(asked.tokens))
         return {"prompt": text, "content": text}
 
-    return JSONResponse(await _with_model(request, _model(request, asked.model), work))
+    return JSONResponse(await with_model(request, _model(request, asked.model), work))
 
 
 async def tokenizer_info(request: Request) -> JSONResponse:
@@ -183,22 +180,10 @@ async def tokenizer_info(request: Request) -> JSONResponse:
             "special_tokens": info.control_tokens,
         }
 
-    return JSONResponse(await _with_model(request, _model(request, name), work))
+    return JSONResponse(await with_model(request, _model(request, name), work))
 
 
 def _model(request: Request, name: str | None) -> ServedModel:
     """The model of that name; some clients name none, and get the first that is served."""
     registry: ModelRegistry = request.app.state.registry
     return next(iter(registry)) if name is None else registry.resolve(name)
-
-
-async def _with_model(
-    request: Request, model: ServedModel, work: Callable[[ChatModel], Awaitable[T]]
-) -> T:
-    registry: ModelRegistry = request.app.state.registry
-
-    async def run() -> T:
-        async with registry.pool.use(model.pooled) as chat:
-            return await work(chat)
-
-    return await unless_disconnected(request.receive, run())

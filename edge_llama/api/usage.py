@@ -6,6 +6,7 @@ from typing import Any
 
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import PromptRead, Usage
+from edge_llama.chat.overflow import Dropped
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
@@ -42,6 +43,14 @@ def progress_field(event: PromptRead) -> dict[str, Any]:
             "queue_position": event.ahead,
         }
     }
+
+
+def overflow_field(dropped: Dropped | None) -> dict[str, Any]:
+    """What was left out of a conversation that was too long; nothing if it is whole."""
+    if dropped is None:
+        return {}
+    told = {"dropped_messages": dropped.messages, "dropped_tokens": dropped.tokens}
+    return {"context_overflow": told}
 
 
 def timings_field(completion: ChatCompletion, n: int) -> dict[str, Any]:

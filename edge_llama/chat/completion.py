@@ -11,6 +11,7 @@ import msgspec
 from edge_llama.chat.engine import Generation
 from edge_llama.chat.events import ChatEvent, Finished, PromptRead, Started, TextDelta, Usage
 from edge_llama.chat.logprobs import LogprobQueue, TokenLogprob, TokenNames
+from edge_llama.chat.overflow import Dropped
 from edge_llama.engine.messages import FinishReason, Output, Timings
 from edge_llama.text.output_decoder import OutputDecoder
 
@@ -25,6 +26,7 @@ class ChatCompletion:
         generation: the running request.
         decoders: one per choice.
         names: of the model's tokens.
+        dropped: what was left out of the conversation because it was too long.
         scored: the log-probabilities of the prompt were asked for.
 
     Attributes:
@@ -38,8 +40,10 @@ class ChatCompletion:
         decoders: Sequence[OutputDecoder],
         names: TokenNames,
         *,
+        dropped: Dropped | None = None,
         scored: bool = False,
     ) -> None:
+        self.dropped = dropped
         self._generation = generation
         self._decoders = decoders
         self._names = names

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.sampling import SamplingParams
@@ -82,10 +83,12 @@ class ChatRequest(AnswerRequest):
     Attributes:
         messages: at least one.
         tools: functions declared to the model.
+        overflow: what becomes of it when it is too long; None refuses it.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
+    overflow: ContextOverflow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

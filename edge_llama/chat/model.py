@@ -13,6 +13,7 @@ from edge_llama.chat.embedding import Embedding
 from edge_llama.chat.engine import Engine
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextRequest
+from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.template import ChatTemplate, template_for
 from edge_llama.chat.text_prompt import TextPrompts
 from edge_llama.chat.tokens import Token
@@ -68,10 +69,13 @@ class ChatModel:
             TemplateError: the model's chat template cannot be used, failed or ran into a limit.
             EngineError: the engine is not ready, or ended.
         """
-        prompt = await self._chat_prompt(request)
         # Whoever asks for a chat has not seen the prompt.
         with _naming("messages"):
-            return await self._run(prompt, request)
+            dropped = None
+            if request.overflow == "truncate_oldest":
+                await self.engine.ready()
+                request, dropped = await fit(request, self.engine.info.n_ctx, self.count)
+            return await self._run(await self._chat_prompt(request), request, dropped=dropped)
 
     async def complete(self, request: TextRequest) -> ChatCompletion:
         """Continue a text. Everything that can be refused is refused here.
@@ -83,7 +87,7 @@ class ChatModel:
         await self.engine.ready()
         prompt = self._text_prompt(request.prompt, request.bos)
         with _naming("prompt"):
-            return await self._run(prompt, request, request.prompt_logprobs)
+            return await self._run(prompt, request, prompt_logprobs=request.prompt_logprobs)
 
     async def embed(
         self,
@@ -151,8 +155,19 @@ class ChatModel:
             for token, piece in zip(tokenized.tokens, tokenized.pieces, strict=True)
         )
 
+    async def count(self, request: ChatRequest) -> int:
+        """How many tokens `tokenize_chat` would give. Raises as that does."""
+        with _naming("messages"):
+            prompt = await self._chat_prompt(request)
+            return len((await self.engine.tokenize(prompt)).tokens)
+
     async def _run(
-        self, prompt: Prompt, request: AnswerRequest, prompt_logprobs: int | None = None
+        self,
+        prompt: Prompt,
+        request: AnswerRequest,
+        *,
+        dropped: Dropped | None = None,
+        prompt_logprobs: int | None = None,
     ) -> ChatCompletion:
         min_tokens = request.sampling.min_tokens
         decoders = [OutputDecoder(request.stop, min_tokens=min_tokens) for _ in range(request.n)]
@@ -172,7 +187,9 @@ class ChatModel:
             )
         )
         scored = prompt_logprobs is not None
-        return ChatCompletion(generation, decoders, self._token_names, scored=scored)
+        return ChatCompletion(
+            generation, decoders, self._token_names, dropped=dropped, scored=scored
+        )
 
     async def _chat_prompt(self, request: ChatRequest) -> Prompt:
         template = await self._built_template()

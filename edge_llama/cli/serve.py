@@ -59,6 +59,13 @@ class ModelSet(str, Enum):
     INSTALLED = "installed"
 
 
+class OverflowChoice(str, Enum):
+    """What becomes of conversations that are too long."""
+
+    REFUSE = "refuse"
+    TRUNCATE_OLDEST = "truncate_oldest"
+
+
 def serve(
     models: Annotated[
         list[str] | None,
@@ -159,6 +166,14 @@ def serve(
             "the time to the first token what others have asked.",
         ),
     ] = False,
+    context_overflow: Annotated[
+        OverflowChoice,
+        typer.Option(
+            "--context-overflow",
+            help="What becomes of conversations that are too long: they are refused, or lose their "
+            "oldest turns.",
+        ),
+    ] = OverflowChoice.REFUSE,
     strict: Annotated[
         bool,
         typer.Option(
@@ -215,6 +230,7 @@ def serve(
         api_keys=() if api_key_file is None else read_keys(api_key_file),
         insecure_no_key=insecure_no_key,
         share_prefixes=share_prefixes,
+        context_overflow=context_overflow.value,
         strict=strict,
         allowed_hosts=tuple(allowed_host or ()),
         cors_origins=tuple(cors_origin or ()),

@@ -5,13 +5,17 @@ from __future__ import annotations
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from edge_llama.api.anthropic.reply import MessagesReply
-from edge_llama.api.anthropic.schemas import MessagesRequest
+from edge_llama.api.anthropic.schemas import Conversation, MessagesRequest
+from edge_llama.api.anthropic.shapes import TokenCount
+from edge_llama.api.lease import with_model
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.reply import respond
 from edge_llama.api.request_body import parse, read_request
+from edge_llama.chat.messages import ChatRequest
+from edge_llama.chat.model import ChatModel
 
 
 async def create_message(request: Request) -> Response:
@@ -20,3 +24,14 @@ async def create_message(request: Request) -> Response:
     model = registry.resolve(asked.model)
     reply = MessagesReply(asked)
     return await respond(request, model, asked.to_chat_request(), reply, stream=asked.stream)
+
+
+async def count_tokens(request: Request) -> JSONResponse:
+    registry: ModelRegistry = request.app.state.registry
+    asked = await read_request(request, partial(parse, Conversation))
+    chat_request = ChatRequest(messages=asked.to_messages())
+
+    async def work(chat: ChatModel) -> TokenCount:
+        return {"input_tokens": await chat.count(chat_request)}
+
+    return JSONResponse(await with_model(request, registry.resolve(asked.model), work))

@@ -9,6 +9,7 @@ from edge_llama.api.anthropic.schemas import MessagesRequest
 from edge_llama.api.errors import anthropic_error_body
 from edge_llama.api.sse import named_frame
 from edge_llama.api.unique_id import unique_id
+from edge_llama.api.usage import overflow_field
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, Started, TextDelta, Usage
 from edge_llama.engine.messages import FinishReason
@@ -48,6 +49,7 @@ class MessagesReply:
         return named_frame("error", anthropic_error_body(error))
 
     async def _events(self, completion: ChatCompletion) -> AsyncIterator[dict[str, Any]]:
+        self._message |= overflow_field(completion.dropped)
         async for event in completion:
             match event:
                 case Started():

@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from edge_llama.api.anthropic.turns import Texts, Turn
 from edge_llama.api.request_body import RequestBody
-from edge_llama.api.sampling_schemas import MAX_STOPS, SampledRequest, Stop, most_tokens
+from edge_llama.api.sampling_schemas import MAX_STOPS, ConversationRequest, Stop, most_tokens
 from edge_llama.api.schemas import MAX_MESSAGES
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import Count, Name, Schema, invalid
@@ -65,7 +65,7 @@ class Conversation(RequestBody):
         return (*system, *(message for turn in self.messages for message in turn.to_messages()))
 
 
-class MessagesRequest(Conversation, SampledRequest):
+class MessagesRequest(Conversation, ConversationRequest):
     """Anthropic's request for a message, with the sampling parameters of llama.cpp and vLLM."""
 
     max_tokens: Count
@@ -98,6 +98,7 @@ class MessagesRequest(Conversation, SampledRequest):
             grammar=self.form(FORMAT, self._format()),
             stop=(*self.stop, *self.stop_sequences),
             tier=self.tier,
+            overflow=self.context_overflow,
         )
 
     def _format(self) -> Grammar | None:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from typing_extensions import NotRequired, TypedDict
 
+from edge_llama.api.shapes import ContextOverflow
+
 
 class AnthropicErrorDetails(TypedDict):
     type: str
@@ -47,6 +49,7 @@ class Message(TypedDict):
     stop_reason: StopReason | None
     stop_sequence: str | None
     usage: MessageUsage
+    context_overflow: NotRequired[ContextOverflow]
 
 
 class MessageDelta(TypedDict):

@@ -11,6 +11,7 @@ from edge_llama.api.responses.message import OutputMessage
 from edge_llama.api.responses.schemas import ResponsesRequest
 from edge_llama.api.sse import named_frame
 from edge_llama.api.unique_id import unique_id
+from edge_llama.api.usage import overflow_field
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, TextDelta, Usage
 from edge_llama.engine.messages import FinishReason
@@ -52,6 +53,7 @@ class ResponsesReply:
         )
 
     async def _events(self, completion: ChatCompletion) -> AsyncIterator[dict[str, Any]]:
+        self._response |= overflow_field(completion.dropped)
         yield self._lifecycle("created")
         yield self._lifecycle("in_progress")
         reason = FinishReason.STOP
@@ -125,7 +127,7 @@ def _new_response(asked: ResponsesRequest) -> dict[str, Any]:
         "tools": [],
         "top_logprobs": 0,
         "top_p": sampling.top_p,
-        "truncation": "disabled",
+        "truncation": asked.truncation or "disabled",
         "usage": None,
     }
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, FailFast, Field, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.responses.items import InputItem, Item, to_messages
-from edge_llama.api.sampling_schemas import SampledRequest, most_tokens
+from edge_llama.api.sampling_schemas import ConversationRequest, most_tokens
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import (
     Count,
@@ -21,6 +21,7 @@ from edge_llama.api.validation import (
 )
 from edge_llama.chat.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
+from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import Grammar
 
 MAX_ITEMS = 30_000
@@ -87,7 +88,7 @@ class TextConfig(Schema):
     format: TextFormat | None = None
 
 
-class ResponsesRequest(SampledRequest):
+class ResponsesRequest(ConversationRequest):
     """OpenAI's request for a response, with the sampling parameters of llama.cpp and vLLM.
 
     The server keeps no conversations: all that was said is in `input`.
@@ -104,6 +105,7 @@ class ResponsesRequest(SampledRequest):
     ]
     instructions: Text | None = None
     max_output_tokens: Count | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     text: TextConfig | None = None
     stream: bool = False
 
@@ -126,7 +128,12 @@ class ResponsesRequest(SampledRequest):
             grammar=self.form("text.format", self._text_format().to_grammar()),
             stop=tuple(self.stop),
             tier=self.tier,
+            overflow=self.context_overflow or self._truncation(),
         )
+
+    def _truncation(self) -> ContextOverflow | None:
+        """`disabled` is what clients send who know no other, and leaves it to the server."""
+        return "truncate_oldest" if self.truncation == "auto" else None
 
     @property
     def text_format(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.shapes import ErrorDetails
+from edge_llama.api.shapes import ContextOverflow, ErrorDetails
 
 
 class OutputText(TypedDict):
@@ -88,6 +88,7 @@ class Response(TypedDict):
     top_p: float
     truncation: Literal["auto", "disabled"]
     usage: ResponseUsage | None
+    context_overflow: NotRequired[ContextOverflow]
 
 
 class ResponseEvent(TypedDict):
