@@ -85,7 +85,7 @@ class _Schemas:
     """The JSON Schemas of all types; what has a name stands among the components."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        types = {kind for endpoint in endpoints for kind in _types(endpoint)}
+        types = dict.fromkeys(kind for endpoint in endpoints for kind in _types(endpoint))
         inputs: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
             (repr(kind), "validation", TypeAdapter(kind)) for kind in types
         ]

@@ -80,13 +80,30 @@ class ContextOverflow(TypedDict):
     dropped_tokens: int
 
 
-FinishReason = Literal["stop", "length", "tool_calls", "abort"]
+FinishReason = Literal["stop", "length", "tool_calls", "function_call", "abort"]
+
+
+class CalledFunction(TypedDict):
+    """`arguments` is JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
 
 
 class ChatCompletionMessage(TypedDict):
+    """`content` is null when there are only calls."""
+
     role: Literal["assistant"]
     content: str | None
     refusal: None
+    tool_calls: NotRequired[list[ToolCall]]
+    function_call: NotRequired[CalledFunction]
 
 
 class ChatCompletionChoice(TypedDict):
@@ -110,9 +127,25 @@ class ChatCompletion(TypedDict):
     timings: NotRequired[Timings]
 
 
+class CalledFunctionDelta(TypedDict):
+    name: NotRequired[str]
+    arguments: str
+
+
+class ToolCallDelta(TypedDict):
+    """Part of a call; its first has the id and the name."""
+
+    index: int
+    id: NotRequired[str]
+    type: NotRequired[Literal["function"]]
+    function: CalledFunctionDelta
+
+
 class ChatCompletionDelta(TypedDict):
     role: NotRequired[Literal["assistant"]]
     content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCallDelta]]
+    function_call: NotRequired[CalledFunctionDelta]
 
 
 class ChatCompletionChunkChoice(TypedDict):

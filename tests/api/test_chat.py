@@ -112,11 +112,12 @@ async def test_a_disconnect_aborts_in_silence(stream: bool, pieces: list[str]) -
 
 
 async def test_a_disconnect_before_acceptance_ends_the_wait() -> None:
-    cancelled = False
+    asked = cancelled = False
 
     class SlowEngine(FakeEngine):
         async def submit(self, request: Any) -> FakeGeneration:
-            nonlocal cancelled
+            nonlocal asked, cancelled
+            asked = True
             try:
                 await asyncio.sleep(30)
             except asyncio.CancelledError:
@@ -125,7 +126,7 @@ async def test_a_disconnect_before_acceptance_ends_the_wait() -> None:
             return await super().submit(request)
 
     call = post(app_for(SlowEngine()), HI | {"stream": True})
-    await asyncio.sleep(0.02)
+    await until(lambda: asked)
     assert call.sent == []
     call.disconnect()
     await call.finished()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
@@ -26,6 +26,18 @@ class MessageText(TypedDict):
     text: str
 
 
+class MessageToolUse(TypedDict):
+    """A call of a tool."""
+
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+MessageContent: TypeAlias = MessageText | MessageToolUse
+
+
 class MessageUsage(TypedDict):
     """`input_tokens` leaves out those that were cached."""
 
@@ -35,7 +47,9 @@ class MessageUsage(TypedDict):
     output_tokens: int
 
 
-StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "model_context_window_exceeded"]
+StopReason = Literal[
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"
+]
 
 
 class Message(TypedDict):
@@ -45,7 +59,7 @@ class Message(TypedDict):
     type: Literal["message"]
     role: Literal["assistant"]
     model: str
-    content: list[MessageText]
+    content: list[MessageContent]
     stop_reason: StopReason | None
     stop_sequence: str | None
     usage: MessageUsage
@@ -53,10 +67,11 @@ class Message(TypedDict):
 
 
 class MessageDelta(TypedDict):
-    """Text, or how the message ended."""
+    """Text, a part of a call's input as JSON, or how the message ended."""
 
-    type: NotRequired[Literal["text_delta"]]
+    type: NotRequired[Literal["text_delta", "input_json_delta"]]
     text: NotRequired[str]
+    partial_json: NotRequired[str]
     stop_reason: NotRequired[StopReason]
     stop_sequence: NotRequired[str | None]
 
@@ -80,7 +95,7 @@ class MessageEvent(TypedDict):
     ]
     message: NotRequired[Message]
     index: NotRequired[int]
-    content_block: NotRequired[MessageText]
+    content_block: NotRequired[MessageContent]
     delta: NotRequired[MessageDelta]
     usage: NotRequired[MessageUsage]
     error: NotRequired[AnthropicErrorDetails]

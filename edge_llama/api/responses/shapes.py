@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
@@ -22,6 +22,20 @@ class OutputMessage(TypedDict):
     status: Literal["in_progress", "completed", "incomplete"]
     role: Literal["assistant"]
     content: list[OutputText]
+
+
+class OutputFunctionCall(TypedDict):
+    """A call; `arguments` is JSON text."""
+
+    id: str
+    type: Literal["function_call"]
+    status: Literal["in_progress", "completed", "incomplete"]
+    call_id: str
+    name: str
+    arguments: str
+
+
+OutputItem: TypeAlias = OutputMessage | OutputFunctionCall
 
 
 class ResponseError(TypedDict):
@@ -74,7 +88,7 @@ class Response(TypedDict):
     max_output_tokens: int | None
     metadata: dict[str, str]
     model: str
-    output: list[OutputMessage]
+    output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: None
     reasoning: Reasoning
@@ -96,20 +110,24 @@ class ResponseEvent(TypedDict):
 
     In order: response.created, response.in_progress, response.output_item.added,
     response.content_part.added, response.output_text.delta (any number), response.output_text.done,
-    response.content_part.done, response.output_item.done, then response.completed or
+    response.content_part.done, response.output_item.done; for a call
+    response.output_item.added, response.function_call_arguments.delta (any number),
+    response.function_call_arguments.done, response.output_item.done; then response.completed or
     response.incomplete. After an error: error, response.failed.
     """
 
     type: str
     sequence_number: int
     response: NotRequired[Response]
-    item: NotRequired[OutputMessage]
+    item: NotRequired[OutputItem]
     part: NotRequired[OutputText]
     item_id: NotRequired[str]
     output_index: NotRequired[int]
     content_index: NotRequired[int]
     delta: NotRequired[str]
     text: NotRequired[str]
+    name: NotRequired[str]
+    arguments: NotRequired[str]
     logprobs: NotRequired[list[Any]]
     error: NotRequired[ErrorDetails]
     code: NotRequired[str | None]
