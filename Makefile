@@ -6,6 +6,7 @@ PORT ?= 8000
 ALIASES ?= meta/llama-3.1-70b-instruct llama3_1_8b_instruct \
 	meta/llama-3.1-8b-instruct meta-llama/Llama-3.1-8B-Instruct
 ARGS ?=
+JOBS ?= 2
 SECONDS ?= 1800
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -43,7 +44,7 @@ run: $(INSTALLED)
 		$(addprefix --alias ,$(ALIASES)) $(ARGS)
 
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 test-abuse: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest tests/abuse -m "" $(ARGS)

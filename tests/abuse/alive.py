@@ -73,8 +73,7 @@ class WatchedServer:
         self.process = process
         self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._log = log
-        # Without a context for https, which takes longer to make than a small request takes.
-        self._client = httpx.Client(verify=False, timeout=60, headers=self.headers)
+        self._client = self._new_client()
         self._process = psutil.Process(process.pid)
 
     @property
@@ -112,6 +111,10 @@ class WatchedServer:
 
     def get(self, path: str) -> httpx.Response:
         return self._client.get(self.url + path)
+
+    def _new_client(self) -> httpx.Client:
+        # Without a context for https, which takes longer to make than a small request takes.
+        return httpx.Client(verify=False, timeout=60, headers=self.headers)
 
     def close(self) -> None:
         self._client.close()
@@ -175,6 +178,13 @@ class WatchedServer:
     def connections(self) -> list[Any]:
         """The sockets of the server, as psutil tells them."""
         return list(self._process.net_connections())
+
+    def clients(self) -> list[Any]:
+        """Connections that are open, those of this object not counted."""
+        self._client.close()
+        self._client = self._new_client()
+        time.sleep(0.1)
+        return [each for each in self.connections() if each.status == psutil.CONN_ESTABLISHED]
 
     def _open_files(self) -> str:
         return f"{self._files()} files are open: {self.connections()}"

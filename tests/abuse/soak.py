@@ -71,7 +71,7 @@ class Soak:
         return reply.status_code
 
     def _body(self, rng: random.Random) -> dict[str, Any]:
-        words = rng.choice([1, 5, 20, 100, 400])
+        words = 400 if rng.random() < 0.02 else rng.choice([1, 5, 20, 50, 100])
         system = {"role": "system", "content": f"You are number {rng.randrange(20)}. " * 10}
         user = {"role": "user", "content": f"{rng.randrange(1000)} apples " * words}
         fields: dict[str, Any] = {

@@ -45,7 +45,7 @@ def test_a_body_that_is_not_a_request_is_refused_at_once(
     check_error(shared_server.post(b"{}"), 400)  # the connection's first use is not counted
     began = time.monotonic()
     check_error(shared_server.post(body), 400)
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 1
 
 
 def test_the_server_is_unharmed_by_all_of_them(server: WatchedServer) -> None:

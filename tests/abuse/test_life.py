@@ -45,9 +45,9 @@ def error_of(answer: bytes) -> dict[str, Any]:
 
 
 def test_a_signal_drains(tiny_gguf: Path) -> None:
-    with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "0.8") as server:
+    with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "1.5") as server:
         engines = server.engines
-        short, endless = stream(server, max_tokens=150), stream(server, max_tokens=ENDLESS)
+        short, endless = stream(server, max_tokens=40), stream(server, max_tokens=ENDLESS)
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         until(lambda: server.get("/health/ready").status_code == 503, 1, "it is still ready")
@@ -56,7 +56,7 @@ def test_a_signal_drains(tiny_gguf: Path) -> None:
         assert b"data: [DONE]" in read_all(short)
         assert error_of(read_all(endless))["type"] == "server_error"
         assert server.process.wait(10) == 0
-        assert 0.7 < time.monotonic() - began < 5
+        assert 1.4 < time.monotonic() - began < 5
         assert psutil.wait_procs(engines, 2)[1] == []
         assert "Traceback" not in server.log
         for client in (short, endless):
@@ -97,13 +97,17 @@ def test_an_engine_that_dies_costs_only_its_requests(tiny_gguf: Path, number: in
         until(lambda: server.get("/health/ready").status_code == 200, 10, "it does not come back")
 
 
+def _ready(server: WatchedServer) -> bool:
+    return server.get("/health/ready").status_code == 200
+
+
 @pytest.mark.abuse
 def test_restarts_back_off(tiny_gguf: Path) -> None:
     with watched(str(tiny_gguf), *SIZE) as server, server.unharmed():
         for _ in range(3):
             server.engines[0].kill()
-            until(lambda: not server.engines, 2, "the engine lives")
-            until(lambda: server.get("/health/ready").status_code == 200, 10, server.log)
+            until(lambda: not _ready(server), 2, "the engine lives")
+            until(lambda: _ready(server), 10, server.log)
         pauses = [line.split("in ")[-1] for line in server.log.splitlines() if "again in" in line]
         assert pauses == ["0.5 s.", "1.0 s.", "2.0 s."]
 
