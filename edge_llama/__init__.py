@@ -12,9 +12,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edge_llama.chat.completion import ChatCompletion
-    from edge_llama.chat.events import Finished, Started, TextDelta, Usage
-    from edge_llama.chat.messages import ChatRequest, Message, Role, Tool, ToolCall
+    from edge_llama.chat.events import (
+        Finished,
+        Started,
+        TextDelta,
+        ToolCallDelta,
+        ToolCallStarted,
+        Usage,
+    )
+    from edge_llama.chat.json_schema import json_schema_grammar
+    from edge_llama.chat.messages import ChatRequest, Message, Role, ToolCall
     from edge_llama.chat.model import ChatModel
+    from edge_llama.chat.tools import Tool, ToolChoice
     from edge_llama.config import EngineSettings, ServerSettings
     from edge_llama.engine.client import AsyncEngine, EngineState
     from edge_llama.engine.messages import FinishReason, GenerationRequest, ModelInfo
@@ -24,9 +33,18 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "chat.completion": ["ChatCompletion"],
-    "chat.events": ["Finished", "Started", "TextDelta", "Usage"],
-    "chat.messages": ["ChatRequest", "Message", "Role", "Tool", "ToolCall"],
+    "chat.events": [
+        "Finished",
+        "Started",
+        "TextDelta",
+        "ToolCallDelta",
+        "ToolCallStarted",
+        "Usage",
+    ],
+    "chat.json_schema": ["json_schema_grammar"],
+    "chat.messages": ["ChatRequest", "Message", "Role", "ToolCall"],
     "chat.model": ["ChatModel"],
+    "chat.tools": ["Tool", "ToolChoice"],
     "config": ["EngineSettings", "ServerSettings"],
     "engine.client": ["AsyncEngine", "EngineState"],
     "engine.messages": ["FinishReason", "GenerationRequest", "ModelInfo"],
@@ -56,8 +74,12 @@ __all__ = [
     "TextDelta",
     "Tool",
     "ToolCall",
+    "ToolCallDelta",
+    "ToolCallStarted",
+    "ToolChoice",
     "Usage",
     "__version__",
+    "json_schema_grammar",
     "resolve_model",
 ]
 

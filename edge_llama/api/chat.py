@@ -41,7 +41,11 @@ class ChatReply:
     async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
         asked = self._asked
         return await whole_completion(
-            completion, self._head(completion), n=asked.n, logprobs=asked.logprobs
+            completion,
+            self._head(completion),
+            n=asked.n,
+            logprobs=asked.logprobs,
+            legacy=bool(asked.functions),
         )
 
     def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
@@ -52,6 +56,7 @@ class ChatReply:
             self._head(completion),
             n=asked.n,
             logprobs=asked.logprobs,
+            legacy=bool(asked.functions),
             include_usage=options.include_usage,
             continuous_usage=options.continuous_usage_stats,
         )

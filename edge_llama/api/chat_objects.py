@@ -13,9 +13,18 @@ from edge_llama.api.sse import DONE, frame
 from edge_llama.api.unique_id import unique_id
 from edge_llama.api.usage import overflow_field, progress_field, timings_field, usage_field
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import Finished, PromptRead, Started, TextDelta
+from edge_llama.chat.events import (
+    ChatEvent,
+    Finished,
+    PromptRead,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from edge_llama.chat.logprobs import TokenLogprob
 from edge_llama.chat.overflow import Dropped
+from edge_llama.engine.messages import FinishReason
 
 
 @dataclass(frozen=True)
@@ -44,9 +53,11 @@ class ChunkWriter:
     Args:
         head: what all chunks have in common.
         logprobs: whether they tell log-probabilities.
+        legacy: calls are written as `function_call`, the old way.
     """
 
-    def __init__(self, head: ReplyHead, *, logprobs: bool = False) -> None:
+    def __init__(self, head: ReplyHead, *, logprobs: bool = False, legacy: bool = False) -> None:
+        self._legacy = legacy
         self._head = head.object("chat.completion.chunk")
         self._text_start = frame(self._head | {"choices": []}).removesuffix(b"]}\n\n")
         self._logprobs = logprobs
@@ -64,15 +75,32 @@ class ChunkWriter:
         rest = "," + _json(extra)[1:] if extra else "}"
         return self._text_start + (choice + rest).encode("ascii") + b"\n\n"
 
+    def call_started(self, event: ToolCallStarted, extra: dict[str, Any]) -> bytes:
+        function = {"name": event.name, "arguments": ""}
+        if self._legacy:
+            return self._call(event.index, {"function_call": function}, extra)
+        call = {"index": event.call, "id": event.id, "type": "function", "function": function}
+        return self._call(event.index, {"tool_calls": [call]}, extra)
+
+    def call_arguments(self, event: ToolCallDelta, extra: dict[str, Any]) -> bytes:
+        function = {"arguments": event.arguments}
+        if self._legacy:
+            return self._call(event.index, {"function_call": function}, extra)
+        call = {"index": event.call, "function": function}
+        return self._call(event.index, {"tool_calls": [call]}, extra)
+
     def finished(self, event: Finished, extra: dict[str, Any] | None = None) -> bytes:
-        reason = event.reason.value
+        reason = finish_reason(event, legacy=self._legacy)
         return self._choice(event.index, {}, extra, finish_reason=reason, stop_reason=event.stop)
 
     def without_choices(self, extra: dict[str, Any]) -> bytes:
         return frame(self._head | {"choices": []} | extra)
 
+    def _call(self, index: int, delta: dict[str, Any], extra: dict[str, Any]) -> bytes:
+        return self._choice(index, delta, extra, finish_reason=None)
+
     def _choice(
-        self, index: int, delta: dict[str, str], extra: dict[str, Any] | None, **ends: Any
+        self, index: int, delta: dict[str, Any], extra: dict[str, Any] | None, **ends: Any
     ) -> bytes:
         choice = {"index": index, "delta": delta, "logprobs": None} | ends
         return frame(self._head | {"choices": [choice]} | (extra or {}))
@@ -88,6 +116,7 @@ async def stream_chunks(
     *,
     n: int,
     logprobs: bool = False,
+    legacy: bool = False,
     include_usage: bool = False,
     continuous_usage: bool = False,
 ) -> AsyncIterator[bytes]:
@@ -96,7 +125,7 @@ async def stream_chunks(
     The last chunk carries `timings`, as llama.cpp's server has it; with `continuous_usage` every
     chunk carries the usage so far.
     """
-    writer = ChunkWriter(head, logprobs=logprobs)
+    writer = ChunkWriter(head, logprobs=logprobs, legacy=legacy)
     running = n
     async for event in completion:
         extra = usage_field(completion) if continuous_usage else {}
@@ -107,6 +136,10 @@ async def stream_chunks(
                 yield writer.started(index, extra)
             case TextDelta():
                 yield writer.text(event, extra)
+            case ToolCallStarted():
+                yield writer.call_started(event, extra)
+            case ToolCallDelta():
+                yield writer.call_arguments(event, extra)
             case Finished():
                 running -= 1
                 if running == 0 and not include_usage:
@@ -118,27 +151,64 @@ async def stream_chunks(
 
 
 async def whole_completion(
-    completion: ChatCompletion, head: ReplyHead, *, n: int, logprobs: bool = False
+    completion: ChatCompletion,
+    head: ReplyHead,
+    *,
+    n: int,
+    logprobs: bool = False,
+    legacy: bool = False,
 ) -> dict[str, Any]:
     """The `chat.completion` object, when all choices are finished."""
-    texts: list[list[str]] = [[] for _ in range(n)]
-    tokens: list[list[TokenLogprob]] = [[] for _ in range(n)]
-    reasons: list[str | None] = [None] * n
+    answers = [_Answer() for _ in range(n)]
     async for event in completion:
-        match event:
-            case TextDelta(index, text):
-                texts[index].append(text)
-                tokens[index] += event.logprobs
-            case Finished(index, reason):
-                reasons[index] = reason.value
+        if not isinstance(event, PromptRead):
+            answers[event.index].add(event)
     choices = [
         {
             "index": index,
-            "message": {"role": "assistant", "content": "".join(texts[index]), "refusal": None},
-            "logprobs": chat_logprobs(tokens[index]) if logprobs else None,
-            "finish_reason": reasons[index],
+            "message": answer.message(legacy=legacy),
+            "logprobs": chat_logprobs(answer.logprobs) if logprobs else None,
+            "finish_reason": answer.finished and finish_reason(answer.finished, legacy=legacy),
         }
-        for index in range(n)
+        for index, answer in enumerate(answers)
     ]
     body = {"choices": choices} | usage_field(completion) | timings_field(completion, n)
     return head.object("chat.completion") | body
+
+
+def finish_reason(event: Finished, *, legacy: bool) -> str:
+    """`function_call` is what `tool_calls` was once."""
+    made_calls = event.reason is FinishReason.TOOL_CALLS
+    return "function_call" if legacy and made_calls else event.reason.value
+
+
+class _Answer:
+    """The events of one choice, added up."""
+
+    def __init__(self) -> None:
+        self.logprobs: list[TokenLogprob] = []
+        self.finished: Finished | None = None
+        self._texts: list[str] = []
+        self._calls: list[dict[str, Any]] = []
+
+    def add(self, event: ChatEvent) -> None:
+        match event:
+            case TextDelta():
+                self._texts.append(event.text)
+                self.logprobs += event.logprobs
+            case ToolCallStarted():
+                function = {"name": event.name, "arguments": ""}
+                self._calls.append({"id": event.id, "type": "function", "function": function})
+            case ToolCallDelta():
+                self._calls[event.call]["function"]["arguments"] += event.arguments
+            case Finished():
+                self.finished = event
+
+    def message(self, *, legacy: bool) -> dict[str, Any]:
+        content = "".join(self._texts) if self._texts or not self._calls else None
+        message = {"role": "assistant", "content": content, "refusal": None}
+        if not self._calls:
+            return message
+        if legacy:
+            return message | {"function_call": self._calls[0]["function"]}
+        return message | {"tool_calls": self._calls}

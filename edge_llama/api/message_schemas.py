@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, FailFast, Field, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.content import RefusalPart, TextPart, as_parts, part_text
+from edge_llama.api.tool_schemas import only_functions
 from edge_llama.api.validation import Name, Schema, Text, missing, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
@@ -28,19 +29,13 @@ class FunctionCall(Schema):
     arguments: Text = "{}"
 
 
-def _not_custom(kind: Any) -> Any:
-    if kind == "custom":
-        raise unsupported("is 'custom', but only functions can be called. Leave it out.")
-    return kind
-
-
 class MessageToolCall(Schema):
     """One entry of an assistant turn's `tool_calls`."""
 
     id: Text = ""
     type: Annotated[
         Literal["function"],
-        BeforeValidator(_not_custom, json_schema_input_type=Literal["function"]),
+        BeforeValidator(only_functions, json_schema_input_type=Literal["function"]),
     ] = "function"
     function: FunctionCall
 

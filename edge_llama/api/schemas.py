@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import FailFast, Field, model_validator
@@ -12,8 +13,18 @@ from edge_llama.api.message_schemas import ChatMessage
 from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
 from edge_llama.api.sampling_schemas import ConversationRequest, MaxTokens, most_tokens
+from edge_llama.api.tool_schemas import (
+    Choice,
+    FunctionDefinition,
+    FunctionTool,
+    TemplateArguments,
+    TemplateArgumentsField,
+    as_tool,
+    check_tools,
+)
 from edge_llama.api.validation import Count, Integer, Name, Schema, invalid
 from edge_llama.chat.messages import ChatRequest
+from edge_llama.chat.tools import ToolChoice
 from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import MAX_LOGPROBS
 from edge_llama.errors import InvalidValue
@@ -47,6 +58,12 @@ class ChatCompletionRequest(ConversationRequest):
     top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     response_format: ResponseFormat | None = None
     return_progress: bool = False
+    tools: Annotated[list[FunctionTool], FailFast()] = Field(default_factory=list)
+    tool_choice: Choice = ToolChoice()
+    parallel_tool_calls: bool = True
+    functions: Annotated[list[FunctionDefinition], FailFast()] = Field(default_factory=list)
+    function_call: Choice = ToolChoice()
+    chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
     stream: bool = False
     stream_options: StreamOptions | None = None
 
@@ -59,16 +76,25 @@ class ChatCompletionRequest(ConversationRequest):
         if self.return_progress and not self.stream:
             raise invalid("is only allowed when stream is true.", field="return_progress")
         self.check_min_tokens(self._max_tokens())
+        if self.tools and self.functions:
+            raise invalid("are the old name of tools; give one of the two.", field="functions")
         return self
 
     def to_chat_request(self) -> ChatRequest:
         """The request without HTTP and OpenAI.
 
         Raises:
-            InvalidValue: a sampling parameter is out of range.
+            RequestError: parameters are out of range, or do not fit together.
         """
+        tools = (*(as_tool(tool.function) for tool in self.tools), *map(as_tool, self.functions))
+        choice = self._tool_choice()
+        template = self.chat_template_kwargs.to_options()
+        check_tools(tools, choice, template.builtin_tools or ())
         return ChatRequest(
             messages=tuple(message.to_message() for message in self.messages),
+            tools=tools,
+            tool_choice=choice,
+            template=template,
             sampling=self.sampling(),
             max_tokens=self._max_tokens(),
             n=self.n,
@@ -79,6 +105,12 @@ class ChatCompletionRequest(ConversationRequest):
             tier=self.tier,
             overflow=self.context_overflow,
         )
+
+    def _tool_choice(self) -> ToolChoice:
+        if self.functions:
+            return replace(self.function_call, parallel=False)
+        parallel = self.tool_choice.parallel and self.parallel_tool_calls
+        return replace(self.tool_choice, parallel=parallel)
 
     def _response_format(self) -> Grammar | None:
         return None if self.response_format is None else self.response_format.to_grammar()

@@ -14,11 +14,6 @@ from edge_llama.errors import UnsupportedParameter
 
 HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     # OpenAI's
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "parallel_tool_calls": (True, False),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
     "modalities": (["text"], []),
     "audio": (),
     "web_search_options": (),
@@ -30,7 +25,6 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "bad_words": ([],),
     "best_of": (1,),
     "chat_template": (),
-    "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
     "do_sample": (True,),
     "documents": ([],),
@@ -74,6 +68,15 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "xtc_probability": (0, 0.0),
 }
 """Values by parameter that ask for nothing, and so may pass; null always may."""
+
+TOOLS: dict[str, tuple[Any, ...]] = {
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "chat_template_kwargs": ({},),
+}
+"""The same for tools, of APIs that have none."""
 
 
 def refuse_unsupported(

@@ -44,12 +44,17 @@ class Client(Protocol[T]):
         ...
 
     async def ask(
-        self, prompt: tuple[T, ...], n_tokens: int, on_output: Callable[[], None]
+        self,
+        prompt: tuple[T, ...],
+        n_tokens: int,
+        on_output: Callable[[], None],
+        schema: str | None = None,
     ) -> Reply[T]:
         """One request; when it is cancelled, so is the target's work.
 
         Args:
             n_tokens: most tokens of output.
+            schema: JSON Schema of the answer.
             on_output: called at each piece of the answer.
 
         Raises:
@@ -128,8 +133,9 @@ class _Exchange(Generic[T]):
             await event.wait()
 
     async def _ask(self, until: asyncio.Event | None) -> None:
+        request = self.request
         asking = asyncio.create_task(
-            self.client.ask(self.prompt, self.request.output_tokens, self._on_output)
+            self.client.ask(self.prompt, request.output_tokens, self._on_output, request.schema)
         )
         tasks: set[asyncio.Task[Any]] = {asking}
         if until is not None:

@@ -11,6 +11,7 @@ from edge_llama.bench.target import ENGINE
 from edge_llama.bench.token_prompts import SAMPLING, TokenPrompts
 from edge_llama.config import EngineSettings
 from edge_llama.engine.client import AsyncEngine
+from edge_llama.engine.grammar import JSONSchema
 from edge_llama.engine.messages import GenerationRequest
 from edge_llama.engine.prompt import Tokens
 
@@ -48,10 +49,17 @@ class EngineTarget:
         return self._prompts.of(n_tokens, seed)
 
     async def ask(
-        self, prompt: tuple[int, ...], n_tokens: int, on_output: Callable[[], None]
+        self,
+        prompt: tuple[int, ...],
+        n_tokens: int,
+        on_output: Callable[[], None],
+        schema: str | None = None,
     ) -> Reply[int]:
         request = GenerationRequest(
-            prompt=(Tokens(prompt),), sampling=SAMPLING, max_tokens=n_tokens
+            prompt=(Tokens(prompt),),
+            sampling=SAMPLING,
+            max_tokens=n_tokens,
+            grammar=None if schema is None else JSONSchema(schema),
         )
         answer: list[int] = []
         cached = 0

@@ -36,6 +36,11 @@ GOALS: dict[str, dict[str, dict[str, Goal | None]]] = {
     "stall-335": _STALL,
     "prefix": {"warm_ratio": {ANY: Goal(1.5)}},
     "churn": {"warm_share": {ANY: Goal(1.0, at_least=True)}},
+    "json": {
+        "json_ratio": {_1B: Goal(1.3, at_least=True)},
+        "string_ratio": {_1B: Goal(0.95, at_least=True)},
+        "ended": {ANY: Goal(1.0, at_least=True)},
+    },
     "deep": {"tokens_per_second": {_1B: _of_first(2.0)}},
     "many": {"tokens_per_second": {_1B: _of_first(1.7)}},
     STARTUP: {

@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+
+ORDER = json.dumps(
+    {
+        "type": "object",
+        "properties": {
+            "order_number": {"type": "integer", "minimum": 1, "maximum": 999999},
+            "customer_name": {"type": "string", "maxLength": 24},
+            "article_description": {"type": "string", "maxLength": 32},
+            "quantity_ordered": {"type": "integer", "minimum": 1, "maximum": 99},
+            "delivery_method": {"enum": ["parcel", "letter", "courier"]},
+            "is_express_delivery": {"type": "boolean"},
+        },
+        "required": [
+            *("order_number", "customer_name", "article_description"),
+            *("quantity_ordered", "delivery_method", "is_express_delivery"),
+        ],
+        "additionalProperties": False,
+    }
+)
+"""Six fields, whose names are most of the text."""
+
+LONG_STRING = json.dumps({"type": "string", "minLength": 4000})
+"""Almost anything may follow, and it does not end."""
 
 TEMPLATE_TOKENS = 128
 """Tokens that a chat template may add to a prompt."""
@@ -21,6 +45,7 @@ class Request:
         after: the request it waits for.
         after_outputs: pieces of an answer that request must have got; None waits for its end.
         until: the later request at whose end this one is broken off.
+        schema: JSON Schema that the answer is to be valid against, as JSON.
     """
 
     prompt_tokens: int
@@ -31,6 +56,7 @@ class Request:
     after: int | None = None
     after_outputs: int | None = None
     until: int | None = None
+    schema: str | None = None
 
     @property
     def cells(self) -> int:
@@ -128,3 +154,18 @@ def conversations(count: int, first_tokens: int, second_tokens: int) -> Load:
         for number in range(count)
     ]
     return Load((*first_turns, *second_turns))
+
+
+def forms(output_tokens: int) -> Load:
+    """A free text (0), a string in JSON (1) and an order in JSON (2), one after the other."""
+    return Load(
+        tuple(
+            Request(
+                prompt_tokens=16,
+                output_tokens=output_tokens,
+                after=number - 1 if number else None,
+                schema=schema,
+            )
+            for number, schema in enumerate((None, LONG_STRING, ORDER))
+        )
+    )

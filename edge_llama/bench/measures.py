@@ -140,6 +140,34 @@ def churn_measures(count: int) -> tuple[Measure, ...]:
     )
 
 
+def form_measures(output_tokens: int) -> tuple[Measure, ...]:
+    """Of the load `forms`: 0 free text, 1 a string in JSON, 2 an order in JSON."""
+
+    def rate(stream: Stream) -> float:
+        """Tokens per second in all: the first piece of an answer may be several tokens."""
+        return stream.output_tokens / (stream.end - stream.start)
+
+    return (
+        _measure("json", "JSON", Unit.TOKENS_PER_SECOND, lambda run: rate(run[2])),
+        _measure("free", "free text", Unit.TOKENS_PER_SECOND, lambda run: rate(run[0])),
+        _measure(
+            "json_ratio", "JSON / free text", Unit.RATIO, lambda run: rate(run[2]) / rate(run[0])
+        ),
+        _measure(
+            "string_ratio",
+            "a long string in JSON / free text",
+            Unit.RATIO,
+            lambda run: rate(run[1]) / rate(run[0]),
+        ),
+        _measure(
+            "ended",
+            "JSON that came to its end",
+            Unit.SHARE,
+            lambda run: float(run[2].output_tokens < output_tokens),
+        ),
+    )
+
+
 def is_warm(turn: Stream, before: Stream) -> bool:
     """Whether a turn did not read again what its conversation had before."""
     if turn.cached_tokens is None:

@@ -16,6 +16,7 @@ from edge_llama.bench.measures import (
     TOGETHER,
     Measure,
     churn_measures,
+    form_measures,
     newcomer_measures,
     prefix_measures,
 )
@@ -29,10 +30,12 @@ APART = 0.02
 """Seconds between clients that come at once."""
 
 CONVERSATIONS = 12
+JSON_TOKENS = 120
 LONGEST_STALL = 3600.0
 
 PLAIN = (RAW, ENGINE, SERVER, URL)
 SERVERS = (SERVER, URL)
+SERVERS_AND_ENGINE = (ENGINE, SERVER, URL)
 AGAINST_DEFAULTS = (DEFAULTS, RAW, ENGINE)
 
 
@@ -124,6 +127,13 @@ SCENARIOS = {
             churn_measures(CONVERSATIONS),
             SERVERS,
             cached=True,
+        ),
+        Scenario(
+            "json",
+            "an order of six fields, and free text",
+            loads.forms(JSON_TOKENS),
+            form_measures(JSON_TOKENS),
+            SERVERS_AND_ENGINE,
         ),
         _against_defaults("deep", "decode after 3,000 tokens", loads.solo(3000, 32), DECODE),
         _against_defaults(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -88,7 +89,11 @@ class URLTarget:
         return ({"role": "user", "content": chat_message(self._rate.words(n_tokens), seed)},)
 
     async def ask(
-        self, prompt: tuple[Message, ...], n_tokens: int, on_output: Callable[[], None]
+        self,
+        prompt: tuple[Message, ...],
+        n_tokens: int,
+        on_output: Callable[[], None],
+        schema: str | None = None,
     ) -> Reply[Message]:
         body = {
             "model": self.model,
@@ -99,6 +104,9 @@ class URLTarget:
             "stream": True,
             **self._optional,
         }
+        if schema is not None:
+            form = {"name": "answer", "strict": True, "schema": json.loads(schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         usage: dict[str, Any] | None = None
         texts: list[str] = []
         async for event in self._client.events("/v1/chat/completions", body):

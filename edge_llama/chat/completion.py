@@ -8,12 +8,12 @@ from types import TracebackType
 
 import msgspec
 
+from edge_llama.chat.choice import Choice
 from edge_llama.chat.engine import Generation
-from edge_llama.chat.events import ChatEvent, Finished, PromptRead, Started, TextDelta, Usage
-from edge_llama.chat.logprobs import LogprobQueue, TokenLogprob, TokenNames
+from edge_llama.chat.events import ChatEvent, Finished, PromptRead, Started, Usage
+from edge_llama.chat.logprobs import TokenLogprob, TokenNames
 from edge_llama.chat.overflow import Dropped
-from edge_llama.engine.messages import FinishReason, Output, Timings
-from edge_llama.text.output_decoder import OutputDecoder
+from edge_llama.engine.messages import Output, Timings
 
 
 class ChatCompletion:
@@ -24,7 +24,7 @@ class ChatCompletion:
 
     Args:
         generation: the running request.
-        decoders: one per choice.
+        choices: all of them, in order.
         names: of the model's tokens.
         dropped: what was left out of the conversation because it was too long.
         scored: the log-probabilities of the prompt were asked for.
@@ -37,7 +37,7 @@ class ChatCompletion:
     def __init__(
         self,
         generation: Generation,
-        decoders: Sequence[OutputDecoder],
+        choices: Sequence[Choice],
         names: TokenNames,
         *,
         dropped: Dropped | None = None,
@@ -45,16 +45,14 @@ class ChatCompletion:
     ) -> None:
         self.dropped = dropped
         self._generation = generation
-        self._decoders = decoders
+        self._choices = choices
         self._names = names
         self.prompt_logprobs: list[TokenLogprob] = []
         self._scored = scored
         self._early: list[Output] = []
-        self._logprobs = [LogprobQueue() for _ in decoders]
-        self._running = set(range(len(decoders)))
+        self._running = set(range(len(choices)))
         self._started = 0
         self._events: deque[ChatEvent] = deque()
-        self._completion_tokens = 0
         self._cached_tokens = 0
         self._timings: Timings | None = None
 
@@ -63,7 +61,7 @@ class ChatCompletion:
         """Tokens so far, end-of-generation tokens included, tokens after a stop string not."""
         return Usage(
             prompt_tokens=self._generation.prompt_tokens,
-            completion_tokens=self._completion_tokens,
+            completion_tokens=sum(choice.tokens for choice in self._choices),
             cached_tokens=self._cached_tokens,
         )
 
@@ -120,33 +118,13 @@ class ChatCompletion:
             self._started += 1
 
     def _read(self, output: Output) -> Iterator[ChatEvent]:
-        index = output.index
-        decoder, logprobs = self._decoders[index], self._logprobs[index]
-        text = self._decode(decoder, logprobs, output)
-        if output.finish is not None:
-            text += decoder.flush()
-        if text:
-            yield TextDelta(index, text, logprobs.take(decoder.released))
-        if index == 0:
+        if output.index == 0:
             self._cached_tokens = max(self._cached_tokens, output.cached_tokens)
             self._timings = output.timings
-        if decoder.matched is not None:
-            self._generation.abort(index)
-            yield self._finish(Finished(index, FinishReason.STOP, decoder.matched))
-        elif output.finish is not None:
-            yield self._finish(Finished(index, output.finish, logprobs=logprobs.rest()))
-
-    def _finish(self, event: Finished) -> Finished:
-        self._running.discard(event.index)
-        return event
-
-    def _decode(self, decoder: OutputDecoder, logprobs: LogprobQueue, output: Output) -> str:
-        text = ""
-        for position, piece in enumerate(output.pieces):
-            self._completion_tokens += 1
-            if output.logprobs:
-                logprobs.put(self._names.entry(output.logprobs[position]), decoder.decoded)
-            text += decoder.feed(piece)
-            if decoder.matched is not None:
-                break
-        return text
+        choice = self._choices[output.index]
+        for event in choice.read(output):
+            if isinstance(event, Finished):
+                self._running.discard(output.index)
+            yield event
+        if choice.stopped:
+            self._generation.abort(output.index)

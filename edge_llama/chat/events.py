@@ -67,7 +67,33 @@ class PromptRead:
         return self.milliseconds * (self.total - self.processed) / read if read > 0 else None
 
 
-ChatEvent: TypeAlias = PromptRead | Started | TextDelta | Finished
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """A choice calls a tool.
+
+    Attributes:
+        index: the choice.
+        call: which of its calls, from 0.
+        id: identifies the call in the conversation.
+        name: the tool.
+    """
+
+    index: int
+    call: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of the JSON text of a call's arguments; never empty."""
+
+    index: int
+    call: int
+    arguments: str
+
+
+ChatEvent: TypeAlias = PromptRead | Started | TextDelta | ToolCallStarted | ToolCallDelta | Finished
 
 
 @dataclass(frozen=True, slots=True)

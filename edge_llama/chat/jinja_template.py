@@ -9,7 +9,8 @@ from typing import Any
 from edge_llama.chat.control_pattern import control_pattern, findable
 from edge_llama.chat.jinja_process import JinjaProcess
 from edge_llama.chat.json_text import dump_json, load_json
-from edge_llama.chat.messages import Message, Role, Tool, ToolCall
+from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
+from edge_llama.chat.tools import Tool
 from edge_llama.engine.messages import ModelInfo
 from edge_llama.engine.prompt import Control, Prompt, Segment, Text
 from edge_llama.errors import InvalidValue
@@ -51,7 +52,12 @@ class JinjaTemplate:
         self._first_sign = re.compile(f"(?P<first>[{re.escape(signs)}])" if signs else "(?!)")
         self._joins = _JOINING.search(info.chat_template) is not None
 
-    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: TemplateOptions = DEFAULT_OPTIONS,
+    ) -> Prompt:
         """The prompt, up to and with the header of the assistant's turn.
 
         Raises:
@@ -59,6 +65,11 @@ class JinjaTemplate:
                 control token, or a field of it is unusable.
             TemplateError: the template failed or ran into a limit.
         """
+        if options != DEFAULT_OPTIONS:
+            raise InvalidValue(
+                "chat_template_kwargs are for Llama 3.1's chat template, which this model has not.",
+                param="chat_template_kwargs",
+            )
         conversation = {
             "messages": list(_message_objects(messages)),
             "tools": [tool.definition for tool in tools] or None,

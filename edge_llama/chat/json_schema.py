@@ -7,6 +7,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from edge_llama.chat.required_length import required_length
 from edge_llama.engine.grammar import JSONSchema
 from edge_llama.errors import InvalidValue, UnsupportedParameter
 
@@ -17,11 +18,20 @@ UNSUPPORTED = frozenset(
 )
 """Keywords that restrict values in ways that cannot be enforced while a text is written."""
 
+OPTIONS = "x-guidance"
+"""Where llguidance looks for options, which are ours to set."""
+
 MAX_DEPTH = 100
 MAX_ENTRIES = 20_000
 """Keywords and values of a schema."""
-MAX_PROPERTIES = 1000
-"""Properties of one object: compiling takes time by their square."""
+MAX_PROPERTIES = 500
+MAX_PATTERNS = 50
+"""Properties, and patterns of properties, of one object: compiling takes time by their square."""
+MAX_TOGETHER = 8
+"""Patterns that one string must match: compiling takes time by a power of it."""
+MAX_CHARACTERS = 2000
+"""Of a name, of a value of `enum` or `const`, and of the shortest text that a pattern matches: it
+would be written at once."""
 MAX_PERIOD = 10_000
 """Numbers after which all multiples in a schema coincide: compiling takes time by its square."""
 
@@ -80,8 +90,9 @@ class _Walk:
         result = {
             keyword: self._keyword(keyword, value, f"{path}.{keyword}", depth + 1)
             for keyword, value in schema.items()
-            if not (keyword in UNSUPPORTED and value is False)
+            if keyword != OPTIONS and not (keyword in UNSUPPORTED and value is False)
         }
+        self._key_count(schema, path)
         pattern = FORMATS.get(str(result.get("format")))
         if pattern is not None:
             del result["format"]
@@ -95,6 +106,8 @@ class _Walk:
             )
         if keyword in _SCHEMAS:
             return self.schema(value, path, depth)
+        if keyword == "allOf":
+            self._patterns_together(value, path)
         if keyword in _SCHEMA_LISTS:
             return [
                 self.schema(item, f"{path}[{index}]", depth + 1)
@@ -103,12 +116,14 @@ class _Walk:
         if keyword in _SCHEMA_MAPS:
             return {
                 name: self.schema(item, f"{path}.{name}", depth + 1)
-                for name, item in self._map(value, path).items()
+                for name, item in self._map(value, path, keyword).items()
             }
         if keyword == "$ref":
             self._reference(value, path)
         elif keyword == "multipleOf":
             self._multiple(value, path)
+        elif keyword == "pattern":
+            self._pattern(value, path)
         self._value(value, path, depth)
         return value
 
@@ -117,12 +132,52 @@ class _Walk:
             raise InvalidValue(f"{path} must be a list of schemas.", param=path)
         return value
 
-    def _map(self, value: Any, path: str) -> dict[str, Any]:
+    def _map(self, value: Any, path: str, keyword: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise InvalidValue(f"{path} must be an object of schemas.", param=path)
-        if len(value) > MAX_PROPERTIES:
-            raise InvalidValue(f"{path} may have at most {MAX_PROPERTIES} entries.", param=path)
+        most = MAX_PATTERNS if keyword == "patternProperties" else MAX_PROPERTIES
+        if len(value) > most:
+            raise InvalidValue(f"{path} may have at most {most} entries.", param=path)
+        for name in value:
+            self._pattern(name, path) if keyword == "patternProperties" else self._text(name, path)
         return value
+
+    def _text(self, text: str, path: str) -> None:
+        if len(text) > MAX_CHARACTERS:
+            raise InvalidValue(
+                f"{path} has a text of {len(text)} characters; at most {MAX_CHARACTERS} are "
+                "possible.",
+                param=path,
+            )
+
+    def _pattern(self, value: Any, path: str) -> None:
+        if not isinstance(value, str):
+            raise InvalidValue(f"{path} must be a regular expression.", param=path)
+        if required_length(value) > MAX_CHARACTERS:
+            raise InvalidValue(
+                f"{path} repeats too much: it may ask for at most {MAX_CHARACTERS} characters.",
+                param=path,
+            )
+
+    def _patterns_together(self, value: Any, path: str) -> None:
+        together = sum(
+            isinstance(item, dict) and "pattern" in item for item in self._list(value, path)
+        )
+        if together > MAX_TOGETHER:
+            raise InvalidValue(
+                f"{path} may have at most {MAX_TOGETHER} patterns for the same text.", param=path
+            )
+
+    def _key_count(self, schema: dict[str, Any], path: str) -> None:
+        """A key that is written twice counts once, so a number of keys cannot be enforced."""
+        least, required = schema.get("minProperties", 0), schema.get("required", ())
+        known = len(required) if isinstance(required, (list, tuple)) else 0
+        if isinstance(least, (int, float)) and least > max(1, known):
+            raise UnsupportedParameter(
+                f"{path}.minProperties cannot be enforced beyond 1. Name the properties in "
+                "required.",
+                param=f"{path}.minProperties",
+            )
 
     def _reference(self, value: Any, path: str) -> None:
         if not isinstance(value, str) or not value.startswith("#"):
@@ -146,11 +201,14 @@ class _Walk:
     def _value(self, value: Any, path: str, depth: int) -> None:
         """A value that has no schemas in it."""
         self._count(path, depth)
-        if isinstance(value, list):
+        if isinstance(value, str):
+            self._text(value, path)
+        elif isinstance(value, list):
             for index, item in enumerate(value):
                 self._value(item, f"{path}[{index}]", depth + 1)
         elif isinstance(value, dict):
             for name, item in value.items():
+                self._text(name, path)
                 self._value(item, f"{path}.{name}", depth + 1)
 
     def _count(self, path: str, depth: int) -> None:

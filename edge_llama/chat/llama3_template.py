@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from edge_llama.chat import call_format
 from edge_llama.chat.json_text import dump_json, load_json
-from edge_llama.chat.messages import Message, Role, Tool, ToolCall
+from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
+from edge_llama.chat.tools import CODE_INTERPRETER, Tool
 from edge_llama.engine.prompt import Control, Prompt, Segment, Text
 from edge_llama.errors import InvalidValue
 
@@ -13,56 +15,83 @@ BEGIN_OF_TEXT = Control("<|begin_of_text|>")
 START_HEADER = Control("<|start_header_id|>")
 END_HEADER = Control("<|end_header_id|>")
 EOT = Control("<|eot_id|>")
+EOM = Control("<|eom_id|>")
 
 CONTROL_TOKENS = frozenset(
     control.token for control in (BEGIN_OF_TEXT, START_HEADER, END_HEADER, EOT)
 )
 
 ENVIRONMENT = "Environment: ipython\n"
-DATES = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
-TOOLS_HEADER = (
-    "Given the following functions, please respond with a JSON for a function call with its "
-    "proper arguments that best answers the given prompt.\n\n"
+FIXED_DATE = "26 Jul 2024"
+CALL_FORMAT = (
     'Respond in the format {"name": function name, "parameters": dictionary of argument name and '
     "its value}.Do not use variables.\n\n"
+)
+USER_TOOLS_HEADER = (
+    "Given the following functions, please respond with a JSON for a function call with its "
+    f"proper arguments that best answers the given prompt.\n\n{CALL_FORMAT}"
+)
+SYSTEM_TOOLS_HEADER = (
+    "You have access to the following functions. To call a function, please respond with JSON for "
+    f"a function call.{CALL_FORMAT}"
 )
 
 
 class Llama3Template:
-    """The official chat template of Llama 3.1 with its defaults, as segments.
+    """The official chat template of Llama 3.1, as segments.
 
-    The date is the template's fixed one, so that prompts share their beginning. As in the
-    template, tools go into the first turn after the system message, which becomes a user turn;
-    the text of an assistant turn with tool calls is left out; a tool's result is written as a
-    JSON string. One thing is added: several calls in one assistant turn, which the template
-    refuses, are joined with "; ", as the models themselves write them.
+    As in the template, tools go into the first turn after the system message, which becomes a
+    user turn; the text of an assistant turn with tool calls is left out; a tool's result is
+    written as a JSON string. Two things are different: several calls in one assistant turn, which
+    the template refuses, are joined with "; ", as the models themselves write them, and calls of
+    the code interpreter are written as the code alone, likewise.
 
     Format: https://github.com/meta-llama/llama-models, the chat template in the model's
     tokenizer_config.json.
     """
 
-    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: TemplateOptions = DEFAULT_OPTIONS,
+    ) -> Prompt:
         """The prompt, up to and with the header of the assistant's turn.
 
         Raises:
             InvalidValue: the conversation cannot be written in this format; names the field.
         """
-        return tuple(_segments(messages, tools))
+        return tuple(_segments(messages, tools, options))
 
 
-def _segments(messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[Segment]:
+def _segments(
+    messages: Sequence[Message], tools: Sequence[Tool], options: TemplateOptions
+) -> Iterator[Segment]:
     if not messages:
         raise InvalidValue("A conversation needs at least one message.", param="messages")
     start = 1 if messages[0].role is Role.SYSTEM else 0
     yield BEGIN_OF_TEXT
     system = messages[0].content.strip() if start else ""
-    yield from _turn("system", (ENVIRONMENT if tools else "") + DATES + system)
-    if tools:
-        yield from _turn("user", _tools_text(tools) + _first_text(messages, start))
+    yield from _turn("system", _system_text(system, tools, options))
+    if tools and options.tools_in_user_message:
+        text = USER_TOOLS_HEADER + _definitions(tools) + _first_text(messages, start)
+        yield from _turn("user", text)
         start += 1
     for index, message in enumerate(messages[start:], start):
-        yield from _turn(*_role_and_text(message, f"messages[{index}]"))
+        yield from _message(message, options, f"messages[{index}]")
     yield from _header("assistant", "\n\n")
+
+
+def _system_text(system: str, tools: Sequence[Tool], options: TemplateOptions) -> str:
+    text = ENVIRONMENT if tools or options.builtin_tools is not None else ""
+    if options.builtin_tools is not None:
+        named = [name for name in options.builtin_tools if name != CODE_INTERPRETER]
+        text += f"Tools: {', '.join(named)}\n\n"
+    date = FIXED_DATE if options.date is None else options.date
+    text += f"Cutting Knowledge Date: December 2023\nToday Date: {date}\n\n"
+    if tools and not options.tools_in_user_message:
+        text += SYSTEM_TOOLS_HEADER + _definitions(tools)
+    return text + system
 
 
 def _turn(role: str, text: str) -> Iterator[Segment]:
@@ -77,12 +106,11 @@ def _header(role: str, text: str) -> Iterator[Segment]:
     yield Text(text)
 
 
-def _tools_text(tools: Iterable[Tool]) -> str:
-    definitions = (
+def _definitions(tools: Iterable[Tool]) -> str:
+    return "".join(
         dump_json(tool.definition, indent=4, param=f"tools[{index}]") + "\n\n"
         for index, tool in enumerate(tools)
     )
-    return TOOLS_HEADER + "".join(definitions)
 
 
 def _first_text(messages: Sequence[Message], index: int) -> str:
@@ -96,19 +124,34 @@ def _first_text(messages: Sequence[Message], index: int) -> str:
     return messages[index].content.strip()
 
 
-def _role_and_text(message: Message, param: str) -> tuple[str, str]:
+def _message(message: Message, options: TemplateOptions, param: str) -> Iterator[Segment]:
     if message.tool_calls:
-        calls = (
-            _call_text(call, f"{param}.tool_calls[{index}]")
-            for index, call in enumerate(message.tool_calls)
-        )
-        return "assistant", "; ".join(calls)
-    if message.role is Role.TOOL:
-        return "ipython", dump_json(message.content, param=f"{param}.content")
-    return message.role.value, message.content.strip()
+        yield from _calls(message.tool_calls, options, f"{param}.tool_calls")
+    elif message.role is Role.TOOL:
+        yield from _turn("ipython", dump_json(message.content, param=f"{param}.content"))
+    else:
+        yield from _turn(message.role.value, message.content.strip())
 
 
-def _call_text(call: ToolCall, param: str) -> str:
-    arguments = f"{param}.function.arguments"
-    parameters = dump_json(load_json(call.arguments, param=arguments), param=arguments)
-    return f'{{"name": "{call.name}", "parameters": {parameters}}}'
+def _calls(calls: Sequence[ToolCall], options: TemplateOptions, param: str) -> Iterator[Segment]:
+    builtin = options.builtin_tools or ()
+    texts = [_call_text(call, builtin, f"{param}[{i}]") for i, call in enumerate(calls)]
+    text = call_format.SEPARATOR.join(texts)
+    if calls[0].name in builtin:
+        yield from _header("assistant", "\n\n")
+        yield Control(call_format.PYTHON_TAG)
+        yield Text(text)
+    else:
+        yield from _header("assistant", "\n\n" + text)
+    yield EOT if options.builtin_tools is None else EOM
+
+
+def _call_text(call: ToolCall, builtin: Sequence[str], param: str) -> str:
+    param = f"{param}.function.arguments"
+    arguments = load_json(call.arguments, param=param)
+    if call.name in builtin and isinstance(arguments, dict):
+        if call.name == CODE_INTERPRETER:
+            return str(arguments.get("code", ""))
+        named = ", ".join(f'{name}="{value}"' for name, value in arguments.items())
+        return f"{call.name}.call({named})"
+    return f'{{"name": "{call.name}", "parameters": {dump_json(arguments, param=param)}}}'

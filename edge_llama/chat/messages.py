@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
+from edge_llama.chat.tools import CallMode, Tool, ToolChoice
 from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.messages import ServiceTier
@@ -39,10 +39,22 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
-    """A function the model may call: OpenAI's tool object, key order as the client sent it."""
+class TemplateOptions:
+    """What Llama 3.1's chat template can be asked for.
 
-    definition: dict[str, Any]
+    Attributes:
+        builtin_tools: built-in tools that the model may use; None is another thing than none.
+        date: today's date as the model is told it; None is a fixed one, so that prompts share
+            their beginning.
+        tools_in_user_message: functions are declared in the first user turn, not in the system's.
+    """
+
+    builtin_tools: tuple[str, ...] | None = None
+    date: str | None = None
+    tools_in_user_message: bool = True
+
+
+DEFAULT_OPTIONS = TemplateOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +95,27 @@ class ChatRequest(AnswerRequest):
     Attributes:
         messages: at least one.
         tools: functions declared to the model.
+        tool_choice: what it may do with them.
+        template: how the conversation is written.
         overflow: what becomes of it when it is too long; None refuses it.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    template: TemplateOptions = DEFAULT_OPTIONS
     overflow: ContextOverflow | None = None
+
+    @property
+    def offered_tools(self) -> tuple[Tool, ...]:
+        """The functions that the model is shown: without a choice, none tempt it."""
+        return () if self.tool_choice.mode is CallMode.NONE else self.tools
+
+    @property
+    def calls_tools(self) -> bool:
+        """An answer may have calls."""
+        has_any = bool(self.tools or self.template.builtin_tools)
+        return has_any and self.tool_choice.mode is not CallMode.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 
+from edge_llama.chat.call_format import PYTHON_TAG
+from edge_llama.chat.choice import Choice
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.embedding import Embedding
 from edge_llama.chat.engine import Engine
@@ -17,6 +20,9 @@ from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.template import ChatTemplate, template_for
 from edge_llama.chat.text_prompt import TextPrompts
 from edge_llama.chat.tokens import Token
+from edge_llama.chat.tool_calls import ToolCallParser
+from edge_llama.chat.tool_grammar import tool_grammar
+from edge_llama.engine.grammar import Grammar, JSONSchema
 from edge_llama.engine.messages import GenerationRequest, ModelInfo, ServiceTier
 from edge_llama.engine.prompt import Control, Prompt, Text, Tokens
 from edge_llama.errors import InvalidValue, RequestError, TemplateError
@@ -75,7 +81,14 @@ class ChatModel:
             if request.overflow == "truncate_oldest":
                 await self.engine.ready()
                 request, dropped = await fit(request, self.engine.info.n_ctx, self.count)
-            return await self._run(await self._chat_prompt(request), request, dropped=dropped)
+            prompt = await self._chat_prompt(request)
+            if not request.calls_tools:
+                return await self._run(prompt, request, dropped=dropped)
+            names = [tool.name for tool in request.tools]
+            builtin = request.template.builtin_tools or ()
+            parsers = [ToolCallParser(names, builtin) for _ in range(request.n)]
+            request = replace(request, grammar=self._tool_grammar(request))
+            return await self._run(prompt, request, parsers, dropped=dropped)
 
     async def complete(self, request: TextRequest) -> ChatCompletion:
         """Continue a text. Everything that can be refused is refused here.
@@ -165,12 +178,21 @@ class ChatModel:
         self,
         prompt: Prompt,
         request: AnswerRequest,
+        parsers: Sequence[ToolCallParser] = (),
         *,
         dropped: Dropped | None = None,
         prompt_logprobs: int | None = None,
     ) -> ChatCompletion:
         min_tokens = request.sampling.min_tokens
-        decoders = [OutputDecoder(request.stop, min_tokens=min_tokens) for _ in range(request.n)]
+        choices = [
+            Choice(
+                index,
+                OutputDecoder(request.stop, min_tokens=min_tokens),
+                self._token_names,
+                parser,
+            )
+            for index, parser in enumerate(parsers or [None] * request.n)
+        ]
         generation = await self.engine.submit(
             GenerationRequest(
                 prompt=prompt,
@@ -188,12 +210,26 @@ class ChatModel:
         )
         scored = prompt_logprobs is not None
         return ChatCompletion(
-            generation, decoders, self._token_names, dropped=dropped, scored=scored
+            generation, choices, self._token_names, dropped=dropped, scored=scored
+        )
+
+    def _tool_grammar(self, request: ChatRequest) -> Grammar:
+        form = request.grammar
+        if form is not None and not isinstance(form, JSONSchema):
+            raise InvalidValue(f"{form.param} and tools exclude each other.", param=form.param)
+        return tool_grammar(
+            request.tools,
+            request.tool_choice,
+            builtin=request.template.builtin_tools or (),
+            tagged=PYTHON_TAG in self.engine.info.control_tokens,
+            form=form,
         )
 
     async def _chat_prompt(self, request: ChatRequest) -> Prompt:
         template = await self._built_template()
-        prompt = await asyncio.to_thread(template.render, request.messages, request.tools)
+        prompt = await asyncio.to_thread(
+            template.render, request.messages, request.offered_tools, request.template
+        )
         _check_unicode(prompt)
         return prompt
 

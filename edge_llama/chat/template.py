@@ -7,7 +7,8 @@ from typing import Protocol
 
 from edge_llama.chat import llama3_template
 from edge_llama.chat.llama3_template import Llama3Template
-from edge_llama.chat.messages import Message, Tool
+from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, TemplateOptions
+from edge_llama.chat.tools import Tool
 from edge_llama.engine.messages import ModelInfo
 from edge_llama.engine.prompt import Prompt
 from edge_llama.errors import TemplateError
@@ -19,7 +20,12 @@ LLAMA3_MARKS = ("<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date: ",
 class ChatTemplate(Protocol):
     """Writes conversations."""
 
-    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Prompt:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: TemplateOptions = DEFAULT_OPTIONS,
+    ) -> Prompt:
         """The prompt, up to and with the header of the assistant's turn.
 
         Raises:

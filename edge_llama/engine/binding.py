@@ -142,6 +142,11 @@ class Vocab:
     def handle(self) -> Any:
         return self._handle
 
+    @property
+    def tokenize_address(self) -> int | None:
+        """Where `llama_tokenize` is, for native code that calls it."""
+        return ctypes.cast(llama_cpp.llama_cpp._lib.llama_tokenize, ctypes.c_void_p).value
+
     def spelling(self, token: int) -> str:
         """How the vocabulary spells a token; empty if there is no such token."""
         if not 0 <= token < self.n_tokens:
@@ -169,10 +174,11 @@ class Vocab:
         """The bytes that a token stands for; empty for control tokens."""
         piece = self._pieces[token]
         if piece is None:
-            piece = self._pieces[token] = self._read_piece(token)
+            piece = self._pieces[token] = self.read_piece(token)
         return piece
 
-    def _read_piece(self, token: int) -> bytes:
+    def read_piece(self, token: int) -> bytes:
+        """As `piece`, but does not keep it."""
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)

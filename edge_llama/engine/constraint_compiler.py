@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
 from llguidance.gbnf_to_lark import gbnf_to_lark
-from llguidance.llamacpp import lltokenizer_from_vocab
 
 from edge_llama.engine.binding import Vocab
 from edge_llama.engine.constraint import Constraint
-from edge_llama.engine.grammar import CFG, Grammar, JSONSchema
+from edge_llama.engine.grammar import CFG, JSON_STYLE, Grammar, JSONSchema
 from edge_llama.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -30,14 +29,10 @@ LIMITS = LLParserLimits(
 )
 """What a constraint may take: about 100 MB of memory, and some 20 ms for a token."""
 
-_GBNF = re.compile(r"^\s*root\s*::=", re.MULTILINE)
+CONTROL_MARK = b"\xff"
+"""llguidance takes what begins with it for a control token, which no text can spell."""
 
-_AS_MODELS_WRITE_IT: JsonCompileOptions = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-}
-"""One line, with a space after `,` and `:`: without them, what follows is often worse."""
+_GBNF = re.compile(r"^\s*root\s*::=", re.MULTILINE)
 
 _WITHOUT_JUMPS = '\n%llguidance {"no_forcing": true}\n'
 """To find out what must follow takes time without a limit: `a{1000000000}`."""
@@ -78,14 +73,27 @@ class ConstraintCompiler:
 
     @cached_property
     def _tokenizer(self) -> LLTokenizer:
-        others = sorted(self._vocab.eog_tokens - {self._vocab.eos})
-        return lltokenizer_from_vocab(self._vocab.handle, eos_token=[self._vocab.eos, *others])
+        vocab = self._vocab
+        control = set(vocab.control_tokens.values())
+        tokenizer: LLTokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]
+            tokens=[
+                CONTROL_MARK + vocab.spelling(token).encode()
+                if token in control
+                else vocab.read_piece(token)
+                for token in range(vocab.n_tokens)
+            ],
+            vocab_ptr=vocab.handle,
+            tokenize_fptr=vocab.tokenize_address,
+            eos_token=[vocab.eos, *sorted(vocab.eog_tokens - {vocab.eos})],
+        )
+        return tokenizer
 
 
 def _source(grammar: Grammar) -> str:
     """The grammar in llguidance's own format."""
     if isinstance(grammar, JSONSchema):
-        return LLMatcher.grammar_from_json_schema(grammar.text, overrides=_AS_MODELS_WRITE_IT)
+        options = cast("JsonCompileOptions", JSON_STYLE)
+        return LLMatcher.grammar_from_json_schema(grammar.text, overrides=options)
     if isinstance(grammar, CFG):
         lark = gbnf_to_lark(grammar.text) if _GBNF.search(grammar.text) else grammar.text
         return LLMatcher.grammar_from_lark(lark if grammar.jumps else lark + _WITHOUT_JUMPS)

@@ -6,9 +6,13 @@ from typing import TypeAlias
 
 import msgspec
 
+JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""llguidance's options for JSON in one line, with spaces where models are used to them: after `,`
+and `:`. Without them what the models write is often worse."""
+
 
 class JSONSchema(msgspec.Struct, frozen=True, tag="json_schema", array_like=True):
-    """JSON that is valid against a schema, in one line without needless spaces.
+    """JSON that is valid against a schema, in one line.
 
     Attributes:
         text: the schema, a JSON object.

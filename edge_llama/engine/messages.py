@@ -20,11 +20,12 @@ from edge_llama.errors import ContextLengthExceeded, InvalidValue
 
 
 class FinishReason(str, enum.Enum):
-    """Why a sequence ended."""
+    """Why a sequence ended. Of those that stopped, only a chat knows which called tools."""
 
     STOP = "stop"
     LENGTH = "length"
     ABORT = "abort"
+    TOOL_CALLS = "tool_calls"
 
 
 class ServiceTier(str, enum.Enum):

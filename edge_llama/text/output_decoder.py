@@ -26,6 +26,7 @@ class OutputDecoder:
     def __init__(self, stops: Iterable[str] = (), *, min_tokens: int = 0) -> None:
         self._detokenizer = StreamingDetokenizer()
         self._matcher = StopMatcher(stops)
+        self._searching = True
         self._unsearched = min_tokens
         self.decoded = 0
         self.released = 0
@@ -41,8 +42,15 @@ class OutputDecoder:
         self.decoded += len(text)
         if self._unsearched > 0:
             self._unsearched -= 1
-        else:
+        elif self._searching:
             text = self._matcher.feed(text)
+        self.released += len(text)
+        return text
+
+    def pass_all(self) -> str:
+        """Search for no stop string from now on; what was held back."""
+        self._searching = False
+        text = self._matcher.flush()
         self.released += len(text)
         return text
 

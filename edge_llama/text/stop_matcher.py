@@ -23,6 +23,7 @@ class StopMatcher:
 
     Attributes:
         matched: the stop string that was found, None so far.
+        rest: what was fed together with it and comes after it.
 
     Raises:
         InvalidValue: a stop string is empty, or together they exceed `MAX_STOP_CHARACTERS`.
@@ -30,6 +31,7 @@ class StopMatcher:
 
     def __init__(self, stops: Iterable[str]) -> None:
         self.matched: str | None = None
+        self.rest = ""
         self._stops = sorted(stops)
         if self._stops and not self._stops[0]:
             raise InvalidValue("A stop string must not be empty.", param="stop")
@@ -54,6 +56,7 @@ class StopMatcher:
             self._node = self._next(self._node, character)
             if self._node.match is not None:
                 self.matched = self._node.match
+                self.rest = text[position:]
                 return self._release(before, text, before.depth + position - len(self.matched))
         return self._release(before, text, before.depth + len(text) - self._node.depth)
 

@@ -208,10 +208,6 @@ def test_integers_may_be_written_as_floats() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("tool_choice", "required"),
-        ("functions", [{"name": "f"}]),
-        ("chat_template_kwargs", {"enable_thinking": False}),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy"}),
         ("web_search_options", {}),

@@ -9,7 +9,16 @@ from itertools import pairwise
 import pytest
 
 from edge_llama.bench.client import Reply, play
-from edge_llama.bench.load import Load, Request, concurrent, conversations, newcomer
+from edge_llama.bench.load import (
+    LONG_STRING,
+    ORDER,
+    Load,
+    Request,
+    concurrent,
+    conversations,
+    forms,
+    newcomer,
+)
 from edge_llama.errors import EngineDied
 
 SLOW = 0.002
@@ -20,6 +29,7 @@ class FakeClient:
 
     def __init__(self, failing: int | None = None) -> None:
         self.prompts: list[tuple[str, ...]] = []
+        self.schemas: list[str | None] = []
         self.running = self.most = self.broken_off = 0
         self._failing = failing
 
@@ -30,9 +40,14 @@ class FakeClient:
         return (f"u:{seed}",)
 
     async def ask(
-        self, prompt: tuple[str, ...], n_tokens: int, on_output: Callable[[], None]
+        self,
+        prompt: tuple[str, ...],
+        n_tokens: int,
+        on_output: Callable[[], None],
+        schema: str | None = None,
     ) -> Reply[str]:
         self.prompts.append(prompt)
+        self.schemas.append(schema)
         if len(self.prompts) == self._failing:
             raise EngineDied("gone")
         self.running += 1
@@ -111,3 +126,10 @@ async def test_a_failure_ends_all() -> None:
         await play(client, concurrent(3, 10, 1000, apart=0), seed=1)
     assert client.running == 0
     assert client.broken_off == 2
+
+
+async def test_answers_in_a_form_come_one_after_the_other() -> None:
+    client = FakeClient()
+    await play(client, forms(3), seed=1)
+    assert client.schemas == [None, LONG_STRING, ORDER]
+    assert client.most == 1

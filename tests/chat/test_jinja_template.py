@@ -9,7 +9,8 @@ import pytest
 
 from edge_llama.chat.jinja_process import JinjaProcess
 from edge_llama.chat.jinja_template import NONCHARACTERS, JinjaTemplate
-from edge_llama.chat.messages import Message, Role, Tool, ToolCall
+from edge_llama.chat.messages import Message, Role, ToolCall
+from edge_llama.chat.tools import Tool
 from edge_llama.engine.prompt import Control, Prompt, Segment, Text
 from edge_llama.errors import InvalidValue, TemplateError
 from tests.fakes import model_info

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from edge_llama.chat.llama3_template import Llama3Template
-from edge_llama.chat.messages import Message, Role, Tool, ToolCall
+from edge_llama.chat.messages import Message, Role, ToolCall
+from edge_llama.chat.tools import Tool
 from edge_llama.engine.prompt import Control, Prompt, Text
 from edge_llama.errors import InvalidValue
 

@@ -6,8 +6,10 @@ import pytest
 
 from edge_llama.chat.events import TextDelta
 from edge_llama.chat.llama3_template import Llama3Template
-from edge_llama.chat.messages import ChatRequest, Message, Role, TextRequest, Tool
+from edge_llama.chat.messages import ChatRequest, Message, Role, TextRequest
 from edge_llama.chat.model import ChatModel
+from edge_llama.chat.tool_grammar import tool_grammar
+from edge_llama.chat.tools import Tool, ToolChoice
 from edge_llama.engine.client import EngineState
 from edge_llama.engine.messages import GenerationRequest
 from edge_llama.engine.prompt import Text
@@ -32,7 +34,11 @@ async def test_a_request_reaches_the_engine_rendered() -> None:
     )
     assert engine.submitted == [
         GenerationRequest(
-            prompt=Llama3Template().render(HI, tools), sampling=sampling, max_tokens=9, n=3
+            prompt=Llama3Template().render(HI, tools),
+            sampling=sampling,
+            max_tokens=9,
+            n=3,
+            grammar=tool_grammar(tools, ToolChoice()),
         )
     ]
 

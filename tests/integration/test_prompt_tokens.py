@@ -12,7 +12,8 @@ import llama_cpp
 import pytest
 
 from edge_llama.chat.llama3_template import Llama3Template
-from edge_llama.chat.messages import Message, Role, Tool, ToolCall
+from edge_llama.chat.messages import Message, Role, ToolCall
+from edge_llama.chat.tools import Tool
 from edge_llama.engine.binding import Model, Vocab, init_backend
 from edge_llama.engine.constraint_compiler import ConstraintCompiler
 from edge_llama.engine.intake import Intake

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from edge_llama.api.anthropic.content_block import ContentBlock, TextBlock, ToolUseBlock
 from edge_llama.api.anthropic.schemas import MessagesRequest
 from edge_llama.api.errors import anthropic_error_body
 from edge_llama.api.sse import named_frame
 from edge_llama.api.unique_id import unique_id
 from edge_llama.api.usage import overflow_field
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import Finished, Started, TextDelta, Usage
+from edge_llama.chat.events import (
+    Finished,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
 from edge_llama.engine.messages import FinishReason
 
 
@@ -25,7 +33,7 @@ class MessagesReply:
 
     def __init__(self, asked: MessagesRequest) -> None:
         self._max_tokens = asked.max_tokens
-        self._texts: list[str] = []
+        self._blocks: list[ContentBlock] = []
         self._message: dict[str, Any] = {
             "id": unique_id("msg"),
             "type": "message",
@@ -58,24 +66,33 @@ class MessagesReply:
                 case TextDelta(_, text):
                     for told in self._text(text):
                         yield told
+                case ToolCallStarted(_, _, call_id, name):
+                    for told in self._open(ToolUseBlock(len(self._blocks), call_id, name)):
+                        yield told
+                case ToolCallDelta(_, _, arguments):
+                    yield self._blocks[-1].add(arguments)
                 case Finished():
-                    if self._texts:
-                        yield {"type": "content_block_stop", "index": 0}
+                    for block in self._blocks[-1:]:
+                        yield block.closing()
                     yield self._finish(event, completion.usage)
                     yield {"type": "message_stop"}
 
     def _text(self, text: str) -> Iterator[dict[str, Any]]:
-        if not self._texts:
-            block = {"type": "text", "text": ""}
-            yield {"type": "content_block_start", "index": 0, "content_block": block}
+        if not self._blocks or not isinstance(self._blocks[-1], TextBlock):
+            yield from self._open(TextBlock(len(self._blocks)))
+        yield self._blocks[-1].add(text)
+
+    def _open(self, block: ContentBlock) -> Iterator[dict[str, Any]]:
+        """One block is written at a time."""
+        if self._blocks:
+            yield self._blocks[-1].closing()
+        yield block.opening()
+        if not self._blocks:
             yield {"type": "ping"}
-        self._texts.append(text)
-        delta = {"type": "text_delta", "text": text}
-        yield {"type": "content_block_delta", "index": 0, "delta": delta}
+        self._blocks.append(block)
 
     def _finish(self, event: Finished, usage: Usage) -> dict[str, Any]:
-        if self._texts:
-            self._message["content"] = [{"type": "text", "text": "".join(self._texts)}]
+        self._message["content"] = [block.content for block in self._blocks]
         ending = {"stop_reason": self._stop_reason(event, usage), "stop_sequence": event.stop}
         counts = _usage_object(usage)
         self._message |= ending | {"usage": counts}
@@ -84,6 +101,8 @@ class MessagesReply:
     def _stop_reason(self, event: Finished, usage: Usage) -> str:
         if event.stop is not None:
             return "stop_sequence"
+        if event.reason is FinishReason.TOOL_CALLS:
+            return "tool_use"
         if event.reason is FinishReason.STOP:
             return "end_turn"
         if usage.completion_tokens < self._max_tokens:

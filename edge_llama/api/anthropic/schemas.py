@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import FailFast, Field, model_validator
+from pydantic import FailFast, Field, PlainValidator, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.anthropic.turns import Texts, Turn
 from edge_llama.api.request_body import RequestBody
 from edge_llama.api.sampling_schemas import MAX_STOPS, ConversationRequest, Stop, most_tokens
 from edge_llama.api.schemas import MAX_MESSAGES
+from edge_llama.api.tool_schemas import as_tool, check_tools, function_definition
 from edge_llama.api.unsupported import HARMLESS_VALUES
-from edge_llama.api.validation import Count, Name, Schema, invalid
+from edge_llama.api.validation import Count, Name, Schema, invalid, missing, unsupported
 from edge_llama.chat.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
+from edge_llama.chat.tools import CallMode, Tool, ToolChoice
 from edge_llama.engine.grammar import Grammar
 
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
@@ -26,8 +28,7 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "n": (1,),
     "response_format": (),
     "return_progress": (False,),
-    "tool_choice": ({"type": "auto"}, {"type": "none"}),
-    "tools": ([],),
+    "chat_template_kwargs": ({},),
     "top_logprobs": (0,),
 }
 
@@ -50,6 +51,39 @@ class OutputConfig(Schema):
     format: JSONFormat | None = None
 
 
+def _custom_tool(value: Any) -> dict[str, Any]:
+    """The tool as a function."""
+    if not isinstance(value, dict):
+        raise invalid('must be a tool such as {"name": "now", "input_schema": {}}.')
+    if value.get("type") not in (None, "custom"):
+        raise unsupported("must be 'custom': the server runs no tools itself.", field="type")
+    fields = {"name": "name", "description": "description", "parameters": "input_schema"}
+    if not isinstance(value.get("input_schema", {}), dict):
+        raise invalid("must be a JSON Schema.", field="input_schema")
+    return function_definition({name: value.get(field) for name, field in fields.items()})
+
+
+class ToolUse(Schema):
+    """Whether the model may, or must, call a tool."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: Name | None = None
+    disable_parallel_tool_use: bool = False
+
+    @model_validator(mode="after")
+    def _names_a_tool(self) -> Self:
+        if self.type == "tool" and self.name is None:
+            raise missing("name")
+        return self
+
+    def to_choice(self) -> ToolChoice:
+        parallel = not self.disable_parallel_tool_use
+        if self.type == "tool" and self.name is not None:
+            return ToolChoice(CallMode.REQUIRED, frozenset({self.name}), parallel)
+        mode = CallMode.REQUIRED if self.type == "any" else CallMode(self.type)
+        return ToolChoice(mode, parallel=parallel)
+
+
 class Conversation(RequestBody):
     """What was said, and the model that is to read it."""
 
@@ -58,6 +92,20 @@ class Conversation(RequestBody):
     model: Name
     messages: Annotated[list[Turn], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
     system: Texts = Field(default_factory=list)
+    tools: Annotated[list[Annotated[dict[str, Any], PlainValidator(_custom_tool)]], FailFast()] = (
+        Field(default_factory=list)
+    )
+    tool_choice: ToolUse = ToolUse(type="auto")
+
+    def to_tools(self) -> tuple[Tool, ...]:
+        """The tools, which fit the choice of them.
+
+        Raises:
+            InvalidValue: they do not.
+        """
+        tools = tuple(as_tool(definition, "input_schema") for definition in self.tools)
+        check_tools(tools, self.tool_choice.to_choice())
+        return tools
 
     def to_messages(self) -> tuple[Message, ...]:
         """The system prompt and the turns, free of HTTP and Anthropic."""
@@ -89,10 +137,12 @@ class MessagesRequest(Conversation, ConversationRequest):
         """The request without HTTP and Anthropic.
 
         Raises:
-            InvalidValue: a sampling parameter is out of range.
+            RequestError: parameters are out of range, or do not fit together.
         """
         return ChatRequest(
             messages=self.to_messages(),
+            tools=self.to_tools(),
+            tool_choice=self.tool_choice.to_choice(),
             sampling=self.sampling(),
             max_tokens=most_tokens(self.max_tokens),
             grammar=self.form(FORMAT, self._format()),

@@ -15,7 +15,7 @@ from edge_llama.api.schemas import StreamOptions
 from edge_llama.api.sse import DONE, error_frame, frame
 from edge_llama.api.unique_id import unique_id
 from edge_llama.api.usage import progress_field, timings_field, usage_object
-from edge_llama.chat.events import Finished, PromptRead, Started, TextDelta
+from edge_llama.chat.events import ChatEvent, Finished, PromptRead, Started, TextDelta
 from edge_llama.chat.logprobs import TokenLogprob
 from edge_llama.chat.merge import merge
 
@@ -127,7 +127,7 @@ class CompletionsReply:
     def _chunk_choice(
         self,
         prompt: RunningPrompt,
-        event: Started | TextDelta | Finished,
+        event: ChatEvent,
         writer: LogprobsWriter,
     ) -> dict[str, Any] | None:
         match event:
@@ -140,6 +140,8 @@ class CompletionsReply:
                 return _choice_object(event.text, writer.output(event.logprobs))
             case Finished():
                 return _choice_object("", writer.output(event.logprobs), event)
+            case _:
+                return None
 
     def _usage(self, prompts: Prompts) -> dict[str, Any]:
         return {"usage": usage_object(total_usage(prompts))}

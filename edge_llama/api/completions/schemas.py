@@ -13,7 +13,7 @@ from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
 from edge_llama.api.sampling_schemas import MaxTokensOrZero, SampledRequest, most_tokens
 from edge_llama.api.schemas import StreamOptions
-from edge_llama.api.unsupported import HARMLESS_VALUES
+from edge_llama.api.unsupported import HARMLESS_VALUES, TOOLS
 from edge_llama.api.validation import Count, Integer, Name, invalid, without_nul
 from edge_llama.chat.messages import TextRequest
 from edge_llama.engine.messages import MAX_LOGPROBS
@@ -36,6 +36,7 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "messages": (),
     "suffix": ("",),
     "top_logprobs": (0,),
+    **TOOLS,
 }
 
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from edge_llama.api.errors import error_body
+from edge_llama.api.responses.function_call import OutputCall
 from edge_llama.api.responses.message import OutputMessage
 from edge_llama.api.responses.schemas import ResponsesRequest
 from edge_llama.api.sse import named_frame
 from edge_llama.api.unique_id import unique_id
 from edge_llama.api.usage import overflow_field
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import Finished, TextDelta, Usage
+from edge_llama.chat.events import Finished, TextDelta, ToolCallDelta, ToolCallStarted, Usage
 from edge_llama.engine.messages import FinishReason
 
 
@@ -29,7 +30,7 @@ class ResponsesReply:
 
     def __init__(self, asked: ResponsesRequest) -> None:
         self._response = _new_response(asked)
-        self._items: list[OutputMessage] = []
+        self._items: list[OutputMessage | OutputCall] = []
         self._sequence_number = 0
 
     async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
@@ -62,26 +63,33 @@ class ResponsesReply:
                 case TextDelta(_, text):
                     for told in self._text(text):
                         yield told
+                case ToolCallStarted(_, _, call_id, name):
+                    for told in self._open(OutputCall(len(self._items), call_id, name)):
+                        yield told
+                case ToolCallDelta(_, _, arguments):
+                    yield self._items[-1].add(arguments)
                 case Finished():
                     reason = event.reason
-        for told in self._close("completed" if reason is FinishReason.STOP else "incomplete"):
+        for told in self._close("incomplete" if reason is FinishReason.LENGTH else "completed"):
             yield told
         self._response["usage"] = _usage_object(completion.usage)
         yield self._lifecycle(self._response["status"])
 
     def _text(self, text: str) -> Iterator[dict[str, Any]]:
-        if not self._items:
-            yield from self._open_message()
+        if not self._items or not isinstance(self._items[-1], OutputMessage):
+            yield from self._open(OutputMessage(len(self._items)))
         yield self._items[-1].add(text)
 
-    def _open_message(self) -> Iterator[dict[str, Any]]:
-        message = OutputMessage(output_index=len(self._items))
-        self._items.append(message)
-        yield from message.opening()
+    def _open(self, item: OutputMessage | OutputCall) -> Iterator[dict[str, Any]]:
+        """One item is written at a time: the one before is complete."""
+        if self._items:
+            yield from self._items[-1].closing("completed")
+        self._items.append(item)
+        yield from item.opening()
 
     def _close(self, status: str) -> Iterator[dict[str, Any]]:
         if not self._items:
-            yield from self._open_message()
+            yield from self._open(OutputMessage(0))
         yield from self._items[-1].closing(status)
         self._response |= {
             "status": status,
@@ -116,15 +124,15 @@ def _new_response(asked: ResponsesRequest) -> dict[str, Any]:
         "metadata": {},
         "model": asked.model,
         "output": [],
-        "parallel_tool_calls": True,
+        "parallel_tool_calls": asked.parallel_tool_calls,
         "previous_response_id": None,
         "reasoning": {"effort": None, "summary": None},
         "service_tier": asked.tier.value,
         "store": False,
         "temperature": sampling.temperature,
         "text": {"format": asked.text_format},
-        "tool_choice": "auto",
-        "tools": [],
+        "tool_choice": asked.told_tool_choice,
+        "tools": asked.told_tools,
         "top_logprobs": 0,
         "top_p": sampling.top_p,
         "truncation": asked.truncation or "disabled",

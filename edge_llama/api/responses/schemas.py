@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.responses.items import InputItem, Item, to_messages
 from edge_llama.api.sampling_schemas import ConversationRequest, most_tokens
+from edge_llama.api.tool_schemas import Choice, as_tool, check_tools, function_definition
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import (
     Count,
@@ -17,10 +19,12 @@ from edge_llama.api.validation import (
     Text,
     invalid,
     missing,
+    unsupported,
     without_nul,
 )
 from edge_llama.chat.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
+from edge_llama.chat.tools import CallMode, ToolChoice
 from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import Grammar
 
@@ -40,8 +44,7 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "prompt": (),
     "response_format": (),
     "return_progress": (False,),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
+    "chat_template_kwargs": ({},),
     "top_logprobs": (0,),
 }
 
@@ -52,6 +55,14 @@ def _as_items(value: Any) -> Any:
     if isinstance(value, list):
         return value
     raise invalid("must be a string or a list of items.")
+
+
+def _flat_function(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid('must be a function such as {"type": "function", "name": "now"}.')
+    if value.get("type", "function") != "function":
+        raise unsupported("must be 'function': the server runs no tools itself.", field="type")
+    return function_definition({k: v for k, v in value.items() if k != "type"})
 
 
 class TextFormat(Schema):
@@ -107,6 +118,11 @@ class ResponsesRequest(ConversationRequest):
     max_output_tokens: Count | None = None
     truncation: Literal["auto", "disabled"] | None = None
     text: TextConfig | None = None
+    tools: Annotated[
+        list[Annotated[dict[str, Any], PlainValidator(_flat_function)]], FailFast()
+    ] = Field(default_factory=list)
+    tool_choice: Choice = ToolChoice()
+    parallel_tool_calls: bool = True
     stream: bool = False
 
     @model_validator(mode="after")
@@ -118,11 +134,16 @@ class ResponsesRequest(ConversationRequest):
         """The request without HTTP and OpenAI.
 
         Raises:
-            InvalidValue: a sampling parameter is out of range.
+            RequestError: parameters are out of range, or do not fit together.
         """
+        tools = tuple(as_tool(definition, "parameters") for definition in self.tools)
+        parallel = self.tool_choice.parallel and self.parallel_tool_calls
+        check_tools(tools, self.tool_choice)
         system = () if self.instructions is None else (Message(Role.SYSTEM, self.instructions),)
         return ChatRequest(
             messages=(*system, *to_messages(self.input)),
+            tools=tools,
+            tool_choice=replace(self.tool_choice, parallel=parallel),
             sampling=self.sampling(),
             max_tokens=most_tokens(self.max_output_tokens),
             grammar=self.form("text.format", self._text_format().to_grammar()),
@@ -134,6 +155,23 @@ class ResponsesRequest(ConversationRequest):
     def _truncation(self) -> ContextOverflow | None:
         """`disabled` is what clients send who know no other, and leaves it to the server."""
         return "truncate_oldest" if self.truncation == "auto" else None
+
+    @property
+    def told_tool_choice(self) -> Any:
+        """`tool_choice` as the response repeats it."""
+        choice = self.tool_choice
+        if choice.names is None:
+            return choice.mode.value
+        named = [{"type": "function", "name": name} for name in sorted(choice.names)]
+        if choice.mode is CallMode.REQUIRED and len(named) == 1:
+            return named[0]
+        return {"type": "allowed_tools", "mode": choice.mode.value, "tools": named}
+
+    @property
+    def told_tools(self) -> list[dict[str, Any]]:
+        """`tools` as the response repeats them."""
+        absent = {"description": None, "parameters": None, "strict": None}
+        return [{"type": "function"} | absent | definition for definition in self.tools]
 
     @property
     def text_format(self) -> dict[str, Any]:

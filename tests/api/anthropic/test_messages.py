@@ -196,3 +196,84 @@ async def test_any_split_of_the_output_gives_the_same(
     assert events[-2]["usage"] == whole["usage"]
     assert events[-2]["delta"]["stop_reason"] == whole["stop_reason"]
     assert events[0]["message"].keys() == whole.keys()
+
+
+CALLS = Script(
+    [
+        *("Let me see. ", '{"na', 'me": "add", "parameters": ', '{"a"', ": 1}"),
+        *('}; {"name": "now", ', '"parameters": {}}'),
+    ]
+)
+TOOLS = [
+    {"name": name, "input_schema": {"type": "object", "properties": {"a": {}}}}
+    for name in ("add", "now")
+]
+
+
+async def test_calls_are_blocks_of_their_own() -> None:
+    client = client_for(FakeEngine(CALLS))
+    reply = (await client.post(PATH, json=HI | {"tools": TOOLS})).json()
+    message = Message.model_validate(reply)
+    text, add, now = message.content
+    assert text.type == "text"
+    assert text.text == "Let me see. "
+    assert add.type == now.type == "tool_use"
+    assert (add.name, add.input) == ("add", {"a": 1})
+    assert (now.name, now.input) == ("now", {})
+    assert add.id != now.id
+    assert message.stop_reason == "tool_use"
+
+
+async def test_a_stream_of_calls() -> None:
+    events = await stream(client_for(FakeEngine(CALLS)), tools=TOOLS)
+    kinds = [event["type"].removeprefix("content_block_") for event in events]
+    assert kinds == [
+        *("message_start", "start", "ping", "delta", "stop"),
+        *("start", "delta", "delta", "stop", "start", "delta", "stop"),
+        *("message_delta", "message_stop"),
+    ]
+    blocks = [event for event in events if event["type"].startswith("content_block")]
+    assert [event["index"] for event in blocks] == [0] * 3 + [1] * 4 + [2] * 3
+    assert events[5]["content_block"] | {"id": ""} == {
+        "type": "tool_use",
+        "id": "",
+        "name": "add",
+        "input": {},
+    }
+    assert [event["delta"] for event in events[6:8]] == [
+        {"type": "input_json_delta", "partial_json": '{"a"'},
+        {"type": "input_json_delta", "partial_json": ": 1}"},
+    ]
+    assert events[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+async def test_a_call_that_is_cut_off() -> None:
+    client = client_for(FakeEngine(CALLS))
+    reply = (await client.post(PATH, json=HI | {"tools": TOOLS, "max_tokens": 4})).json()
+    assert reply["stop_reason"] == "max_tokens"
+    assert reply["content"][-1]["input"] == {}
+
+
+@pytest.mark.parametrize(
+    ("choice", "grammar"),
+    [
+        ({"type": "any"}, "start: tagged | calls\n"),
+        ({"type": "tool", "name": "add"}, "start: tagged | calls\n"),
+        ({"type": "auto", "disable_parallel_tool_use": True}, 'more: ""\n'),
+    ],
+)
+async def test_tool_choice(choice: dict[str, Any], grammar: str) -> None:
+    engine = FakeEngine()
+    reply = await client_for(engine).post(PATH, json=HI | {"tools": TOOLS, "tool_choice": choice})
+    assert reply.status_code == 200
+    asked = engine.submitted[0].grammar
+    assert asked is not None
+    assert grammar in asked.text
+    assert ("now" in asked.text) == (choice["type"] != "tool")
+
+
+async def test_no_tool_may_be_called() -> None:
+    engine = FakeEngine()
+    body = HI | {"tools": TOOLS, "tool_choice": {"type": "none"}}
+    assert (await client_for(engine).post(PATH, json=body)).status_code == 200
+    assert engine.submitted[0].grammar is None

@@ -63,7 +63,11 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
         ({"stop_sequences": "END"}, "stop_sequences", "invalid_value"),
         ({"stop_sequences": [""]}, "stop_sequences[0]", "invalid_value"),
         ({"system": 5}, "system", "invalid_value"),
-        ({"tools": [{"name": "f", "input_schema": {}}]}, "tools", "unsupported_parameter"),
+        ({"tools": [{"type": "web_search_20250305"}]}, "tools[0].type", "unsupported_parameter"),
+        ({"tools": [{"input_schema": {}}]}, "tools[0].name", "invalid_value"),
+        ({"tools": [{"name": "f", "input_schema": 1}]}, "tools[0].input_schema", "invalid_value"),
+        ({"tool_choice": {"type": "any"}}, "tool_choice", "invalid_value"),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice.name", "invalid_value"),
         ({"mcp_servers": [{}]}, "mcp_servers", "unsupported_parameter"),
         ({"n": 2}, "n", "unsupported_parameter"),
         (

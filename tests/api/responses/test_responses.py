@@ -205,3 +205,90 @@ async def test_any_split_of_the_output_gives_the_same(
     ends = [kind for kind in kinds if kind in ("response.completed", "response.incomplete")]
     assert ends == [f"response.{whole['status']}"] == kinds[-1:]
     assert untimed(events[-1]["response"]) == untimed(whole)
+
+
+CALLS = Script(
+    [
+        *("Let me see. ", '{"na', 'me": "add", "parameters": ', '{"a"', ": 1}"),
+        *('}; {"name": "now", ', '"parameters": {}}'),
+    ]
+)
+TOOLS = [
+    {"type": "function", "name": name, "parameters": {"type": "object", "properties": {"a": {}}}}
+    for name in ("add", "now")
+]
+
+
+async def test_calls_are_items_of_their_own() -> None:
+    client = client_for(FakeEngine(CALLS))
+    body = HI | {"tools": TOOLS, "tool_choice": "auto", "parallel_tool_calls": True}
+    reply = (await client.post(PATH, json=body)).json()
+    response = Response.model_validate(reply)
+    message, add, now = response.output
+    assert response.output_text == "Let me see. "
+    assert message.type == "message"
+    assert add.type == now.type == "function_call"
+    assert (add.name, add.arguments, add.status) == ("add", '{"a": 1}', "completed")
+    assert (now.name, now.arguments) == ("now", "{}")
+    assert add.id != add.call_id != now.call_id
+    assert response.status == "completed"
+    assert [tool.type for tool in response.tools] == ["function", "function"]
+
+
+async def test_a_stream_of_calls_is_the_whole_response() -> None:
+    client = client_for(FakeEngine(CALLS))
+    body = HI | {"tools": TOOLS, "stream": True}
+    events = events_of((await client.post(PATH, json=body)).text)
+    kinds = [event["type"].removeprefix("response.") for event in events]
+    delta, done = "function_call_arguments.delta", "function_call_arguments.done"
+    assert kinds[8:] == [
+        *("output_item.added", delta, delta, done, "output_item.done"),
+        *("output_item.added", delta, done, "output_item.done"),
+        "completed",
+    ]
+    assert events[8]["item"] | {"id": "", "call_id": ""} == {
+        "type": "function_call",
+        "id": "",
+        "call_id": "",
+        "status": "in_progress",
+        "name": "add",
+        "arguments": "",
+    }
+    assert events[11]["arguments"] == '{"a": 1}'
+    assert {event["item_id"] for event in events[9:12]} == {events[8]["item"]["id"]}
+    assert [event["output_index"] for event in events[8:17]] == [1] * 5 + [2] * 4
+    whole = Response.model_validate(events[-1]["response"])
+    assert [item.type for item in whole.output] == ["message", "function_call", "function_call"]
+
+
+async def test_a_call_that_is_cut_off_is_incomplete() -> None:
+    client = client_for(FakeEngine(CALLS))
+    reply = (await client.post(PATH, json=HI | {"tools": TOOLS, "max_output_tokens": 4})).json()
+    assert reply["status"] == "incomplete"
+    assert reply["output"][-1]["status"] == "incomplete"
+    assert reply["output"][-1]["arguments"] == '{"a"'
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "none",
+        "required",
+        {"type": "function", "name": "add"},
+        {
+            "type": "allowed_tools",
+            "mode": "auto",
+            "tools": [{"type": "function", "name": name} for name in ("add", "now")],
+        },
+    ],
+)
+async def test_the_response_repeats_the_choice(choice: Any) -> None:
+    client = client_for(FakeEngine())
+    reply = (await client.post(PATH, json=HI | {"tools": TOOLS, "tool_choice": choice})).json()
+    assert reply["tool_choice"] == choice
+
+
+async def test_faults_of_tools_name_their_place() -> None:
+    tools = [*TOOLS, {"type": "function", "name": "f", "parameters": {"not": {}}}]
+    reply = (await client_for(FakeEngine()).post(PATH, json=HI | {"tools": tools})).json()
+    assert reply["error"]["param"] == "tools[2].parameters.not"

@@ -1,0 +1,65 @@
+"""OutputCall: a call in a response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edge_llama.api.unique_id import unique_id
+
+
+class OutputCall:
+    """An output item of type `function_call`, and the events that tell of it.
+
+    Args:
+        output_index: its place among the items of the response.
+        call_id: identifies the call in the conversation.
+        name: the function.
+    """
+
+    def __init__(self, output_index: int, call_id: str, name: str) -> None:
+        self._index = output_index
+        self._id = unique_id("fc")
+        self._call_id = call_id
+        self._name = name
+        self._arguments = ""
+        self._status = "in_progress"
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """The item as it is now."""
+        return {
+            "id": self._id,
+            "type": "function_call",
+            "status": self._status,
+            "call_id": self._call_id,
+            "name": self._name,
+            "arguments": self._arguments,
+        }
+
+    def opening(self) -> Iterator[dict[str, Any]]:
+        yield self._item_event("added")
+
+    def add(self, arguments: str) -> dict[str, Any]:
+        self._arguments += arguments
+        return self._arguments_event("delta", delta=arguments)
+
+    def closing(self, status: str) -> Iterator[dict[str, Any]]:
+        """The item is `completed` or `incomplete`."""
+        self._status = status
+        yield self._arguments_event("done", name=self._name, arguments=self._arguments)
+        yield self._item_event("done")
+
+    def _item_event(self, phase: str) -> dict[str, Any]:
+        return {
+            "type": f"response.output_item.{phase}",
+            "output_index": self._index,
+            "item": self.item,
+        }
+
+    def _arguments_event(self, phase: str, **fields: str) -> dict[str, Any]:
+        return {
+            "type": f"response.function_call_arguments.{phase}",
+            "item_id": self._id,
+            "output_index": self._index,
+        } | fields

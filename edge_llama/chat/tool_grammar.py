@@ -1,0 +1,149 @@
+"""The grammar of answers in which tools can be called."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from edge_llama.chat import call_format
+from edge_llama.chat.json_schema import enforceable
+from edge_llama.chat.tools import CODE_INTERPRETER, SEARCHES, CallMode, Tool, ToolChoice
+from edge_llama.engine.grammar import CFG, JSON_STYLE, JSONSchema
+from edge_llama.errors import InvalidValue
+
+MAX_TOOLS = 128
+
+_COMBINED = frozenset({"anyOf", "oneOf", "allOf", "$ref", "patternProperties"})
+
+
+def tool_grammar(
+    tools: Sequence[Tool],
+    choice: ToolChoice,
+    *,
+    builtin: Sequence[str] = (),
+    tagged: bool = True,
+    form: JSONSchema | None = None,
+) -> CFG:
+    """What an answer with tools can be: free text, calls, or text and then calls.
+
+    The text is free until a call has begun: with `{"name"` at the very beginning, with the call of
+    a tool that there is anywhere else. From there on only a whole call is possible.
+
+    Args:
+        tools: the functions; their schemas are enforced.
+        choice: which may be called, and whether one must be.
+        builtin: names of the built-in tools that may be called.
+        tagged: the vocabulary has `<|python_tag|>`.
+        form: what the answer must look like if it calls nothing.
+
+    Raises:
+        RequestError: a schema of arguments cannot be enforced, or nothing may be called.
+    """
+    functions = [
+        (tool.name, _parameters(tool, f"tools[{index}].{tool.schema_path}"))
+        for index, tool in enumerate(tools)
+        if choice.allows(tool.name)
+    ]
+    searches = [name for name in builtin if name in SEARCHES and choice.allows(name)]
+    code = CODE_INTERPRETER in builtin and choice.allows(CODE_INTERPRETER)
+    if not functions and not (tagged and (searches or code)):
+        raise InvalidValue("tool_choice leaves no tool that can be called.", param="tool_choice")
+    starts: list[str] = []
+    rules: list[str] = []
+    if functions:
+        rules += _functions(functions, parallel=choice.parallel)
+    if tagged:
+        starts.append("tagged")
+        rules += _tagged(bool(functions), searches, code=code)
+    if choice.mode is CallMode.REQUIRED:
+        starts += ["calls"] if functions else []
+    elif form is not None:
+        starts.append("form_or_call")
+        rules.append(f"form_or_call: {_form_or_call(form, functions)}")
+    else:
+        starts += ["TEXT", *(f"after_text_{i}" for i in range(len(functions)))]
+        starts += ["TEXT tagged"] if tagged else []
+        rules += [_TEXT, *_after_text(functions)]
+    return CFG("\n".join([f"start: {' | '.join(starts)}", *rules]), "tools", jumps=True)
+
+
+_ANYTHING = "/(?s:.*)/"
+_TEXT = f'TEXT: {_ANYTHING} & ~/\\{{"name"(?s:.*)/'
+_QUERY = 'QUERY: /[^"\\\\\\n]+/'
+
+
+def _functions(functions: Sequence[tuple[str, dict[str, Any]]], *, parallel: bool) -> Iterator[str]:
+    yield "calls: call more"
+    yield "more: " + (f"({_literal(call_format.SEPARATOR)} call)*" if parallel else '""')
+    yield "call: " + " | ".join(f"call_{i}" for i in range(len(functions)))
+    for i, (name, parameters) in enumerate(functions):
+        opening, *_ = call_format.openings(name)
+        yield f"call_{i}: {_literal(opening)} arguments_{i}"
+        yield f"arguments_{i}: {_json(parameters)} {_literal(call_format.END)}"
+
+
+def _after_text(functions: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[str]:
+    """Calls that begin anywhere: as soon as there is a call's opening, it is one."""
+    for i, (name, _) in enumerate(functions):
+        openings = " | ".join(map(_literal, call_format.openings(name)))
+        yield f"after_text_{i}: opening_{i} arguments_{i} more"
+        yield f"opening_{i}[lazy]: TEXT ({openings})"
+
+
+def _tagged(functions: bool, searches: Sequence[str], *, code: bool) -> Iterator[str]:
+    kinds = ["calls"] if functions else []
+    others = [r"\{"] if functions else []
+    for i, name in enumerate(searches):
+        opening = call_format.search_opening(name)
+        kinds.append(f"search_{i}")
+        others.append(re.escape(opening))
+        yield f"search_{i}: {_literal(opening)} QUERY {_literal(call_format.SEARCH_END)}"
+    if searches:
+        yield _QUERY
+    if code:
+        kinds.append("CODE")
+        yield "CODE: /(?s:.+)/" + (f" & ~/({'|'.join(others)})(?s:.*)/" if others else "")
+    yield f"tagged: {call_format.PYTHON_TAG} ({' | '.join(kinds)})"
+
+
+def _form_or_call(form: JSONSchema, functions: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """One schema for both: they may begin alike, which two rules could not tell apart.
+
+    Each part has an id, so that its references stay its own.
+    """
+    calls = (
+        {
+            "type": "object",
+            "properties": {"name": {"const": name}, "parameters": {"$id": f"urn:x:{i}", **schema}},
+            "required": ["name", "parameters"],
+            "additionalProperties": False,
+        }
+        for i, (name, schema) in enumerate(functions)
+    )
+    return _json({"anyOf": [{"$id": "urn:x:form", **json.loads(form.text)}, *calls]})
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text)
+
+
+def _json(schema: dict[str, Any]) -> str:
+    return f"%json {json.dumps(schema | {'x-guidance': JSON_STYLE})}"
+
+
+def _parameters(tool: Tool, param: str) -> dict[str, Any]:
+    """The schema of a function's arguments: an object, which has no other than its properties
+    where the schema leaves that open.
+
+    Raises:
+        RequestError: it cannot be enforced.
+    """
+    schema = enforceable(tool.parameters, param=param)
+    if schema.get("type", "object") != "object":
+        raise InvalidValue(f"{param}.type must be 'object'.", param=f"{param}.type")
+    properties = schema.get("properties", {})
+    if not schema or ("properties" in schema and not _COMBINED & schema.keys()):
+        schema = {"additionalProperties": False, **schema, "properties": properties}
+    return {**schema, "type": "object"}

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_llama.chat.json_schema import FORMATS, UNSUPPORTED, enforceable, json_schema_grammar
+from edge_llama.errors import RequestError, UnsupportedParameter
+
+
+def refusal(schema: Any) -> RequestError:
+    began = time.perf_counter()
+    with pytest.raises(RequestError) as caught:
+        enforceable(schema, param="s")
+    assert time.perf_counter() - began < 1
+    return caught.value
+
+
+def test_what_can_be_enforced_stays_as_it_is() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/x"}, "b": True},
+        "$defs": {"x": {"anyOf": [{"enum": [1, None, {"not": 1}]}, {"type": "string"}]}},
+        "uniqueItems": False,
+        "title": "kept",
+    }
+    result = enforceable(schema, param="s")
+    assert result == {key: value for key, value in schema.items() if key != "uniqueItems"}
+    grammar = json_schema_grammar(schema, param="s")
+    assert (json.loads(grammar.text), grammar.param) == (result, "s")
+
+
+def test_llguidance_s_own_options_are_not_the_client_s() -> None:
+    assert "x-guidance" not in enforceable({"x-guidance": {"lenient": True}}, param="s")
+
+
+@pytest.mark.parametrize("keyword", sorted(UNSUPPORTED))
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        (lambda inner: inner, "s"),
+        (lambda inner: {"properties": {"a": inner}}, "s.properties.a"),
+        (lambda inner: {"patternProperties": {"a": inner}}, "s.patternProperties.a"),
+        (lambda inner: {"$defs": {"a": inner}}, "s.$defs.a"),
+        (lambda inner: {"anyOf": [{}, inner]}, "s.anyOf[1]"),
+        (lambda inner: {"items": inner}, "s.items"),
+        (lambda inner: {"prefixItems": [inner]}, "s.prefixItems[0]"),
+        (lambda inner: {"additionalProperties": inner}, "s.additionalProperties"),
+    ],
+)
+def test_what_cannot_be_enforced_is_refused_with_its_path(
+    schema: Any, path: str, keyword: str
+) -> None:
+    error = refusal(schema({keyword: {}}))
+    assert isinstance(error, UnsupportedParameter)
+    assert error.param == f"{path}.{keyword}"
+    assert keyword in error.message
+
+
+def nested(levels: int) -> Any:
+    schema: Any = {}
+    for _ in range(levels):
+        schema = {"items": schema}
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "param", "words"),
+    [
+        ({"items": 5}, "s.items", "must be a schema"),
+        ({"anyOf": {}}, "s.anyOf", "list of schemas"),
+        ({"properties": []}, "s.properties", "object of schemas"),
+        ({"$ref": "http://127.0.0.1/a"}, "s.$ref", "same schema"),
+        ({"$ref": "file:///etc/passwd"}, "s.$ref", "same schema"),
+        ({"$ref": 5}, "s.$ref", "same schema"),
+        ({"pattern": 5}, "s.pattern", "regular expression"),
+        ({"pattern": "(a{1000}){1000}"}, "s.pattern", "repeats too much"),
+        ({"pattern": "a{1000000000}"}, "s.pattern", "repeats too much"),
+        ({"patternProperties": {"a{9999}": {}}}, "s.patternProperties", "repeats too much"),
+        (
+            {"patternProperties": {str(i): {} for i in range(51)}},
+            "s.patternProperties",
+            "at most 50",
+        ),
+        ({"allOf": [{"pattern": "a"}] * 9}, "s.allOf", "at most 8 patterns"),
+        ({"properties": {str(i): {} for i in range(501)}}, "s.properties", "at most 500"),
+        ({"properties": {"a" * 2001: {}}}, "s.properties", "2001 characters"),
+        ({"const": "a" * 2001}, "s.const", "2001 characters"),
+        ({"enum": [{"a": ["a" * 2001]}]}, "s.enum[0].a[0]", "2001 characters"),
+        ({"enum": list(range(20_001))}, "s.enum[19998]", "more than 20000"),
+        ({"multipleOf": 0}, "s.multipleOf", "greater than 0"),
+        ({"multipleOf": "1"}, "s.multipleOf", "greater than 0"),
+        ({"multipleOf": 15485863}, "s.multipleOf", "rounder"),
+        (
+            {"allOf": [{"multipleOf": 7919}, {"multipleOf": 7907}]},
+            "s.allOf[1].multipleOf",
+            "rounder",
+        ),
+        ({"items": {"multipleOf": 1e-9}, "multipleOf": 3}, "s.multipleOf", "rounder"),
+        ({"minProperties": 2}, "s.minProperties", "beyond 1"),
+    ],
+    ids=lambda value: None if isinstance(value, dict) else value,
+)
+def test_what_would_take_too_much_or_is_no_schema(schema: Any, param: str, words: str) -> None:
+    error = refusal(schema)
+    assert error.param == param
+    assert words in error.message
+
+
+def test_depth() -> None:
+    assert enforceable(nested(90), param="s")
+    assert "nested too deeply" in refusal(nested(20_000)).message
+    assert "nested too deeply" in refusal({"const": json.loads("[" * 900 + "]" * 900)}).message
+
+
+def test_round_multiples_and_named_properties_are_fine() -> None:
+    assert enforceable({"allOf": [{"multipleOf": 0.01}, {"multipleOf": 5}]}, param="s")
+    assert enforceable({"multipleOf": 1e-9}, param="s")
+    assert enforceable({"minProperties": 2, "required": ["a", "b"]}, param="s")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(st.data())
+def test_formats_are_what_others_read(name: str, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(FORMATS[name], fullmatch=True)).rstrip("\n")
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    checker.check(text, name)
+
+
+@given(st.datetimes(timezones=st.just(timezone.utc)))
+def test_every_date_and_time_can_be_written(moment: datetime) -> None:
+    for name, text in (
+        ("date-time", moment.isoformat()),
+        ("date", moment.date().isoformat()),
+        ("time", moment.timetz().isoformat()),
+    ):
+        assert re.match(FORMATS[name], text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["properties", "items", "anyOf", "pattern", "multipleOf", "$ref", "format"]
+            )
+            | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["properties", "allOf", "items", "required", "enum"]), JSON))
+def test_anything_is_a_schema_or_refused_by_its_path(schema: dict[str, Any]) -> None:
+    try:
+        result = enforceable(schema, param="s")
+    except RequestError as error:
+        param = error.param or ""
+    else:
+        param = "s"
+        assert isinstance(result, dict)
+    assert param.startswith("s")
