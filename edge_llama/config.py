@@ -54,6 +54,28 @@ def sequence_ids(kv_layout: KVLayout | None, parallel: int, cached_sequences: in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """Where prompts that were read are kept on disk.
+
+    Attributes:
+        folder: an absolute path; it need not exist.
+        max_bytes: most bytes of all that is kept there, of all models.
+        prefix: a file of `edge-llama warm --export`, which is put there first.
+
+    Raises:
+        SettingsError: there is no room at all.
+    """
+
+    folder: str
+    max_bytes: int
+    prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_bytes <= 0:
+            raise SettingsError("The prefix cache on disk needs more than 0 bytes.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """How one model is run.
 
@@ -90,6 +112,7 @@ class EngineSettings:
             counted; the kernel refuses much more, where it can. None sets no limit.
         step_costs: what steps took with these settings on this machine before; what they take now
             counts more.
+        disk_cache: where the KV of prompts is kept beyond the engine's end; None keeps none.
 
     Raises:
         SettingsError: a number is out of range.
@@ -114,6 +137,7 @@ class EngineSettings:
     request_timeout: float | None = None
     memory_limit: int | None = None
     step_costs: tuple[StepCost, ...] = ()
+    disk_cache: CacheSettings | None = None
 
     def __post_init__(self) -> None:
         if self.ctx_size is not None:

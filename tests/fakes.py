@@ -22,6 +22,7 @@ from edge_llama.engine.messages import (
     TokenLogprob,
 )
 from edge_llama.engine.prompt import Control, Prompt, Segment, Text, Tokens
+from edge_llama.engine.stats import EngineStats
 from edge_llama.errors import EngineDied, EngineUnavailable, InvalidValue, RequestError
 
 LLAMA3_CONTROL_TOKENS = {
@@ -105,6 +106,7 @@ class FakeEngine:
         submitted: every accepted request.
         generations: their generations, in the same order.
         launched, stopped: how often these were called.
+        counts: what it says of itself.
 
     Args:
         loading: seconds until it is ready; for ever, if infinite.
@@ -130,6 +132,7 @@ class FakeEngine:
         self.generations: list[FakeGeneration] = []
         self.launched = 0
         self.stopped = 0
+        self.counts = EngineStats()
         self._info = info or model_info()
         self._made_up: dict[bytes, int] = {}
 
@@ -189,6 +192,11 @@ class FakeEngine:
                         yield token, pieces.get(token) or bytes([token])
                     else:
                         raise InvalidValue(f"{token} is not a token id.", param="prompt")
+
+    async def stats(self) -> EngineStats:
+        if self.state is not EngineState.READY:
+            raise EngineUnavailable("The engine is not ready.")
+        return self.counts
 
     async def submit(self, request: GenerationRequest) -> FakeGeneration:
         if self.state is not EngineState.READY:

@@ -26,6 +26,7 @@ class Endpoint:
         handle: answers a request.
         summary: what it is for, in a few words.
         answer: type of the JSON of an answer.
+        media_type: of an answer that is not JSON.
         query: names of its query parameters.
         body: schema of the request's body, if it has one.
         example: a body that the demo model answers.
@@ -40,6 +41,7 @@ class Endpoint:
     handle: Callable[[Request], Awaitable[Response]]
     summary: str
     answer: Any
+    media_type: str = "application/json"
     query: tuple[str, ...] = ()
     body: type[RequestBody] | None = None
     example: Mapping[str, Any] | None = None

@@ -14,6 +14,7 @@ from edge_llama.api.completions.shapes import Completion
 from edge_llama.api.embeddings import EmbeddingList, EmbeddingRequest, create_embeddings
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.health import health, live, ready
+from edge_llama.api.metrics import metrics
 from edge_llama.api.models import list_models, retrieve_model
 from edge_llama.api.openapi import serve_document
 from edge_llama.api.responses.endpoint import create_response
@@ -96,6 +97,14 @@ ROOT_ENDPOINTS = (
         summary="Whether requests can be answered",
         answer=Status,
         errors=(503,),
+    ),
+    Endpoint(
+        method="GET",
+        path="/metrics",
+        handle=metrics,
+        summary="What the engines do, for Prometheus",
+        answer=str,
+        media_type="text/plain",
     ),
     Endpoint(
         method="GET",

@@ -129,7 +129,7 @@ def _parameters(endpoint: Endpoint, path: str) -> Iterator[dict[str, Any]]:
 
 
 def _answer(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
-    content = {"application/json": {"schema": schemas.of(endpoint.answer)}}
+    content = {endpoint.media_type: {"schema": schemas.of(endpoint.answer)}}
     if endpoint.events is not None:
         content["text/event-stream"] = {"schema": _event(endpoint, schemas)}
     text = "The answer, with `stream` as events." if endpoint.events else "The answer."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_llama.bench.quantity import Goal
-from edge_llama.bench.scenarios import MEMORY, STARTUP
+from edge_llama.bench.scenarios import MEMORY, RESTART, STARTUP
 
 ANY = "any"
 
@@ -49,6 +49,12 @@ GOALS: dict[str, dict[str, dict[str, Goal | None]]] = {
         "help": {ANY: Goal(0.3)},
         "server_memory": {ANY: Goal(80e6)},
         "idle_cpu": {ANY: Goal(0.0005)},
+    },
+    RESTART: {
+        "of_warm": {ANY: Goal(2.0)},
+        "speedup": {ANY: Goal(20.0, at_least=True), _15M: None},
+        "disk_share": {ANY: Goal(1.02)},
+        "throughput_share": {ANY: Goal(0.97, at_least=True)},
     },
     MEMORY: {"engine_extra": {ANY: Goal(150e6)}},
 }

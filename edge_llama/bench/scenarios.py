@@ -142,7 +142,7 @@ SCENARIOS = {
     )
 }
 
-STARTUP, MEMORY = "startup", "memory"
+STARTUP, MEMORY, RESTART = "startup", "memory", "restart"
 """What is measured of a server of our own, without a load of the above."""
 
 GROUPS = {
@@ -156,7 +156,7 @@ GROUPS = {
 DEFAULT = ("decode", "prefill-512", "concurrent-4", "stall", "prefix", "churn", STARTUP)
 """About five minutes for a 1B model on two cores."""
 
-NAMES = (*GROUPS, *SCENARIOS, STARTUP, MEMORY)
+NAMES = (*GROUPS, *SCENARIOS, STARTUP, MEMORY, RESTART)
 
 
 def chosen_names(names: Sequence[str]) -> list[str]:

@@ -98,7 +98,7 @@ async def _ready_url(process: Process) -> str:
 
 def _serve_command(settings: EngineSettings, port: int) -> list[str]:
     command = [*module_command("edge_llama"), "serve", settings.model]
-    options = {
+    options: dict[str, int | str | None] = {
         "--port": port,
         "--ctx-size": settings.ctx_size,
         "--parallel": settings.parallel,
@@ -106,7 +106,11 @@ def _serve_command(settings: EngineSettings, port: int) -> list[str]:
         "--threads-batch": settings.threads_batch,
         "--batch-size": settings.batch_size,
         "--cached-sequences": settings.cached_sequences,
+        "--cache-size": 0,
     }
+    if settings.disk_cache is not None:
+        options["--cache-dir"] = settings.disk_cache.folder
+        options["--cache-size"] = settings.disk_cache.max_bytes
     for option, value in options.items():
         if value is not None:
             command += [option, str(value)]

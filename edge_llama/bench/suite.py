@@ -10,8 +10,10 @@ from edge_llama.bench.comparison import Result, compare
 from edge_llama.bench.engine import EngineTarget
 from edge_llama.bench.memory import measure_memory
 from edge_llama.bench.raw import RawTarget
+from edge_llama.bench.restart import measure_restart
 from edge_llama.bench.scenarios import (
     MEMORY,
+    RESTART,
     SCENARIOS,
     STARTUP,
     Scenario,
@@ -116,6 +118,11 @@ class Suite:
                 self.model, self.threads, self.n_runs, progress, tuned=self.tuned
             )
             results.append(await startup)
+        if RESTART in self.names:
+            restart = measure_restart(
+                self.model, self.threads, self.n_runs, progress, self.plan, tuned=self.tuned
+            )
+            results.append(await restart)
         if MEMORY in self.names:
             figure = await measure_memory(self.model, self.threads, progress)
             results.append(figure.result())

@@ -7,6 +7,7 @@ from typing import Protocol
 from edge_llama.engine.client import EngineState
 from edge_llama.engine.messages import GenerationRequest, ModelInfo, Output, Tokenized
 from edge_llama.engine.prompt import Prompt
+from edge_llama.engine.stats import EngineStats
 
 
 class Generation(Protocol):
@@ -49,4 +50,8 @@ class Engine(Protocol):
 
     async def submit(self, request: GenerationRequest) -> Generation:
         """Run a request; every refusal is raised here."""
+        ...
+
+    async def stats(self) -> EngineStats:
+        """What was done since the start. Raises EngineUnavailable when it is not running."""
         ...

@@ -17,11 +17,13 @@ from edge_llama.chat.engine import Engine
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextRequest
 from edge_llama.chat.overflow import Dropped, fit
+from edge_llama.chat.prefix import shared_prefix
 from edge_llama.chat.template import ChatTemplate, template_for
 from edge_llama.chat.text_prompt import TextPrompts
 from edge_llama.chat.tokens import Token
 from edge_llama.chat.tool_calls import ToolCallParser
 from edge_llama.chat.tool_grammar import tool_grammar
+from edge_llama.chat.tools import Tool
 from edge_llama.engine.grammar import Grammar, JSONSchema
 from edge_llama.engine.messages import GenerationRequest, ModelInfo, ServiceTier
 from edge_llama.engine.prompt import Control, Prompt, Text, Tokens
@@ -241,6 +243,18 @@ class ChatModel:
     @cached_property
     def _text_prompts(self) -> TextPrompts:
         return TextPrompts(self.engine.info)
+
+    async def prefix(self, system: str, tools: Sequence[Tool] = ()) -> Prompt:
+        """What all prompts with this system message and these tools begin with.
+
+        Raises:
+            InvalidValue: they cannot be written in the model's format.
+            TemplateError: the model's chat template cannot be used, failed or ran into a limit.
+        """
+        template = await self._built_template()
+        prefix = await asyncio.to_thread(shared_prefix, template, system, tools)
+        _check_unicode(prefix)
+        return prefix
 
     @cached_property
     def _token_names(self) -> TokenNames:

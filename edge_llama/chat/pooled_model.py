@@ -6,11 +6,14 @@ import asyncio
 import enum
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from edge_llama.chat.engine import Engine
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.client import EngineState
 from edge_llama.engine.messages import ModelInfo
+from edge_llama.engine.stats import EngineStats
+from edge_llama.errors import EngineDied, EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +119,14 @@ class PooledModel:
         except Exception:
             logger.exception("The engine of %s could not be stopped properly.", self.name)
         self.chat = None
+
+    async def stats(self) -> EngineStats | None:
+        """What its engine has done since it was loaded; None if it is not running."""
+        if self.chat is None:
+            return None
+        with suppress(EngineUnavailable, EngineDied):
+            return await self.chat.engine.stats()
+        return None
 
     def stop_timer(self) -> None:
         if self.timer is not None:

@@ -18,6 +18,7 @@ from edge_llama import __version__
 from edge_llama.cli import (
     api_key,
     bench,
+    cache,
     chat,
     doctor,
     import_,
@@ -29,6 +30,7 @@ from edge_llama.cli import (
     show,
     tune,
     verify,
+    warm,
 )
 from edge_llama.cli.exit_codes import epilog, exit_code_of
 from edge_llama.errors import EdgeLlamaError
@@ -52,6 +54,8 @@ app.command()(rm.rm)
 app.command()(verify.verify)
 app.command("import")(import_.import_)
 app.command()(path.path)
+app.command()(cache.cache)
+app.command()(warm.warm)
 app.command()(bench.bench)
 app.command()(tune.tune)
 app.command()(doctor.doctor)

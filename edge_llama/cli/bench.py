@@ -60,9 +60,9 @@ def bench(
         typer.Option(
             "--scenario",
             help="Only this; repeatable. solo (decode, prefill-512), prefill-1000, concurrent "
-            "(concurrent-4, concurrent-8), stall, stall-335, prefix, churn, startup, overhead, "
-            "memory, defaults (deep, many). Default: decode, prefill-512, concurrent-4, stall, "
-            "prefix, churn, startup.",
+            "(concurrent-4, concurrent-8), stall, stall-335, prefix, churn, startup, restart, "
+            "overhead, memory, defaults (deep, many). Default: decode, prefill-512, concurrent-4, "
+            "stall, prefix, churn, startup.",
             show_default=False,
         ),
     ] = None,

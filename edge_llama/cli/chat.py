@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_llama.cli.disk_cache import CacheDir, CacheSize, disk_cache
 from edge_llama.cli.obtain import obtain, plan
 from edge_llama.cli.options import (
     AllowURL,
@@ -51,6 +52,8 @@ def chat(
     kv_type: KVCacheType = None,
     threads: Threads = None,
     threads_batch: ThreadsBatch = None,
+    cache_dir: CacheDir = None,
+    cache_size: CacheSize = None,
     allow_url: AllowURL = False,
     log_level: Verbosity = LogLevel.ERROR,
 ) -> None:
@@ -78,6 +81,7 @@ def chat(
         threads=threads,
         threads_batch=threads_batch,
         kv_type=kv_type,
+        disk_cache=disk_cache(cache_dir, cache_size),
     )
     planned = plan(settings, budget, ctx_size=ctx_size)
     screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())

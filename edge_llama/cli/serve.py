@@ -16,6 +16,7 @@ import typer
 
 from edge_llama.cli.aliases import NamedModel, assign_aliases
 from edge_llama.cli.completion import complete_model
+from edge_llama.cli.disk_cache import CacheDir, CacheSize, disk_cache
 from edge_llama.cli.guards import (
     AllowedHosts,
     ApiKeyFile,
@@ -113,6 +114,17 @@ def serve(
             help="Finished requests that are kept for prompts that begin alike; 0 keeps none.",
         ),
     ] = 32,
+    cache_dir: CacheDir = None,
+    cache_size: CacheSize = None,
+    prefix: Annotated[
+        Path | None,
+        typer.Option(
+            "--prefix",
+            metavar="FILE",
+            help="What `edge-llama warm --export` wrote; ignored if it is of another model.",
+            show_default=False,
+        ),
+    ] = None,
     max_stall: Annotated[
         float | None,
         typer.Option(
@@ -203,6 +215,8 @@ def serve(
     from edge_llama.api.key_file import read_keys
     from edge_llama.config import EngineSettings, Limits, PoolSettings, ServerSettings
 
+    kept = disk_cache(cache_dir, cache_size, prefix)
+
     def planned(model: Obtained) -> Planned:
         engine_settings = EngineSettings(
             model=str(model.path),
@@ -216,6 +230,7 @@ def serve(
             cached_sequences=cached_sequences,
             max_tokens=max_tokens,
             request_timeout=request_timeout,
+            disk_cache=kept,
         )
         return plan(engine_settings, budget, ctx_size=ctx_size, use_tuned=tuned)
 

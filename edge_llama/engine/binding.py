@@ -37,6 +37,7 @@ logger = logging.getLogger("edge_llama.llama_cpp")
 
 IntArray = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
 
 _LOG_ERROR = 4
 _LOG_CONTINUED = 5
@@ -89,6 +90,11 @@ def init_backend() -> None:
 
 def has_gpu() -> bool:
     return bool(llama_cpp.llama_supports_gpu_offload())
+
+
+def version() -> str:
+    """The release of llama-cpp-python, which tells that of llama.cpp."""
+    return str(llama_cpp.__version__)
 
 
 def system_info() -> str:
@@ -221,6 +227,8 @@ class Model:
         self.vocab = Vocab(llama_cpp.llama_model_get_vocab(self._handle))
         self.n_ctx_train = int(llama_cpp.llama_model_n_ctx_train(self._handle))
         self.n_embd = int(llama_cpp.llama_model_n_embd_out(self._handle))
+        self.sliding_window = int(llama_cpp.llama_model_n_swa(self._handle))
+        """Tokens that a token of some layers attends to; 0 if it is all of them in every layer."""
         self.n_params = int(llama_cpp.llama_model_n_params(self._handle))
         self.size_bytes = int(llama_cpp.llama_model_size(self._handle))
 
@@ -416,6 +424,17 @@ class Context:
         params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
         params.abort_callback = self.abort_flag.predicate
         params.abort_callback_data = self.abort_flag.data
+        self._n_streams = n_seq_max if streams else 1
+        self.kv_layout = " ".join(
+            (
+                f"llama-cpp-python={version()}",
+                f"kv={kv_type}",
+                f"flash_attention={flash_attention}",
+                f"streams={streams}",
+                f"rope={params.rope_scaling_type},{params.rope_freq_base},{params.rope_freq_scale}",
+            )
+        )
+        """All that the bytes of a saved state depend on, besides the model and its tokens."""
         _native_log.first_error()
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
@@ -485,20 +504,57 @@ class Context:
         """Positions held for a sequence."""
         return int(llama_cpp.llama_memory_seq_pos_max(self._memory, seq_id)) + 1
 
-    def save_sequence(self, seq_id: int) -> bytes:
-        """The KV state of one sequence, to be given to `restore_sequence`."""
-        size = llama_cpp.llama_state_seq_get_size(self._handle, seq_id)
-        buffer = (ctypes.c_uint8 * size)()
-        written = llama_cpp.llama_state_seq_get_data(self._handle, buffer, size, seq_id)
-        return bytes(memoryview(buffer)[:written])
+    def save_sequence(self, seq_id: int, into: ByteArray | None = None) -> ByteArray:
+        """The KV state of one sequence, to be given to `restore_sequence`.
 
-    def restore_sequence(self, seq_id: int, state: bytes) -> bool:
-        """Replace a sequence by a saved state; False if llama.cpp refuses it."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        size = llama_cpp.llama_state_seq_set_data(self._handle, buffer, len(state), seq_id)
+        Args:
+            into: memory to use, if it is large enough: new pages cost more than the copying.
+        """
+        size = llama_cpp.llama_state_seq_get_size(self._handle, seq_id)
+        room = size + _STREAM_COUNTS
+        state = np.empty(room, np.uint8) if into is None or len(into) < room else into
+        written = llama_cpp.llama_state_seq_get_data(
+            self._handle, _byte_pointer(state), size, seq_id
+        )
+        return _as_first_stream(state, written, seq_id if self._n_streams > 1 else 0)
+
+    def restore_sequence(self, seq_id: int, state: ByteArray) -> bool:
+        """Replace a sequence by a saved state; False if llama.cpp refuses it.
+
+        It may be that of another sequence, also of a context with another number of streams.
+        """
+        if len(state) < _STREAMS.stop:
+            return False
+        state[_STREAMS].view("<u4")[:] = self._n_streams
+        size = llama_cpp.llama_state_seq_set_data(
+            self._handle, _byte_pointer(state), len(state), seq_id
+        )
         return bool(size > 0)
 
     def close(self) -> None:
         if self._handle:
             llama_cpp.llama_free(self._handle)
             self._handle = None
+
+
+_STREAMS = slice(8, 12)
+"""Where a state has the number of streams: after a magic number and a sequence id."""
+
+_STREAM_COUNTS = 4 * 256
+"""Bytes in which a state says of all other streams that it has nothing of them."""
+
+
+def _as_first_stream(state: ByteArray, size: int, stream: int) -> ByteArray:
+    """A state of one stream among others, as if it were the first of as many as can be.
+
+    Format: `llama_kv_cache::state_write`: the number of streams, then for each the count of its
+    cells, which is followed by their data if it is not 0.
+    """
+    start = 4 * stream
+    state[start : start + _STREAMS.stop] = state[: _STREAMS.stop].copy()
+    state[size : size + _STREAM_COUNTS] = 0
+    return state[start : size + _STREAM_COUNTS]
+
+
+def _byte_pointer(array: ByteArray) -> Any:
+    return array.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -19,10 +19,12 @@ from edge_llama.engine.messages import (
     Accepted,
     Event,
     GenerationRequest,
+    GetStats,
     LoadFailed,
     ModelInfo,
     Ready,
     Refused,
+    Stats,
     Step,
     Submit,
     Tokenize,
@@ -31,6 +33,7 @@ from edge_llama.engine.messages import (
 )
 from edge_llama.engine.process import CRASHES, EngineProcess, describe_exit
 from edge_llama.engine.prompt import Prompt
+from edge_llama.engine.stats import EngineStats
 from edge_llama.engine.suspects import Suspects
 from edge_llama.errors import (
     EngineDied,
@@ -41,7 +44,7 @@ from edge_llama.errors import (
 
 logger = logging.getLogger("edge_llama.engine")
 
-Answer: TypeAlias = Accepted | Tokenized
+Answer: TypeAlias = Accepted | Tokenized | Stats
 
 
 class EngineState(str, enum.Enum):
@@ -212,7 +215,7 @@ class AsyncEngine:
             self._raise_unavailable()
         return self._process
 
-    async def _ask(self, process: EngineProcess, command: Submit | Tokenize) -> Answer:
+    async def _ask(self, process: EngineProcess, command: Submit | Tokenize | GetStats) -> Answer:
         """Send a command and wait for its answer."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asking[command.id] = answer
@@ -221,6 +224,19 @@ class AsyncEngine:
             return await answer
         finally:
             del self._asking[command.id]
+
+    async def stats(self) -> EngineStats:
+        """What was done since the child was started.
+
+        Raises:
+            EngineUnavailable: it is not running.
+            EngineDied: it ended before it answered.
+        """
+        if self._state is not EngineState.READY or self._process is None:
+            self._raise_unavailable()
+        answer = await self._ask(self._process, GetStats(next(self._ids)))
+        assert isinstance(answer, Stats)
+        return answer.stats
 
     async def _supervise(self) -> None:
         while True:
@@ -271,7 +287,7 @@ class AsyncEngine:
                 if running.generation.complete:
                     del self._running[output.id]
                     self._suspects.acquit(running.request)
-        elif isinstance(event, (Accepted, Tokenized)):
+        elif isinstance(event, (Accepted, Tokenized, Stats)):
             self._answer(event.id, event)
         elif isinstance(event, Refused):
             self._running.pop(event.id, None)

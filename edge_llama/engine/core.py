@@ -11,6 +11,9 @@ from edge_llama.engine.messages import Output
 from edge_llama.engine.scheduler import Progress, Sampled, Scheduler, Span
 from edge_llama.engine.sequence import Sequence
 
+SAVE_POLL = 0.005
+"""Seconds between two looks whether another block can be written."""
+
 
 class Runner(Protocol):
     """What the core needs of `ModelRunner`."""
@@ -36,6 +39,10 @@ class EngineCore:
 
         A step that others share goes on, so that nobody's abort costs another request its work.
         """
+        self.idle = True
+        """The last step found nothing to do: so it stays until something is added, or comes from
+        the disk.
+        """
         self._runner = runner
         self._piece = piece
 
@@ -59,6 +66,23 @@ class EngineCore:
         """
         spans = self.scheduler.schedule()
         self.prefilling = _only_prefill(spans)
+        began = time.perf_counter()
+        outputs = self._compute(spans) if spans else []
+        saved = self.scheduler.save(time.perf_counter() - began)
+        self.idle = not spans and not saved
+        self.scheduler.observe()
+        return outputs
+
+    def save_all(self, timeout: float) -> None:
+        """End everything and save what is not on disk yet, for so many seconds at most."""
+        self.scheduler.abort_all()
+        deadline = time.perf_counter() + timeout
+        while time.perf_counter() < deadline and self.scheduler.n_unsaved:
+            if not self.scheduler.save(0.0):
+                time.sleep(SAVE_POLL)
+        self.scheduler.close(max(0.0, deadline - time.perf_counter()))
+
+    def _compute(self, spans: list[Span]) -> list[Output]:
         began = time.perf_counter()
         status, sampled = self._runner.run(spans)
         if status is not DecodeStatus.OK:

@@ -6,6 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+ByteArray = npt.NDArray[np.uint8]
+
 
 class Memory(Protocol):
     """What the cache needs of `binding.Context`."""
@@ -13,6 +18,12 @@ class Memory(Protocol):
     def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None: ...
 
     def copy(self, source: int, target: int, start: int, end: int) -> None: ...
+
+    def length(self, seq_id: int) -> int: ...
+
+    def save_sequence(self, seq_id: int, into: ByteArray | None = None) -> ByteArray: ...
+
+    def restore_sequence(self, seq_id: int, state: ByteArray) -> bool: ...
 
 
 class KVCache(ABC):
@@ -22,9 +33,16 @@ class KVCache(ABC):
         memory: llama.cpp's memory, or a fake.
         n_cells: cells of the cache.
         n_seq_max: most sequence ids.
+
+    Attributes:
+        settled: what is held can be saved, and something loaded: no copy waits for the next decode.
     """
 
+    block_size: int
+    """Most positions of a state that is saved and loaded."""
+
     def __init__(self, memory: Memory, n_cells: int, n_seq_max: int) -> None:
+        self.settled = True
         self.n_cells = n_cells
         self.n_seq_max = n_seq_max
         self._memory = memory
@@ -100,6 +118,37 @@ class KVCache(ABC):
         """Let `target` hold the first `length` positions of `source`. If it has some already, they
         are of the same tokens.
         """
+
+    @abstractmethod
+    def save(self, seq_id: int, start: int, end: int, into: ByteArray | None = None) -> ByteArray:
+        """llama.cpp's state of positions `start` to `end` of a sequence. Needs `settled`.
+
+        Args:
+            start: a multiple of `block_size`.
+            end: no further than the next one.
+            into: memory to use, if it is large enough.
+        """
+
+    @abstractmethod
+    def lacking(self, seq_id: int, n: int) -> int:
+        """Cells that must become free for `load` to take a state of `n` positions."""
+
+    @abstractmethod
+    def load(self, seq_id: int, state: ByteArray, n: int, end: int) -> int:
+        """Extend a sequence up to position `end` by what `save` gave. Needs `settled`.
+
+        Args:
+            state: of positions that begin at or before the sequence's end.
+            n: how many positions; `lacking` is 0 for them.
+            end: no further than they go.
+
+        Returns:
+            How many positions the sequence has then; fewer than `end` if llama.cpp refused it.
+        """
+
+    def settle(self) -> None:
+        """llama.cpp has decoded."""
+        self.settled = True
 
     def check_integrity(self) -> None:
         """Raises AssertionError when the books do not balance."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_llama.config import DEFAULT_CTX_SIZE, SCORED_TOKENS, EngineSettings
 from edge_llama.engine import binding
+from edge_llama.engine.blocks.store import BlockStore
 from edge_llama.engine.constraint_compiler import ConstraintCompiler
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
+from edge_llama.engine.disk_cache import DiskCache
 from edge_llama.engine.intake import Intake
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import ModelInfo
@@ -55,7 +58,8 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
     return binding.Context(
         model,
         n_ctx=context_size(settings, model),
-        n_seq_max=settings.n_seq_max,
+        # One more in a unified cache, through which blocks go to the disk and come back.
+        n_seq_max=settings.n_seq_max + (settings.kv_layout != "streams"),
         batch_size=settings.batch_size,
         threads=settings.threads or chosen.decode,
         threads_batch=settings.threads_batch or settings.threads or chosen.prefill,
@@ -83,6 +87,9 @@ class LoadedEngine:
     Args:
         settings: what to load and how to run it.
 
+    Attributes:
+        on_progress: called from other threads when something was read from the disk or written.
+
     Raises:
         ModelFileError: the file cannot be loaded, or not within this machine's memory.
     """
@@ -92,12 +99,15 @@ class LoadedEngine:
         model = open_model(settings)
         context = open_context(settings, model)
         kv, prefix_cache = make_caches(settings, context)
+        pace = Pace(CostTable(settings.step_costs), settings.batch_size, settings.max_stall)
+        self.on_progress: Callable[[], None] = lambda: None
         scheduler = Scheduler(
             kv,
             prefix_cache,
             eog_tokens=model.vocab.eog_tokens,
             parallel=settings.parallel,
-            pace=Pace(CostTable(settings.step_costs), settings.batch_size, settings.max_stall),
+            pace=pace,
+            disk=self._disk_cache(settings, model, context, kv, pace),
         )
         pooling = Pooling.from_gguf(model.architecture_metadata("pooling_type"))
         runner = ModelRunner(model, context, settings.batch_size, pooling or Pooling.MEAN)
@@ -107,6 +117,29 @@ class LoadedEngine:
         self.intake = Intake(model.vocab, self.info.n_ctx, compiler, settings.max_tokens, pooling)
         self.piece = model.vocab.piece
         self.abort_flag = context.abort_flag
+        """Interrupts a step."""
+
+    def _disk_cache(
+        self,
+        settings: EngineSettings,
+        model: binding.Model,
+        context: binding.Context,
+        kv: KVCache,
+        pace: Pace,
+    ) -> DiskCache | None:
+        # With a sliding window, llama.cpp leaves out of a state what its end does not attend to.
+        if settings.disk_cache is None or model.sliding_window:
+            return None
+        path = Path(settings.model)
+        store = BlockStore(
+            settings.disk_cache,
+            path,
+            label=model.metadata("general.name") or path.stem,
+            layout=context.kv_layout,
+            block_size=kv.block_size,
+            on_progress=lambda: self.on_progress(),
+        )
+        return DiskCache(store, kv, pace)
 
 
 def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:

@@ -16,6 +16,7 @@ from edge_llama.config import EngineSettings
 from edge_llama.engine.grammar import Grammar
 from edge_llama.engine.prompt import Prompt
 from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.stats import EngineStats
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
 
 
@@ -151,7 +152,13 @@ class Tokenize(msgspec.Struct, frozen=True, tag="tokenize", array_like=True):
     prompt: Prompt
 
 
-Command: TypeAlias = Submit | Abort | Tokenize
+class GetStats(msgspec.Struct, frozen=True, tag="get_stats", array_like=True):
+    """Ask what was done so far."""
+
+    id: int
+
+
+Command: TypeAlias = Submit | Abort | Tokenize | GetStats
 
 
 def check_command(command: Command) -> None:
@@ -278,4 +285,9 @@ class Step(msgspec.Struct, frozen=True, tag="step", array_like=True):
     outputs: tuple[Output, ...]
 
 
-Event: TypeAlias = Ready | LoadFailed | Accepted | Tokenized | Refused | Step
+class Stats(msgspec.Struct, frozen=True, tag="stats", array_like=True):
+    id: int
+    stats: EngineStats
+
+
+Event: TypeAlias = Ready | LoadFailed | Accepted | Tokenized | Stats | Refused | Step

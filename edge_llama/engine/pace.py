@@ -58,6 +58,11 @@ class Pace:
         known = self.costs.seconds(decoding, depth) is not None
         return min(self._batch_size, decoding + (SMALLEST_STEP if known else FIRST_STEP))
 
+    def token_seconds(self, depth: int) -> float | None:
+        """What a token of a prompt takes in the largest step; None if nothing was measured."""
+        seconds = self.costs.seconds(self._batch_size, depth)
+        return None if seconds is None else seconds / self._batch_size
+
     def _limit(self, decoding: int, depth: int) -> float:
         limit = self._max_stall
         if limit is None:

@@ -7,12 +7,17 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
+
 from edge_llama.config import PROGRESS_TOKENS, SCORED_TOKENS
+from edge_llama.engine.blocks.reading import LoadedBlock
+from edge_llama.engine.disk_cache import DiskCache
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import FinishReason, ServiceTier, TokenLogprob
 from edge_llama.engine.pace import Pace
-from edge_llama.engine.prefix_cache import PrefixCache, common_prefix
+from edge_llama.engine.prefix_cache import PrefixCache, TokenArray, common_prefix
 from edge_llama.engine.sequence import Sequence, SequenceStatus
+from edge_llama.engine.stats import EngineStats
 from edge_llama.engine.waiting import WaitingQueue
 
 SHARED_PREFILL = 32
@@ -101,6 +106,7 @@ class Scheduler:
         eog_tokens: ids that end a sequence.
         parallel: most sequences that run at the same time.
         pace: how large a step may be while sequences decode.
+        disk: where prompts are kept beyond the KV cache; None keeps none.
         clock: seconds.
     """
 
@@ -112,6 +118,7 @@ class Scheduler:
         eog_tokens: Collection[int],
         parallel: int,
         pace: Pace,
+        disk: DiskCache | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._kv = kv
@@ -119,17 +126,35 @@ class Scheduler:
         self._eog_tokens = frozenset(eog_tokens)
         self._parallel = parallel
         self._pace = pace
+        self._disk = disk
         self._clock = clock
         self.waiting = WaitingQueue()
         self.running: list[Sequence] = []
+        self._counts = EngineStats(cells=kv.n_cells)
 
     @property
     def has_work(self) -> bool:
         return bool(self.waiting or self.running)
 
+    def stats(self) -> EngineStats:
+        """What was done up to the last `observe`; may be called from any thread."""
+        disk = None if self._disk is None else self._disk.stats()
+        return msgspec.structs.replace(self._counts, disk=disk)
+
+    def observe(self) -> None:
+        """Note how things are at this moment."""
+        self._counts.running = len(self.running)
+        self._counts.waiting = len(self.waiting)
+        self._counts.cells_used = self._kv.n_cells - self._kv.n_free
+
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
         self.waiting.add(sequence)
+
+    def abort_all(self) -> None:
+        """End everything; what is computed stays cached."""
+        for sequence in (*self.running, *self.waiting):
+            self._finish(sequence, FinishReason.ABORT)
 
     def abort(self, id: int, index: int | None = None) -> list[Sequence]:
         """End the choices of a request that are not finished; what is computed stays cached."""
@@ -148,6 +173,7 @@ class Scheduler:
         Returns:
             Spans in the order of their ids in llama.cpp, which computes neighbours together.
         """
+        self._take_blocks()
         while self._admit():
             pass
         self._gather()
@@ -173,16 +199,23 @@ class Scheduler:
                 not accepted; the first wrong draft and all after it are dropped here. Forced
                 tokens after them are computed in one of the next steps.
         """
+        self._kv.settle()
         progress = []
         for span, result in zip(spans, sampled, strict=True):
             sequence = span.sequence
             rejected = span.n_outputs - len(result.tokens)
+            before = sequence.num_computed
             sequence.num_computed += len(span.tokens) - rejected
             self._kv.trim(sequence.seq_id, sequence.num_computed)
+            if self._disk is not None and not sequence.embeds:
+                computed = sequence.token_array()[: sequence.num_computed]
+                self._disk.offer(computed, before, sequence.cache_domain)
+            self._count(sequence, before)
             if span.scored:
                 sequence.num_scored = sequence.num_computed
             new = result.tokens + result.forced
             tokens = self._append(sequence, new) if span.n_outputs else []
+            self._counts.generated_tokens += len(tokens)
             ends = result.stuck or sequence.num_computed == sequence.max_length
             if ends and sequence.status is SequenceStatus.RUNNING:
                 self._finish(sequence, FinishReason.LENGTH)
@@ -193,6 +226,11 @@ class Scheduler:
                     Progress(sequence, tokens, logprobs, result.prompt_logprobs, result.embedding)
                 )
         return progress
+
+    def _count(self, sequence: Sequence, before: int) -> None:
+        """Count the tokens of the prompt that were computed after the first `before`."""
+        n = sequence.num_prompt
+        self._counts.prompt_tokens += min(n, sequence.num_computed) - min(n, before)
 
     def moved_up(self) -> list[Sequence]:
         """Sequences that are to tell their place in the queue, and have another than last time."""
@@ -207,6 +245,35 @@ class Scheduler:
         """Remember what a step took."""
         size = sum(len(span.tokens) for span in spans)
         self._pace.costs.record(size, self.depth, seconds)
+
+    def save(self, step_seconds: float) -> bool:
+        """Copy a block that is not on disk yet out of the KV cache, if it is time for that.
+
+        Args:
+            step_seconds: what the step took that was computed before.
+
+        Returns:
+            False if there was nothing to do.
+        """
+        if self._disk is None:
+            return False
+        block = self._disk.next_unsaved(step_seconds, idle=not self.running)
+        if block is None:
+            return False
+        source, length = self._holder(block.tokens, block.domain)
+        if length == len(block.tokens):
+            self._disk.save(block, source)
+        return True
+
+    @property
+    def n_unsaved(self) -> int:
+        """Blocks that `save` has still to copy."""
+        return 0 if self._disk is None else self._disk.n_unsaved
+
+    def close(self, timeout: float) -> None:
+        """Wait until what was saved is on disk, for so many seconds at most."""
+        if self._disk is not None:
+            self._disk.close(timeout)
 
     def rollback(self, spans: list[Span]) -> None:
         """Undo `schedule` after a step that was not computed."""
@@ -247,7 +314,8 @@ class Scheduler:
             rest = sequence.num_pending - AGEING * (now - sequence.arrived)
             return sequence.tier is ServiceTier.FLEX, rest
 
-        return sorted((each for each in self.running if not each.decoding), key=rank)
+        reads = (each for each in self.running if not each.decoding and each.reading is None)
+        return sorted(reads, key=rank)
 
     def _plan(self, sequence: Sequence, budget: int, plan: Plan) -> int:
         """Plan up to `budget` pending tokens of a sequence; returns how many."""
@@ -296,22 +364,71 @@ class Scheduler:
         if len(self.running) >= self._parallel and not self._yield_place(sequence):
             return False
         prompt = sequence.reusable()
-        match = self._prefix_cache.match(prompt, sequence.cache_domain)
-        source, length = (match.seq_id, match.length) if match else (-1, 0)
+        source, length = self._holder(prompt, sequence.cache_domain)
         coming = 0
         for other in self.running:
             if other.cache_domain == sequence.cache_domain:
                 shared = common_prefix(other.token_array(), prompt)
                 coming = max(coming, shared)
-                if min(shared, other.num_computed) > length:
-                    source, length = other.seq_id, min(shared, other.num_computed)
         if coming - length >= SHARED_PREFILL:
             return False
         if not self._fits(len(sequence.token_ids) - length, source, length):
             return False
         sequence.seq_id = self._prefix_cache.start(prompt, sequence.cache_domain, source, length)
-        self._start(sequence, self._kv.length(sequence.seq_id))
+        length = self._kv.length(sequence.seq_id)
+        self._start(sequence, length)
+        if self._disk is not None:
+            depth = self.depth
+            sequence.reading = self._disk.read(prompt, sequence.cache_domain, length, depth)
         return True
+
+    def _holder(self, tokens: TokenArray, domain: str) -> tuple[int, int]:
+        """The sequence that holds most of the first of `tokens`, and how many of them."""
+        match = self._prefix_cache.match(tokens, domain)
+        source, length = (match.seq_id, match.length) if match else (-1, 0)
+        for other in self.running:
+            if other.cache_domain == domain:
+                shared = common_prefix(other.token_array()[: other.num_computed], tokens)
+                if shared > length:
+                    source, length = other.seq_id, shared
+        return source, length
+
+    def _take_blocks(self) -> None:
+        """Take over what has come from the disk; one block for each while others decode."""
+        busy = any(sequence.decoding for sequence in self.running)
+        for sequence in self.running:
+            while sequence.reading is not None and (block := sequence.reading.take()) is not None:
+                self._take_block(sequence, block)
+                if busy:
+                    break
+            if self._has_read(sequence):
+                self._stop_reading(sequence)
+
+    def _take_block(self, sequence: Sequence, block: LoadedBlock) -> None:
+        assert self._disk is not None
+        before = sequence.num_computed
+        while (lacking := self._kv.lacking(sequence.seq_id, block.n_tokens)) > 0:
+            if not self._prefix_cache.evict(lacking):
+                break
+        sequence.num_computed = self._disk.load(sequence.seq_id, block)
+        if sequence.num_computed != block.end:
+            self._stop_reading(sequence)
+        gained = sequence.num_computed - before
+        self._counts.cached_tokens += gained
+        if not sequence.preempted:
+            sequence.num_cached = (sequence.num_cached or 0) + gained
+
+    def _has_read(self, sequence: Sequence) -> bool:
+        """Whether nothing more comes for a sequence, or not in time."""
+        reading = sequence.reading
+        if reading is None or self._disk is None:
+            return False
+        return reading.ended or self._disk.give_up(reading, sequence.num_computed)
+
+    def _stop_reading(self, sequence: Sequence) -> None:
+        if sequence.reading is not None:
+            sequence.reading.cancel()
+            sequence.reading = None
 
     def _fits(self, needed: int, source: int, length: int) -> bool:
         """Whether `needed` more tokens have room beside what runs, or would have without the prefix
@@ -336,6 +453,7 @@ class Scheduler:
         self.running.append(sequence)
         sequence.status = SequenceStatus.RUNNING
         sequence.num_computed = length
+        self._counts.cached_tokens += length
         if sequence.num_cached is None:
             sequence.num_cached = length
             sequence.admitted = self._clock()
@@ -343,6 +461,7 @@ class Scheduler:
     def _preempt(self, sequence: Sequence) -> None:
         """Send a running sequence back to the head of the queue; its KV becomes evictable."""
         self._release(sequence)
+        sequence.preempted = True
         sequence.status = SequenceStatus.WAITING
         self.waiting.put_back(sequence)
 
@@ -384,10 +503,13 @@ class Scheduler:
         embedding: nobody goes on from there.
         """
         self.running.remove(sequence)
+        self._stop_reading(sequence)
         if sequence.embeds:
             sequence.num_computed = 0
         self._kv.trim(sequence.seq_id, sequence.num_computed)
         computed = sequence.token_array()[: sequence.num_computed]
+        if self._disk is not None:
+            self._disk.offer_tail(computed, sequence.cache_domain)
         self._prefix_cache.insert(computed, sequence.seq_id, sequence.cache_domain)
         sequence.seq_id = -1
         sequence.num_computed = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edge_llama.engine.blocks.reading import Reading
 from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.messages import FinishReason, PromptProgress, ServiceTier, Timings
 from edge_llama.engine.prefix_cache import TokenArray
@@ -52,9 +53,12 @@ class Sequence:
         cache_domain: it shares KV only with sequences of the same domain.
         caller: whose it is.
         seq_id: its id in the KV cache while it runs.
+        reading: what is on its way from the disk; it computes nothing while there is more.
         num_computed: tokens whose KV is in the cache.
         num_scored: tokens of the prompt whose logits were used for `prompt_logprobs`.
-        num_cached: prompt tokens that were taken from the prefix cache at its first admission.
+        num_cached: prompt tokens that were taken from the prefix cache, in memory or on disk, at
+            its first admission.
+        preempted: it was sent back to wait at least once.
         finish_reason: set when FINISHED.
         ahead: sequences before it in the queue, as was last told.
     """
@@ -75,9 +79,11 @@ class Sequence:
     caller: str = ""
     status: SequenceStatus = SequenceStatus.WAITING
     seq_id: int = -1
+    reading: Reading | None = field(default=None, repr=False)
     num_computed: int = 0
     num_scored: int = 0
     num_cached: int | None = None
+    preempted: bool = False
     finish_reason: FinishReason | None = None
     ahead: int | None = None
     arrived: float = field(default_factory=time.perf_counter)

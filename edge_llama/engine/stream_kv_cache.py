@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from edge_llama.engine.kv_cache import KVCache, Memory
+from edge_llama.engine.kv_cache import ByteArray, KVCache, Memory
 
 
 class StreamKVCache(KVCache):
@@ -28,8 +28,8 @@ class StreamKVCache(KVCache):
 
     def __init__(self, memory: Memory, n_cells: int, n_seq_max: int) -> None:
         super().__init__(memory, n_cells, n_seq_max)
-        self.stream_size = n_cells // n_seq_max
-        """Cells of a stream."""
+        self.stream_size = self.block_size = n_cells // n_seq_max
+        """Cells of a stream. A state is always of a whole stream."""
         # Permutations of each other; ids that are free have a stream too.
         self._stream_of = list(range(n_seq_max))
         self._id_in = list(range(n_seq_max))
@@ -88,8 +88,26 @@ class StreamKVCache(KVCache):
         """Let `target` hold a copy of `source`, cut to `length`, unless it has as much."""
         if length > self._lengths[target]:
             self._memory.copy(self._stream_of[source], self._stream_of[target], 0, -1)
+            self.settled = False
             self._lengths[target] = self._lengths[source]
             self.trim(target, length)
+
+    def save(self, seq_id: int, start: int, end: int, into: ByteArray | None = None) -> ByteArray:
+        """The state of all that the sequence holds, which is at least up to `end`."""
+        assert self.settled, "save() before a copy was done"
+        return self._memory.save_sequence(self._stream_of[seq_id], into)
+
+    def lacking(self, seq_id: int, n: int) -> int:
+        return 0
+
+    def load(self, seq_id: int, state: ByteArray, n: int, end: int) -> int:
+        if not self.settled or n > self.stream_size:
+            return self._lengths[seq_id]
+        stream = self._stream_of[seq_id]
+        restored = self._memory.restore_sequence(stream, state)
+        self._lengths[seq_id] = self._memory.length(stream) if restored else 0
+        self.trim(seq_id, end)
+        return self._lengths[seq_id]
 
     def check_integrity(self) -> None:
         super().check_integrity()
@@ -105,6 +123,7 @@ class StreamKVCache(KVCache):
         moved, other = self._id_in[stream], self._id_in[free]
         if self._lengths[moved]:
             self._memory.copy(stream, free, 0, -1)
+            self.settled = False
             self._memory.remove(stream)
         self._id_in[stream], self._id_in[free] = other, moved
         self._stream_of[moved], self._stream_of[other] = free, stream

@@ -7,7 +7,10 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from edge_llama.engine.kv_cache import KVCache, Memory
+from edge_llama.engine.kv_cache import ByteArray, KVCache, Memory
+
+BLOCK_SIZE = 256
+"""Tokens whose state is saved as one. Conversations share it up to a multiple of this."""
 
 IntArray = npt.NDArray[np.int32]
 
@@ -24,8 +27,10 @@ class UnifiedKVCache(KVCache):
     Args:
         memory: llama.cpp's memory, or a fake.
         n_cells: cells of the cache.
-        n_seq_max: most sequence ids.
+        n_seq_max: most sequence ids. llama.cpp has one more, through which states come and go.
     """
+
+    block_size = BLOCK_SIZE
 
     def __init__(self, memory: Memory, n_cells: int, n_seq_max: int) -> None:
         super().__init__(memory, n_cells, n_seq_max)
@@ -88,6 +93,26 @@ class UnifiedKVCache(KVCache):
         self._references[shared[start:]] += 1
         self._cells[target, start:length] = shared[start:]
         self._lengths[target] = max(self._lengths[target], length)
+
+    def save(self, seq_id: int, start: int, end: int, into: ByteArray | None = None) -> ByteArray:
+        scratch = self.n_seq_max
+        self._memory.copy(seq_id, scratch, start, end)
+        state = self._memory.save_sequence(scratch, into)
+        self._memory.remove(scratch)
+        return state
+
+    def lacking(self, seq_id: int, n: int) -> int:
+        return max(0, n - self._n_free)
+
+    def load(self, seq_id: int, state: ByteArray, n: int, end: int) -> int:
+        scratch, length = self.n_seq_max, self._lengths[seq_id]
+        if n > self._n_free or not self._memory.restore_sequence(scratch, state):
+            return length
+        if self._memory.length(scratch) >= end:
+            self._memory.copy(scratch, seq_id, length, end)
+            self.extend(seq_id, end - length)
+        self._memory.remove(scratch)
+        return self._lengths[seq_id]
 
     def n_held(self, seq_ids: Iterable[int], source: int = -1, length: int = 0) -> int:
         """Cells that these sequences hold together, with the first `length` of `source`."""

@@ -17,8 +17,8 @@ class WaitingQueue:
         self._others = _Turns()
         self._flex = _Turns()
 
-    def __bool__(self) -> bool:
-        return bool(self._others or self._flex)
+    def __len__(self) -> int:
+        return len(self._others) + len(self._flex)
 
     def __iter__(self) -> Iterator[Sequence]:
         return chain(self._others, self._flex)
@@ -43,8 +43,8 @@ class _Turns:
     def __init__(self) -> None:
         self._queues: OrderedDict[str, deque[Sequence]] = OrderedDict()
 
-    def __bool__(self) -> bool:
-        return bool(self._queues)
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
 
     def __iter__(self) -> Iterator[Sequence]:
         rounds = zip_longest(*self._queues.values())

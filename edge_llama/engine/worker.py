@@ -4,7 +4,7 @@
  stdin ──→ command thread ── sequences, aborts ──→ queue ──→ step loop ──→ stdout
                 │  tokenizes and checks; answers Accepted or Refused itself ──↗
                 ├─ requests with a grammar go through the compile thread first
-                └─ end of stdin: the parent is gone, so this process ends at once
+                └─ end of stdin: nobody asks any more; this process saves what it may and ends
 ```
 """
 
@@ -16,9 +16,10 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import msgspec
@@ -31,11 +32,13 @@ from edge_llama.engine.messages import (
     Accepted,
     Command,
     Event,
+    GetStats,
     Load,
     LoadFailed,
     Output,
     Ready,
     Refused,
+    Stats,
     Step,
     Submit,
     Tokenize,
@@ -46,6 +49,15 @@ from edge_llama.engine.sequence import Sequence
 from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValue
 
 logger = logging.getLogger("edge_llama.engine")
+
+STALL = 0.05
+"""Seconds between two looks at requests that wait for the disk and nothing else."""
+
+SAVE_SECONDS = 1.5
+"""How long the end of this process may wait for what is not on disk yet."""
+
+ABORT_SECONDS = 0.5
+"""How long an interrupted step may take to end."""
 
 COMMAND_STACK = 512 * 1024 * 1024
 """Bytes of address space, not of memory, for the thread that tokenizes."""
@@ -76,9 +88,11 @@ class Worker:
         self._engine = engine
         self._core = engine.core
         self._pipe = pipe
-        self._inbox: queue.SimpleQueue[list[Sequence] | Abort] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Sequence] | Abort | None] = queue.SimpleQueue()
+        self._stopping = False
         self._to_compile: queue.SimpleQueue[Submit | Abort] = queue.SimpleQueue()
         self._compiling: set[int] = set()
+        engine.on_progress = lambda: self._inbox.put(None)
         threading.Thread(target=self._compile, daemon=True).start()
 
     def handle(self, command: Command) -> None:
@@ -87,22 +101,33 @@ class Worker:
             self._abort(command)
         elif isinstance(command, Tokenize):
             self._tokenize(command)
+        elif isinstance(command, GetStats):
+            # Here, so that it need not wait for a step, nor wake the loop.
+            self._pipe.send(Stats(command.id, self._core.scheduler.stats()))
         elif command.request.grammar is None:
             self._submit(command)
         else:
             self._compiling.add(command.id)
             self._to_compile.put(command)
 
+    def stop(self) -> None:
+        """Have `run` return after the current step, which is interrupted; from any thread."""
+        self._stopping = True
+        self._engine.abort_flag.set()
+        self._inbox.put(None)
+
     def run(self) -> None:
-        """The step loop. Sleeps while there is nothing to do."""
+        """The step loop, until `stop`. Sleeps while there is nothing to do."""
         while True:
             # Cleared before the inbox is read: an abort that comes later sets it again.
             self._engine.abort_flag.clear()
             outputs = self._take_commands()
-            if self._core.has_work:
-                outputs += self._core.step()
+            if self._stopping:
+                break
+            outputs += self._core.step()
             if outputs:
                 self._pipe.send(Step(tuple(outputs)))
+        self._core.save_all(SAVE_SECONDS)
 
     def _submit(self, command: Submit) -> None:
         try:
@@ -144,16 +169,22 @@ class Worker:
 
     def _take_commands(self) -> list[Output]:
         outputs: list[Output] = []
-        if not self._core.has_work:
-            outputs += self._take(self._inbox.get())
+        if self._core.idle:
+            with suppress(queue.Empty):
+                outputs += self._take(self._inbox.get(timeout=self._patience()))
         while not self._inbox.empty():
             outputs += self._take(self._inbox.get())
         return outputs
 
-    def _take(self, item: Items[Sequence] | Abort) -> list[Output]:
+    def _patience(self) -> float | None:
+        """Seconds to wait for something new; None is for ever."""
+        return STALL if self._core.has_work else None
+
+    def _take(self, item: Items[Sequence] | Abort | None) -> list[Output]:
         if isinstance(item, Abort):
             return self._core.abort(item.id, item.index)
-        self._core.add(item)
+        if item is not None:
+            self._core.add(item)
         return []
 
 
@@ -184,6 +215,7 @@ def main() -> None:
         sys.exit(1)
     loaded.put(worker)
     worker.run()
+    os._exit(0)
 
 
 def _load(settings: EngineSettings, pipe: Pipe) -> Worker | None:
@@ -204,6 +236,9 @@ def _read_commands(stdin: BinaryIO, loaded: queue.SimpleQueue[Worker]) -> None:
         while (frame := read_frame(stdin)) is not None:
             worker = worker or loaded.get()
             worker.handle(decoder.decode(frame))
+    if worker is not None:
+        worker.stop()
+        time.sleep(SAVE_SECONDS + ABORT_SECONDS)
     os._exit(0)
 
 

@@ -138,14 +138,14 @@ class Probe:
                 self._fill(seq_id, SEQUENCE_DEPTH)
             return
         self._fill(0, SEQUENCE_DEPTH)
-        state = state_of_stream(self._context.save_sequence(0), n)
+        state = self._context.save_sequence(0)
         self._context.close()
         streams = replace(self._settings, ctx_size=SEQUENCE_DEPTH + ROOM)
         self._context = open_context(streams, self._model)
         for seq_id in range(n):
             self._restore(seq_id, state)
 
-    def _restore(self, seq_id: int, state: bytes) -> None:
+    def _restore(self, seq_id: int, state: binding.ByteArray) -> None:
         if not self._context.restore_sequence(seq_id, state):
             raise binding.DecodeError("llama.cpp does not take back the state it gave")
 
@@ -173,17 +173,6 @@ class Probe:
         if status is not binding.DecodeStatus.OK:
             raise binding.DecodeError(f"llama_decode returned {status.name}")
         return seconds
-
-
-def state_of_stream(state: bytes, n_streams: int) -> bytes:
-    """The state of a sequence of a unified cache, as that of one in a stream.
-
-    After a magic number and an id comes what `llama_kv_cache::state_write` gives: the number of
-    streams, and for each stream the number of its cells, if any followed by these. All four are
-    32 bits wide.
-    """
-    head, cells = state[:8], state[12:]
-    return head + n_streams.to_bytes(4, sys.byteorder) + cells + bytes(4 * (n_streams - 1))
 
 
 def main() -> None:

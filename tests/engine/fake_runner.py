@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edge_llama.engine.binding import DecodeStatus
+from edge_llama.engine.kv_cache import ByteArray
 from edge_llama.engine.messages import TokenLogprob
 from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
@@ -45,6 +48,16 @@ class FakeMemory:
         assert set(held[start:end]) <= {HOLE}
         held[start:end] = self.tokens[source][start:end]
         assert HOLE not in held
+
+    def length(self, seq_id: int) -> int:
+        return len(self.tokens.get(seq_id, ()))
+
+    def save_sequence(self, seq_id: int, into: ByteArray | None = None) -> ByteArray:
+        return np.asarray(self.tokens[seq_id], np.int32).view(np.uint8)
+
+    def restore_sequence(self, seq_id: int, state: ByteArray) -> bool:
+        self.tokens[seq_id] = state.view(np.int32).tolist()
+        return True
 
 
 class FakeStreams(FakeMemory):

@@ -128,7 +128,7 @@ def test_state_is_saved_and_restored(context: Context) -> None:
     assert context.length(3) == 19
     restored = decode(context, tokens[-1:], pos=19, seq_id=3)
     np.testing.assert_allclose(restored, whole, rtol=1e-3, atol=1e-4)
-    assert not context.restore_sequence(3, b"nonsense")
+    assert not context.restore_sequence(3, np.frombuffer(b"nonsense", np.uint8))
 
 
 def test_the_abort_flag_stops_a_decode_and_the_sequence_rolls_back(context: Context) -> None:

@@ -1,0 +1,195 @@
+"""A block as a file.
+
+```
+magic        8   b"ELLMKV", the version of this format as two bytes
+fingerprint 16   of the model and of how its KV is stored
+parent      16   the name of the block before this one
+n_tokens     4   little-endian, like all numbers
+label_size   4
+state_size   8
+tokens           int32 each
+label            the model as people call it, UTF-8
+state            llama.cpp's state of these tokens alone
+digest      32   BLAKE2b of everything before it
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_llama.engine.blocks.fingerprint import FINGERPRINT_BYTES
+from edge_llama.engine.blocks.name import BlockName, block_name
+from edge_llama.engine.prefix_cache import TokenArray
+
+ByteArray = npt.NDArray[np.uint8]
+
+MAGIC = b"ELLMKV\x00\x01"
+MAX_LABEL = 256
+MAX_TOKENS = 1 << 20
+MAX_SIZE = 1 << 36
+_HEADER = struct.Struct(f"<8s{FINGERPRINT_BYTES}s16sIIQ")
+_DIGEST_SIZE = 32
+_HEADER_ROOM = 64 * 1024
+"""Enough for the header of nearly all blocks."""
+
+
+class BadBlock(Exception):
+    """A file is not the block that its name says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The KV of some tokens.
+
+    Attributes:
+        fingerprint: of the model and of how its KV is stored.
+        parent: the block before this one, or its cache domain's root.
+        tokens: their ids.
+        state: llama.cpp's state of these tokens alone.
+        label: the model as people call it.
+    """
+
+    fingerprint: bytes
+    parent: BlockName
+    tokens: TokenArray
+    state: ByteArray
+    label: str = ""
+
+    @property
+    def name(self) -> BlockName:
+        return block_name(self.parent, self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """What is before the state. Nothing of it is verified."""
+
+    fingerprint: bytes
+    parent: BlockName
+    tokens: TokenArray
+    label: str
+    state_size: int
+
+
+def write_block(file: BinaryIO, block: Block) -> int:
+    """Write a block; returns how many bytes.
+
+    Raises:
+        OSError: the system refused.
+    """
+    label = block.label.encode()[:MAX_LABEL]
+    header = _HEADER.pack(
+        MAGIC,
+        block.fingerprint,
+        block.parent,
+        len(block.tokens),
+        len(label),
+        len(block.state),
+    )
+    digest = hashlib.blake2b(digest_size=_DIGEST_SIZE)
+    size = 0
+    for part in (header, block.tokens.astype("<i4").tobytes(), label, block.state.data):
+        digest.update(part)
+        size += file.write(part)
+    return size + file.write(digest.digest())
+
+
+def read_block(path: Path, name: BlockName, fingerprint: bytes) -> Block:
+    """Read a block and see that it is whole and what it should be.
+
+    Raises:
+        BadBlock: it is not.
+        OSError: it cannot be read.
+    """
+    with _opened(path) as file:
+        return parse_block(_content(file), name, fingerprint)
+
+
+def read_header(path: Path) -> BlockHeader:
+    """What is before the state of a block; nothing of it is verified.
+
+    Raises:
+        BadBlock: this is no block.
+        OSError: it cannot be read.
+    """
+    with _opened(path) as file:
+        content = file.read(_HEADER_ROOM)
+        if len(content) == _HEADER_ROOM:
+            content += file.read(4 * MAX_TOKENS)
+        return _parse_header(np.frombuffer(content, np.uint8))[0]
+
+
+def parse_block(content: ByteArray, name: BlockName, fingerprint: bytes) -> Block:
+    """The block of which `content` is the file.
+
+    Raises:
+        BadBlock: it is damaged, or another block.
+    """
+    header, start = _parse_header(content)
+    end = start + header.state_size
+    if len(content) != end + _DIGEST_SIZE:
+        raise BadBlock("it is cut off")
+    digest = hashlib.blake2b(content[:end].data, digest_size=_DIGEST_SIZE).digest()
+    if digest != content[end:].tobytes():
+        raise BadBlock("it is damaged")
+    if header.fingerprint != fingerprint:
+        raise BadBlock("it is of another model, or of another build of llama.cpp")
+    block = Block(header.fingerprint, header.parent, header.tokens, content[start:end])
+    if block.name != name:
+        raise BadBlock("it holds other tokens than its name says")
+    return block
+
+
+def _parse_header(content: ByteArray) -> tuple[BlockHeader, int]:
+    """The header, and where the state begins."""
+    if len(content) < _HEADER.size:
+        raise BadBlock("it is cut off")
+    magic, fingerprint, parent, n_tokens, label_size, state_size = _HEADER.unpack_from(content.data)
+    if magic != MAGIC:
+        raise BadBlock("it is no block of this version")
+    start = _HEADER.size + 4 * n_tokens + label_size
+    if not 0 < n_tokens <= MAX_TOKENS or label_size > MAX_LABEL or len(content) < start:
+        raise BadBlock("its header makes no sense")
+    tokens = content[_HEADER.size : _HEADER.size + 4 * n_tokens].view("<i4").astype(np.int32)
+    label = content[start - label_size : start].tobytes().decode(errors="replace")
+    header = BlockHeader(fingerprint, BlockName(parent), tokens, label, state_size)
+    return header, start
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A regular file; a link is not followed, and a pipe not waited for."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if os.name == "nt" and path.is_symlink():
+        raise BadBlock("it is a link")
+    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadBlock("it is no file")
+        yield file
+
+
+def _content(file: BinaryIO) -> ByteArray:
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_SIZE:
+        raise BadBlock("it is too large")
+    content = np.empty(size, np.uint8)
+    view, filled = content.data, 0
+    while filled < len(content):
+        count = file.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not count:
+            break
+        filled += count
+    return content[:filled]

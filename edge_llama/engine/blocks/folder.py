@@ -1,0 +1,433 @@
+"""BlockFolder: blocks as files, shared by all processes of a user.
+
+```
+<root>/kv/<model>-<parent>-<name>-<tokens>.kv
+<root>/kv/parts/<name>.<process>.part            a block that is being written
+<root>/kv/parts/lock                             held while files are named or removed
+```
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+
+from edge_llama.engine.blocks.block_file import (
+    BadBlock,
+    Block,
+    read_block,
+    read_header,
+    write_block,
+)
+from edge_llama.engine.blocks.name import BlockName, block_name
+from edge_llama.engine.prefix_cache import TokenArray, common_prefix
+
+logger = logging.getLogger("edge_llama.engine")
+
+MODEL_DIGITS = 8
+"""Hexadecimal digits of the fingerprint in the files' names, so that a model's can be told."""
+
+ROOM_SHARE = 0.05
+"""The part of all bytes that is freed at once when the folder is full."""
+
+PART_SECONDS = 60.0
+"""After so long, what is still being written has been given up by a process that is gone."""
+
+CHILDREN_READ = 1024
+"""Most blocks whose tokens are compared to find the one that has most in common with a prompt."""
+
+_NO_TOKENS = np.empty(0, np.int32)
+
+_NO_BLOCK = (errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM, errno.EISDIR)
+"""Errors of opening what is no file of ours: a link, a pipe, another user's file, a folder."""
+
+_SETTLED = 0.1
+"""Seconds after which a change of a folder is seen for sure by its time."""
+
+_NAME = re.compile(r"([0-9a-f]{8})-([0-9a-f]{32})-([0-9a-f]{32})-(\d{1,7})\.kv")
+
+
+class FileName(NamedTuple):
+    """What the name of a block's file says.
+
+    Attributes:
+        model: the first digits of the fingerprint.
+        n_tokens: tokens of the block.
+    """
+
+    model: str
+    parent: BlockName
+    name: BlockName
+    n_tokens: int
+
+    @classmethod
+    def parse(cls, file: str) -> FileName | None:
+        """None if this is not the name of a block's file."""
+        match = _NAME.fullmatch(file)
+        if match is None:
+            return None
+        parent, name = (BlockName(bytes.fromhex(match[group])) for group in (2, 3))
+        return cls(match[1], parent, name, int(match[4]))
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.parent.hex()}-{self.name.hex()}-{self.n_tokens}.kv"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of the folder, as its name and its times tell.
+
+    Attributes:
+        path: the file.
+        model: the first digits of the fingerprint; empty for what is being written.
+        n_tokens: how many tokens it holds; 0 for what is being written.
+        size: bytes.
+        used: when it was last used, in nanoseconds since 1970.
+    """
+
+    path: Path
+    model: str
+    n_tokens: int
+    size: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A block in the index."""
+
+    parent: BlockName
+    name: BlockName
+    n_tokens: int
+    path: Path
+
+
+class BlockFolder:
+    """The blocks of one model in a folder that other models and processes use too.
+
+    What is in the folder is kept in memory and read again when another process changed it.
+    Methods may be called from any thread.
+
+    Args:
+        root: the folder, which need not exist; the blocks are below it.
+        max_bytes: what all blocks of all models may take.
+        fingerprint: of the model.
+    """
+
+    def __init__(self, root: Path, max_bytes: int, fingerprint: bytes = b"") -> None:
+        self.path = root / "kv"
+        self._parts = self.path / "parts"
+        self._max_bytes = max_bytes
+        self.fingerprint = fingerprint
+        self._model = fingerprint.hex()[:MODEL_DIGITS]
+        self._mutex = Lock()
+        self._children: dict[BlockName, dict[BlockName, Child]] = {}
+        self._tokens: dict[BlockName, TokenArray] = {}
+        self._bad: set[Path] = set()
+        self.n_damaged = 0
+        """Files that could not be used and were removed."""
+        self._seen = 0
+        self._total = -1
+
+    def prepare(self) -> None:
+        """Make the folder if it is not there, and read it.
+
+        Raises:
+            OSError: it cannot be made, or is not this user's own.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        status = self.path.lstat()
+        if self.path.is_symlink() or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
+            raise PermissionError(13, "it is a link, or belongs to another user", str(self.path))
+        self.path.chmod(0o700)
+        self._parts.mkdir(mode=0o700, exist_ok=True)
+        with self._locked():
+            self._remove_parts()
+        self.refresh()
+
+    def has(self, parent: BlockName, name: BlockName) -> bool:
+        with self._mutex:
+            return name in self._children.get(parent, ())
+
+    def may_continue(self, parent: BlockName) -> bool:
+        """Whether there are blocks after this one, or there may be because another process wrote
+        since.
+        """
+        with self._mutex:
+            return parent in self._children or self._changed()
+
+    def refresh(self) -> None:
+        """Read the folder again if it was changed by another process."""
+        with self._mutex:
+            if self._changed():
+                self._read_names()
+
+    def find(
+        self, parent: BlockName, tokens: TokenArray, block_size: int
+    ) -> tuple[Child, int] | None:
+        """The block after `parent` that has most in common with `tokens`, and how many tokens.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        self.refresh()
+        with self._mutex:
+            children = dict(self._children.get(parent, {}))
+        if len(tokens) >= block_size:
+            full = children.get(block_name(parent, tokens[:block_size]))
+            if full is not None:
+                return full, block_size
+        best: tuple[Child, int] | None = None
+        for child in list(children.values())[-CHILDREN_READ:]:
+            length = common_prefix(self._tokens_of(child), tokens)
+            if length > (best[1] if best else 0):
+                best = child, length
+        return best
+
+    def read(self, child: Child) -> Block | None:
+        """The block; None if it is not there any more, or damaged, which is logged.
+
+        A damaged one is removed.
+        """
+        try:
+            return read_block(child.path, child.name, self.fingerprint)
+        except (BadBlock, OSError) as error:
+            self._give_up(child, error)
+        return None
+
+    def add(self, block: Block) -> int:
+        """Write a block if it is not there, instead of those that it continues.
+
+        Returns:
+            Bytes written; 0 if it was there, or is longer than the folder may be.
+
+        Raises:
+            OSError: the system refused, for instance because the disk is full.
+        """
+        name = block.name
+        part = self._parts / f"{name.hex()}.{os.getpid()}.part"
+        try:
+            size = self._write(part, block)
+            with self._locked():
+                self.refresh()
+                if self.has(block.parent, name) or not self._make_room(size):
+                    return 0
+                child = Child(block.parent, name, len(block.tokens), self._path_of(block, name))
+                part.replace(child.path)
+                self._bad.discard(child.path)
+                with self._mutex:
+                    self._children.setdefault(block.parent, {})[name] = child
+                self._total += size
+                self._remove_prefixes(block)
+                self._note_change()
+            return size
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def touch(self, names: Iterable[tuple[BlockName, BlockName]]) -> None:
+        """Note that a chain of blocks was used.
+
+        Args:
+            names: parents and names, from the first on. Parents count as used later than what
+                comes after them, so that they are removed later.
+        """
+        now = time.time_ns()
+        for depth, (parent, name) in enumerate(names):
+            with self._mutex:
+                child = self._children.get(parent, {}).get(name)
+            if child is not None:
+                with suppress(OSError):
+                    os.utime(child.path, ns=(now - depth, now - depth))
+
+    def entries(self) -> list[Entry]:
+        """All files, of all models, what is used longest ago first.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        found = [*_entries(self.path), *_entries(self._parts)]
+        return sorted(found, key=lambda entry: entry.used)
+
+    def prune(self, max_bytes: int | None = None) -> int:
+        """Remove what was used longest ago until the rest is within `max_bytes`.
+
+        Returns:
+            Bytes that were freed.
+
+        Raises:
+            OSError: the folder cannot be read or written.
+        """
+        if not self.path.is_dir():
+            return 0
+        most = self._max_bytes if max_bytes is None else max_bytes
+        with self._locked():
+            self._remove_parts()
+            entries = self.entries()
+            total = left = sum(entry.size for entry in entries)
+            for entry in entries:
+                if left <= most:
+                    break
+                left -= _remove(entry)
+            self._total = left
+        return total - left
+
+    def _make_room(self, size: int) -> bool:
+        if size > self._max_bytes:
+            return False
+        if self._total < 0:
+            self._total = sum(entry.size for entry in self._blocks())
+        if self._total + size <= self._max_bytes:
+            return True
+        for entry in self._blocks():
+            if self._total + size <= (1 - ROOM_SHARE) * self._max_bytes:
+                break
+            self._total -= _remove(entry)
+        total = self._total
+        with self._mutex:
+            self._read_names()
+        self._total = total
+        return True
+
+    def _blocks(self) -> list[Entry]:
+        """All files but those that are being written."""
+        return [entry for entry in self.entries() if entry.model]
+
+    def _remove_prefixes(self, block: Block) -> None:
+        """Remove blocks whose tokens this one begins with."""
+        with self._mutex:
+            siblings = list(self._children[block.parent].values())
+        for child in siblings:
+            shorter = block.tokens[: child.n_tokens]
+            if child.n_tokens < len(block.tokens) and (
+                block_name(block.parent, shorter) == child.name
+            ):
+                with suppress(OSError):
+                    size = child.path.lstat().st_size
+                    child.path.unlink()
+                    self._total -= size
+                self._forget(child)
+
+    def _write(self, part: Path, block: Block) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            size = write_block(file, block)
+            file.flush()
+            os.fsync(descriptor)
+        return size
+
+    def _path_of(self, block: Block, name: BlockName) -> Path:
+        return self.path / str(FileName(self._model, block.parent, name, len(block.tokens)))
+
+    def _tokens_of(self, child: Child) -> TokenArray:
+        with self._mutex:
+            tokens = self._tokens.get(child.name)
+        if tokens is None:
+            try:
+                tokens = read_header(child.path).tokens
+            except (BadBlock, OSError) as error:
+                self._give_up(child, error)
+                return _NO_TOKENS
+            with self._mutex:
+                self._tokens[child.name] = tokens
+        return tokens
+
+    def _give_up(self, child: Child, error: BadBlock | OSError) -> None:
+        """Forget a block that cannot be read; remove it if it never can."""
+        self._forget(child)
+        if isinstance(error, OSError) and error.errno not in _NO_BLOCK:
+            return
+        reason = error.strerror if isinstance(error, OSError) else error
+        logger.warning("%s cannot be used and is removed: %s.", child.path, reason)
+        self._bad.add(child.path)
+        self.n_damaged += 1
+        with suppress(OSError), self._locked():
+            child.path.unlink(missing_ok=True)
+            self._total = -1
+
+    def _forget(self, child: Child) -> None:
+        with self._mutex:
+            self._tokens.pop(child.name, None)
+            siblings = self._children.get(child.parent, {})
+            siblings.pop(child.name, None)
+            if not siblings:
+                self._children.pop(child.parent, None)
+
+    def _changed(self) -> bool:
+        try:
+            return self.path.stat().st_mtime_ns != self._seen
+        except OSError:
+            return False
+
+    def _note_change(self) -> None:
+        """What changed the folder is known already. Needs the lock, so that nobody else did."""
+        with self._mutex, suppress(OSError):
+            self._seen = self.path.stat().st_mtime_ns
+
+    def _read_names(self) -> None:
+        changed = self.path.stat().st_mtime_ns
+        # What changes soon after may leave the same time.
+        settled = time.time_ns() - changed > _SETTLED * 1e9
+        self._seen = changed if settled else 0
+        self._total = -1
+        self._children = {}
+        for path in self.path.iterdir():
+            file = FileName.parse(path.name)
+            if file is None or file.model != self._model or path in self._bad:
+                continue
+            child = Child(file.parent, file.name, file.n_tokens, path)
+            self._children.setdefault(file.parent, {})[file.name] = child
+
+    def _remove_parts(self) -> None:
+        before = time.time_ns() - PART_SECONDS * 1e9
+        for entry in self.entries():
+            if not entry.model and entry.used < before:
+                _remove(entry)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from filelock import FileLock
+
+        with FileLock(self._parts / "lock", mode=0o600):
+            yield
+
+
+def _remove(entry: Entry) -> int:
+    """Remove a file; bytes that are free again. Windows keeps one that another process reads."""
+    try:
+        entry.path.unlink(missing_ok=True)
+    except PermissionError:
+        return 0
+    return entry.size
+
+
+def _entries(folder: Path) -> Iterator[Entry]:
+    with suppress(FileNotFoundError), os.scandir(folder) as files:
+        for file in files:
+            if (entry := _entry(file)) is not None:
+                yield entry
+
+
+def _entry(file: os.DirEntry[str]) -> Entry | None:
+    name = FileName.parse(file.name)
+    if name is None and not file.name.endswith(".part"):
+        return None
+    try:
+        status = file.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    model, n_tokens = (name.model, name.n_tokens) if name else ("", 0)
+    return Entry(Path(file.path), model, n_tokens, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,297 @@
+"""BlockStore: reads and writes blocks, each in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from edge_llama.config import CacheSettings
+from edge_llama.engine.blocks.block_file import Block, ByteArray
+from edge_llama.engine.blocks.fingerprint import fingerprint
+from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.name import BlockName, block_name, chain, last_start, root_name
+from edge_llama.engine.blocks.prefix_file import add_prefix
+from edge_llama.engine.blocks.reading import LoadedBlock, Reading
+from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.stats import DiskStats
+
+logger = logging.getLogger("edge_llama.engine")
+
+PUBLIC = "public"
+"""The cache domain of prefixes that were computed ahead of time: all others may read it."""
+
+WRITE_AHEAD = 2
+MEMORY = 64 << 20
+"""Blocks that may wait to be written, and bytes, unless there is only one."""
+
+NICE = 10
+"""By how much the thread that hashes and writes is nicer than the others."""
+
+PAUSE = 300.0
+"""Seconds without writing after the disk was full or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    block: Block
+    ancestors: list[BlockName]
+
+
+class BlockStore:
+    """Blocks of one model on disk. What it is asked for it does in two threads of its own.
+
+    No failure of the disk comes back: what cannot be read is a miss, and what cannot be written is
+    left out.
+
+    Args:
+        settings: where, and how much.
+        model: the model's first file.
+        label: the model as people call it.
+        layout: what the bytes of the KV depend on besides the model.
+        block_size: tokens of a full block.
+        on_progress: called from those threads when a block was read or written.
+    """
+
+    def __init__(
+        self,
+        settings: CacheSettings,
+        model: Path,
+        *,
+        label: str,
+        layout: str,
+        block_size: int,
+        on_progress: Callable[[], None],
+    ) -> None:
+        self.stats = DiskStats()
+        self._settings = settings
+        self._model = model
+        self._label = label
+        self._layout = layout
+        self._block_size = block_size
+        self._on_progress = on_progress
+        self._fingerprint = b""
+        self._folder: BlockFolder | None = None
+        self._failed = False
+        self._paused_until = 0.0
+        self._warned = False
+        self._token_seconds = 0.0
+        self._readings: queue.SimpleQueue[Reading] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._held = 0
+        self._spare: queue.SimpleQueue[ByteArray] = queue.SimpleQueue()
+        self.n_writing = 0
+        """Blocks that were given to `write` and are not written yet."""
+        self._reader = threading.Thread(target=self._read_all, name="blocks-read", daemon=True)
+        self._writer: threading.Thread | None = None
+        self._reader.start()
+
+    @property
+    def can_write(self) -> bool:
+        """Whether a block that is given to `write` now will be written soon."""
+        return (
+            self._folder is not None
+            and (not self.n_writing or (self.n_writing < WRITE_AHEAD and self._held < MEMORY))
+            and time.monotonic() >= self._paused_until
+        )
+
+    @property
+    def off(self) -> bool:
+        """Nothing is going to be written any more, or for minutes."""
+        return self._failed or time.monotonic() < self._paused_until
+
+    def has(self, tokens: TokenArray, domain: str) -> bool:
+        """Whether the last block of `tokens` is there."""
+        if self._folder is None:
+            return False
+        for each in {domain, PUBLIC}:
+            parent, name = self._names(tokens, each)[-2:]
+            if self._folder.has(parent, name):
+                return True
+        return False
+
+    def read(
+        self, prompt: TokenArray, domain: str, start: int, token_seconds: float | None
+    ) -> Reading | None:
+        """Begin to read what is there of a prompt after its first `start` tokens.
+
+        Returns:
+            None if there is nothing.
+        """
+        if self._failed or start == len(prompt):
+            return None
+        before = prompt[: start - start % self._block_size]
+        if self._folder is not None and not any(
+            self._folder.may_continue(chain(self._root(each), before, self._block_size)[-1])
+            for each in {domain, PUBLIC}
+        ):
+            self.stats.absent += 1
+            return None
+        reading = Reading(prompt, domain, start, token_seconds)
+        self._readings.put(reading)
+        return reading
+
+    def spare_buffer(self) -> ByteArray | None:
+        """Memory of a block that was written, for the next one."""
+        with suppress(queue.Empty):
+            return self._spare.get_nowait()
+        return None
+
+    def write(self, tokens: TokenArray, state: ByteArray, domain: str) -> None:
+        """Write the last block of `tokens`.
+
+        Args:
+            tokens: all from the first on.
+            state: llama.cpp's state of the last block of them alone; its memory is used again.
+        """
+        names = self._names(tokens, domain)
+        start = last_start(len(tokens), self._block_size)
+        block = Block(self._fingerprint, names[-2], tokens[start:], state, self._label)
+        self.n_writing += 1
+        self._held += len(state)
+        self._writes.put(_Write(block, names[:-1]))
+
+    def close(self, timeout: float) -> None:
+        """Wait until all is written, for so many seconds at most."""
+        if self._writer is not None:
+            self._writes.put(None)
+            self._writer.join(timeout)
+
+    def _root(self, domain: str) -> BlockName:
+        return root_name(self._fingerprint, domain)
+
+    def _names(self, tokens: TokenArray, domain: str) -> list[BlockName]:
+        """The root and the blocks of `tokens`, the last of which need not be full."""
+        start = last_start(len(tokens), self._block_size)
+        names = chain(self._root(domain), tokens[:start], self._block_size)
+        return [*names, block_name(names[-1], tokens[start:])]
+
+    def _read_all(self) -> None:
+        folder = self._open()
+        self._on_progress()
+        while True:
+            reading = self._readings.get()
+            try:
+                if folder is not None:
+                    self._read(folder, reading)
+            except OSError as error:
+                logger.debug("A prompt's blocks cannot be read: %s", error)
+            finally:
+                reading.finish()
+                self._on_progress()
+
+    def _open(self) -> BlockFolder | None:
+        try:
+            self._fingerprint = fingerprint(self._model, self._layout)
+            root = Path(self._settings.folder)
+            folder = BlockFolder(root, self._settings.max_bytes, self._fingerprint)
+            folder.prepare()
+            if self._settings.prefix is not None:
+                add_prefix(Path(self._settings.prefix), folder)
+        except OSError as error:
+            self._failed = True
+            logger.warning(
+                "Prompts are not kept on disk, for %s cannot be used: %s. Choose another folder "
+                "with --cache-dir, or none with --cache-size 0.",
+                error.filename,
+                error.strerror,
+            )
+            return None
+        self._writer = threading.Thread(
+            target=self._write_all, args=(folder,), name="blocks-write", daemon=True
+        )
+        self._writer.start()
+        # Last: who sees the folder may give something to write.
+        self._folder = folder
+        return folder
+
+    def _read(self, folder: BlockFolder, reading: Reading) -> None:
+        prompt, length = reading.prompt, reading.start
+        size = self._block_size
+        position = length - length % size
+        domains = {reading.domain, PUBLIC}
+        chains = [chain(self._root(domain), prompt[:position], size) for domain in domains]
+        while length < len(prompt) and not reading.cancelled:
+            began = time.perf_counter()
+            rest = prompt[position : position + size]
+            found = [match for names in chains if (match := folder.find(names[-1], rest, size))]
+            child, common = max(found, key=lambda match: match[1], default=(None, 0))
+            gain = position + common - length
+            if child is None or gain <= 0:
+                self.stats.absent += 1
+                break
+            if not self._is_worth_it(child.n_tokens, gain, reading.token_seconds):
+                self.stats.slow += 1
+                break
+            block = folder.read(child)
+            if block is None:
+                continue
+            length = position + common
+            seconds = (time.perf_counter() - began) / child.n_tokens
+            self._token_seconds = _average(self._token_seconds, seconds)
+            self.stats.blocks_read += 1
+            self.stats.bytes_read += len(block.state)
+            reading.put(LoadedBlock(position, len(block.tokens), length, block.state))
+            self._on_progress()
+            for names in chains:
+                names.append(block_name(names[-1], block.tokens))
+            if common < size:
+                break
+            position += size
+        self.stats.damaged = folder.n_damaged
+        for names in chains:
+            folder.touch(pairwise(names))
+
+    def _is_worth_it(self, n_tokens: int, gain: int, token_seconds: float | None) -> bool:
+        """Whether so many tokens are read sooner than some of them are computed."""
+        return token_seconds is None or self._token_seconds * n_tokens < token_seconds * gain
+
+    def _write_all(self, folder: BlockFolder) -> None:
+        _yield_cpu()
+        while (write := self._writes.get()) is not None:
+            self._write(folder, write)
+            state = write.block.state
+            self._held -= len(state)
+            if len(state) <= MEMORY:
+                self._spare.put(state if state.base is None else state.base)
+            self.n_writing -= 1
+            self._on_progress()
+
+    def _write(self, folder: BlockFolder, write: _Write) -> None:
+        try:
+            size = folder.add(write.block)
+            folder.touch(pairwise([*write.ancestors, write.block.name]))
+        except OSError as error:
+            self._pause(error)
+        else:
+            self.stats.blocks_written += size > 0
+            self.stats.bytes_written += size
+
+    def _pause(self, error: OSError) -> None:
+        self._paused_until = time.monotonic() + PAUSE
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "Prompts are not kept on disk for now: %s: %s. Requests go on without it.",
+                self._settings.folder,
+                error.strerror or error,
+            )
+
+
+def _yield_cpu() -> None:
+    """Leave the CPU to the threads that compute, where one thread can do that for itself."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+def _average(before: float, seconds: float) -> float:
+    """The average of the last few."""
+    return seconds if not before else 0.75 * before + 0.25 * seconds

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_llama.engine.blocks.block_file import Block
+from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.name import root_name
+from edge_llama.engine.prefix_cache import TokenArray
+from tests.engine.blocks.making import BLOCK_SIZE, FINGERPRINT, ROOT, block, tokens
+
+PLENTY = 1 << 30
+
+
+def opened(root: Path, max_bytes: int = PLENTY, fingerprint: bytes = FINGERPRINT) -> BlockFolder:
+    folder = BlockFolder(root, max_bytes, fingerprint)
+    folder.prepare()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> BlockFolder:
+    return opened(tmp_path)
+
+
+def found(folder: BlockFolder, prompt: TokenArray) -> tuple[Block | None, int]:
+    match = folder.find(ROOT, prompt, BLOCK_SIZE)
+    if match is None:
+        return None, 0
+    child, length = match
+    return folder.read(child), length
+
+
+def files(folder: BlockFolder) -> list[Path]:
+    return [entry.path for entry in folder.entries()]
+
+
+def test_a_block_is_found_by_its_tokens(folder: BlockFolder) -> None:
+    folder.add(block())
+    loaded, length = found(folder, block().tokens)
+    assert loaded is not None
+    assert length == BLOCK_SIZE
+    np.testing.assert_array_equal(loaded.state, block().state)
+
+
+def test_the_beginning_of_a_block_is_found(folder: BlockFolder) -> None:
+    folder.add(block(seed=1))
+    folder.add(block(seed=2))
+    prompt = np.concatenate([block(seed=1).tokens[:70], tokens(100, seed=9)])
+    loaded, length = found(folder, prompt)
+    assert loaded is not None
+    assert loaded.name == block(seed=1).name
+    assert length == 70
+
+
+def test_a_block_is_written_once(folder: BlockFolder) -> None:
+    assert folder.add(block()) > 1000
+    assert folder.add(block()) == 0
+    assert len(files(folder)) == 1
+
+
+def test_a_longer_block_replaces_what_it_begins_with(folder: BlockFolder) -> None:
+    long, other = block(100), block(60, seed=5)
+    for n in (20, 50):
+        folder.add(Block(FINGERPRINT, ROOT, long.tokens[:n], long.state))
+    folder.add(other)
+    folder.add(long)
+    assert len(files(folder)) == 2
+    assert folder.has(ROOT, other.name)
+    assert folder.has(ROOT, long.name)
+
+
+def test_files_are_for_the_user_alone(folder: BlockFolder) -> None:
+    folder.add(block())
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(path.stat().st_mode) for path in files(folder)] == [0o600]
+
+
+def test_a_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "kv").mkdir(mode=0o777)
+    folder = opened(tmp_path)
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+
+
+def test_a_link_instead_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "kv").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError):
+        opened(tmp_path)
+
+
+def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
+    size = BlockFolder(tmp_path / "a", PLENTY, FINGERPRINT)
+    size.prepare()
+    one = size.add(block())
+    folder = opened(tmp_path / "b", max_bytes=3 * one)
+    blocks = [block(seed=seed) for seed in range(4)]
+    for each in blocks[:3]:
+        folder.add(each)
+        time.sleep(0.002)
+    folder.touch([(ROOT, blocks[0].name)])
+    folder.add(blocks[3])
+    kept = [folder.has(ROOT, each.name) for each in blocks]
+    assert kept[0]
+    assert not kept[1]
+    assert kept[3]
+    assert sum(entry.size for entry in folder.entries()) <= 3 * one
+
+
+def test_parents_outlive_children(folder: BlockFolder) -> None:
+    first = block(seed=1)
+    second = block(seed=2, parent=first.name)
+    folder.add(first)
+    folder.add(second)
+    folder.touch([(ROOT, first.name), (first.name, second.name)])
+    assert second.name.hex() in files(folder)[0].name
+
+
+def test_what_is_larger_than_all_room_is_left_out(tmp_path: Path) -> None:
+    folder = opened(tmp_path, max_bytes=500)
+    assert folder.add(block()) == 0
+    assert files(folder) == []
+
+
+def test_two_processes_see_what_the_other_wrote(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    one.add(block(seed=1))
+    two.add(block(seed=2))
+    for folder in (one, two):
+        for seed in (1, 2):
+            assert found(folder, tokens(BLOCK_SIZE, seed))[0] is not None
+    assert two.prune(0) > 0
+    assert found(one, tokens(BLOCK_SIZE, 1)) == (None, 0)
+
+
+def test_two_processes_keep_within_the_size_together(tmp_path: Path) -> None:
+    one, two = opened(tmp_path, 10_000), opened(tmp_path, 10_000)
+    for seed in range(20):
+        (one, two)[seed % 2].add(block(seed=seed))
+        assert sum(entry.size for entry in one.entries()) <= 10_000
+
+
+def test_another_models_blocks_are_not_seen_but_count(tmp_path: Path) -> None:
+    one, other = opened(tmp_path, 4_000), opened(tmp_path, 4_000, fingerprint=bytes(16))
+    parent = root_name(bytes(16), "")
+    foreign = block(seed=1, parent=parent, fingerprint=bytes(16))
+    other.add(foreign)
+    assert one.find(parent, foreign.tokens, BLOCK_SIZE) is None
+    one.add(block(seed=2))
+    one.add(block(seed=3))
+    assert sum(entry.size for entry in one.entries()) <= 4_000
+    assert other.find(parent, foreign.tokens, BLOCK_SIZE) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(bytes(200) + path.read_bytes()[200:]),
+        lambda path: path.write_bytes(path.read_bytes()[:-40] + b"x" + path.read_bytes()[-39:]),
+        lambda path: (path.unlink(), path.symlink_to("/etc/hostname")),
+        lambda path: (path.unlink(), subprocess.run(["mkfifo", str(path)], check=True)),
+    ],
+    ids=["emptied", "truncated", "header", "flipped", "link", "pipe"],
+)
+def test_damage_is_a_miss_logged_once_and_the_file_goes(
+    folder: BlockFolder, damage: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert callable(damage)
+    folder.add(block())
+    damage(files(folder)[0])
+    again = opened(folder.path.parent)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert found(again, block().tokens)[0] is None
+    assert len(caplog.records) == 1
+    assert "is removed" in caplog.text
+    assert not any(os.path.lexists(path) for path in files(again))
+    assert again.add(block()) > 0
+    assert found(again, block().tokens)[0] is not None
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_a_miss(folder: BlockFolder) -> None:
+    folder.add(block())
+    files(folder)[0].chmod(0)
+    assert found(folder, block().tokens)[0] is None
+    assert files(folder) == []
+
+
+def test_no_more_open_files_costs_no_block(
+    folder: BlockFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.add(block())
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert found(folder, block().tokens)[0] is None
+    assert len(files(folder)) == 1
+
+
+def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
+    folder = opened(tmp_path)
+    part = folder.path / "parts" / "0123.456.part"
+    part.write_bytes(b"half")
+    assert opened(tmp_path).entries() != []
+    os.utime(part, (time.time() - 100, time.time() - 100))
+    assert opened(tmp_path).entries() == []
+
+
+def test_a_failed_write_leaves_nothing(
+    folder: BlockFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OSError, match="No space"):
+            folder.add(block())
+    assert folder.entries() == []
+    assert folder.add(block()) > 0
+
+
+def test_prune_of_no_folder_frees_nothing(tmp_path: Path) -> None:
+    assert BlockFolder(tmp_path / "none", PLENTY).prune(0) == 0
+    assert not (tmp_path / "none").exists()

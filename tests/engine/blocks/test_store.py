@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_llama.config import CacheSettings
+from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.reading import LoadedBlock, Reading
+from edge_llama.engine.blocks.store import PUBLIC, BlockStore
+from edge_llama.engine.kv_cache import ByteArray
+from edge_llama.engine.prefix_cache import TokenArray
+from tests.engine.blocks.making import tokens
+
+SIZE = 8
+PROMPT = tokens(30)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.002)
+
+
+def state_of(block: TokenArray) -> ByteArray:
+    return np.frombuffer(bytearray(block.tobytes()), np.uint8)
+
+
+class Opened:
+    """A store over a folder."""
+
+    def __init__(self, root: Path, *, max_bytes: int = 1 << 30, layout: str = "f16") -> None:
+        self.model = root / "model.gguf"
+        if not self.model.exists():
+            self.model.write_bytes(bytes(5000))
+        self.progress = threading.Event()
+        self.store = BlockStore(
+            CacheSettings(folder=str(root / "cache"), max_bytes=max_bytes),
+            self.model,
+            label="model",
+            layout=layout,
+            block_size=SIZE,
+            on_progress=self.progress.set,
+        )
+
+    def ready(self) -> Opened:
+        until(lambda: self.store.can_write)
+        return self
+
+    def write(self, prompt: TokenArray = PROMPT, domain: str = "") -> None:
+        for end in [*range(SIZE, len(prompt), SIZE), len(prompt)]:
+            until(lambda: self.store.can_write)
+            start = (end - 1) // SIZE * SIZE
+            self.store.write(prompt[:end], state_of(prompt[start:end]), domain)
+        until(lambda: not self.store.n_writing)
+
+    def read(
+        self, prompt: TokenArray = PROMPT, domain: str = "", start: int = 0
+    ) -> list[LoadedBlock]:
+        reading = self.store.read(prompt, domain, start, None)
+        return [] if reading is None else taken(reading)
+
+
+def taken(reading: Reading) -> list[LoadedBlock]:
+    blocks: list[LoadedBlock] = []
+
+    def take() -> bool:
+        while (block := reading.take()) is not None:
+            blocks.append(block)
+        return reading.ended
+
+    until(take)
+    return blocks
+
+
+def ends(blocks: list[LoadedBlock]) -> list[int]:
+    return [block.end for block in blocks]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    opened = Opened(tmp_path).ready()
+    yield opened
+    opened.store.close(5)
+
+
+def test_a_prompt_is_read_by_the_next_run(opened: Opened, tmp_path: Path) -> None:
+    opened.write()
+    for reader in (opened, Opened(tmp_path)):
+        blocks = reader.read()
+        assert ends(blocks) == [8, 16, 24, 30]
+        for block in blocks:
+            expected = state_of(PROMPT[block.start : block.start + block.n_tokens])
+            np.testing.assert_array_equal(block.state, expected)
+
+
+def test_reading_begins_in_the_block_that_holds_the_next_token(opened: Opened) -> None:
+    opened.write()
+    assert [(block.start, block.end) for block in opened.read(start=17)] == [(16, 24), (24, 30)]
+    assert opened.read(start=30) == []
+
+
+def test_another_end_is_read_up_to_where_it_differs(opened: Opened) -> None:
+    opened.write()
+    for same in (3, 8, 13, 29):
+        prompt = np.concatenate([PROMPT[:same], tokens(30, seed=1)])
+        assert max(ends(opened.read(prompt)), default=0) == same
+    assert ends(opened.read(PROMPT[:20])) == [8, 16, 20]
+
+
+def test_domains_are_apart_but_for_the_public_one(opened: Opened) -> None:
+    opened.write(PROMPT[:16], "a")
+    opened.write(PROMPT, PUBLIC)
+    assert ends(opened.read(domain="b")) == [8, 16, 24, 30]
+    assert opened.store.has(PROMPT[:8], "b")
+    other = tokens(20, seed=3)
+    opened.write(other, "a")
+    assert opened.read(other, "b") == []
+    assert opened.read(other, PUBLIC) == []
+    assert not opened.store.has(other, "b")
+    assert opened.store.stats.absent >= 2
+
+
+def test_a_private_end_follows_a_public_beginning(opened: Opened) -> None:
+    opened.write(PROMPT[:16], PUBLIC)
+    names = opened.store._names(PROMPT[:24], "a")
+    assert not opened.store.has(PROMPT[:24], "a")
+    opened.store.write(PROMPT[:24], state_of(PROMPT[16:24]), "a")
+    until(lambda: opened.store.has(PROMPT[:24], "a"))
+    assert len(names) == 4
+    assert ends(opened.read(PROMPT[:24], "a")) == [8, 16, 24]
+    assert ends(opened.read(PROMPT[:24], "b")) == [8, 16]
+
+
+def test_another_layout_is_another_model(opened: Opened, tmp_path: Path) -> None:
+    opened.write()
+    other = Opened(tmp_path, layout="q8_0").ready()
+    assert other.read() == []
+    opened.model.write_bytes(bytes(4999) + b"x")
+    assert Opened(tmp_path).ready().read() == []
+
+
+def test_a_damaged_block_ends_the_reading(
+    opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened.write()
+    folder = BlockFolder(tmp_path / "cache", 1 << 30)
+    by_size = sorted(folder.entries(), key=lambda entry: entry.used)
+    damaged = next(e.path for e in by_size if e.path.name.endswith(f"-{30 - 24}.kv"))
+    content = bytearray(damaged.read_bytes())
+    content[-50] ^= 1
+    damaged.write_bytes(content)
+    assert ends(opened.read()) == [8, 16, 24]
+    assert opened.store.stats.damaged == 1
+    assert "is removed" in caplog.text
+
+
+def test_what_takes_longer_than_computing_is_not_read(opened: Opened) -> None:
+    opened.write()
+    opened.read()
+    reading = opened.store.read(PROMPT, "", 0, 1e-12)
+    assert reading is not None
+    assert taken(reading) == []
+    assert opened.store.stats.slow == 1
+
+
+def test_few_blocks_are_read_ahead_and_a_cancelled_reading_lets_others_go_on(
+    opened: Opened,
+) -> None:
+    prompt = tokens(20 * SIZE)
+    opened.write(prompt)
+    reading = opened.store.read(prompt, "", 0, None)
+    assert reading is not None
+    time.sleep(0.1)
+    assert opened.store.stats.blocks_read <= 5
+    assert not reading.ended
+    reading.cancel()
+    assert ends(opened.read(prompt))[-1] == len(prompt)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_full_disk_pauses_writing_with_one_warning(
+    opened: Opened,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    opened.write(PROMPT[:8])
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(os, "fsync", refuse)
+        opened.store.write(PROMPT[:16], state_of(PROMPT[8:16]), "")
+        opened.store.write(PROMPT[:24], state_of(PROMPT[16:24]), "")
+        until(lambda: not opened.store.n_writing)
+    assert opened.store.off
+    assert not opened.store.can_write
+    assert len(caplog.records) == 1
+    assert "not kept on disk for now" in caplog.text
+    assert ends(opened.read()) == [8]
+
+
+@pytest.mark.parametrize("obstacle", ["file", "link"])
+def test_a_folder_that_cannot_be_used_is_a_warning_and_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, obstacle: str
+) -> None:
+    if obstacle == "file":
+        (tmp_path / "cache").write_text("in the way")
+    else:
+        (tmp_path / "cache").mkdir()
+        (tmp_path / "cache" / "kv").symlink_to("/tmp")
+    opened = Opened(tmp_path)
+    reading = opened.store.read(PROMPT, "", 0, None)
+    assert reading is None or taken(reading) == []
+    until(lambda: opened.store.off)
+    assert not opened.store.can_write
+    assert opened.read() == []
+    assert len(caplog.records) == 1
+    assert "--cache-dir" in caplog.text
+    opened.store.close(1)
+
+
+def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:
+    opened = Opened(tmp_path).ready()
+    opened.store.write(PROMPT[:8], state_of(PROMPT[:8]), "")
+    opened.store.write(PROMPT[:16], state_of(PROMPT[8:16]), "")
+    opened.store.close(10)
+    assert ends(Opened(tmp_path).ready().read(PROMPT[:16])) == [8, 16]
+
+
+def test_the_memory_of_written_blocks_is_used_again(opened: Opened) -> None:
+    state = np.zeros(32, np.uint8)
+    opened.store.write(PROMPT[:8], state, "")
+    until(lambda: not opened.store.n_writing)
+    assert opened.store.spare_buffer() is state
+    assert opened.store.spare_buffer() is None
+
+
+def test_progress_is_told(opened: Opened) -> None:
+    opened.progress.clear()
+    opened.store.write(PROMPT[:8], state_of(PROMPT[:8]), "")
+    assert opened.progress.wait(5)
+    opened.progress.clear()
+    assert opened.read(PROMPT[:8])
+    assert opened.progress.is_set()

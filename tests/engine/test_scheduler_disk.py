@@ -1,0 +1,395 @@
+"""The scheduler with a prefix cache on disk, over fakes: what is restored is what was computed."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from edge_llama.config import CacheSettings
+from edge_llama.engine.binding import DecodeStatus
+from edge_llama.engine.blocks.store import BlockStore
+from edge_llama.engine.core import EngineCore
+from edge_llama.engine.cost_table import CostTable
+from edge_llama.engine.disk_cache import DiskCache
+from edge_llama.engine.kv_cache import ByteArray, KVCache
+from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.pace import Pace
+from edge_llama.engine.prefix_cache import PrefixCache
+from edge_llama.engine.radix_prefix_cache import RadixPrefixCache
+from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.scheduler import Scheduler
+from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.stream_kv_cache import StreamKVCache
+from edge_llama.engine.stream_prefix_cache import StreamPrefixCache
+from edge_llama.engine.unified_kv_cache import UnifiedKVCache
+from tests.engine.fake_runner import (
+    EOG,
+    HOLE,
+    FakeMemory,
+    FakeRunner,
+    FakeStreams,
+    next_token,
+)
+
+BLOCK = 8
+N_CELLS = 96
+PARALLEL = 2
+
+
+class RangeMemory(FakeMemory):
+    """A unified cache through whose last sequence id ranges come and go."""
+
+    def __init__(self, scratch: int) -> None:
+        super().__init__()
+        self._scratch = scratch
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        if target == self._scratch:
+            assert not self.tokens.get(target), "the scratch sequence was not empty"
+            assert HOLE not in self.tokens[source][start:end]
+            self.tokens[target] = [HOLE] * start + self.tokens[source][start:end]
+        else:
+            super().copy(source, target, start, end)
+
+
+class LazyStreams(FakeStreams):
+    """Streams whose copies are done at the next decode, and not before something is saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pending = False
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        super().copy(source, target, start, end)
+        self.pending = True
+
+    def save_sequence(self, seq_id: int, into: ByteArray | None = None) -> ByteArray:
+        assert not self.pending, "saved before a copy was done"
+        return super().save_sequence(seq_id, into)
+
+    def restore_sequence(self, seq_id: int, state: ByteArray) -> bool:
+        assert not self.pending, "loaded before a copy was done"
+        return super().restore_sequence(seq_id, state)
+
+
+class SlowPace(Pace):
+    """Reading is always sooner than computing."""
+
+    def token_seconds(self, depth: int) -> float | None:
+        return 0.02
+
+
+class Runner(FakeRunner):
+    def run(self, spans: list) -> tuple:  # type: ignore[type-arg]
+        memory = self._memory
+        if isinstance(memory, LazyStreams):
+            memory.pending = False
+        return super().run(spans)
+
+
+class Engine:
+    """An EngineCore over fakes, with a folder that outlives it."""
+
+    def __init__(self, root: Path, *, streams: bool, cached: int = 2) -> None:
+        self.streams = streams
+        self.kv, self.prefixes = self._caches(cached)
+        pace = SlowPace(CostTable(), batch_size=16)
+        model = root / "model.gguf"
+        model.touch()
+        self.store = BlockStore(
+            CacheSettings(folder=str(root), max_bytes=1 << 30),
+            model,
+            label="fake",
+            layout=f"streams={streams}",
+            block_size=self.kv.block_size,
+            on_progress=lambda: None,
+        )
+        self.scheduler = Scheduler(
+            self.kv,
+            self.prefixes,
+            eog_tokens={EOG},
+            parallel=PARALLEL,
+            pace=pace,
+            disk=DiskCache(self.store, self.kv, pace),
+        )
+        self.runner = Runner(self.memory)
+        self.core = EngineCore(self.scheduler, self.runner, lambda token: bytes([token]))
+        self.ids = itertools.count()
+        while not self.store.can_write:
+            time.sleep(0.001)
+
+    def _caches(self, cached: int) -> tuple[KVCache, PrefixCache]:
+        self.memory: FakeMemory
+        if self.streams:
+            self.memory = LazyStreams()
+            streams = StreamKVCache(self.memory, N_CELLS * PARALLEL, PARALLEL)
+            return streams, StreamPrefixCache(streams, cached)
+        self.memory = RangeMemory(PARALLEL + cached)
+        unified = UnifiedKVCache(self.memory, N_CELLS, PARALLEL + cached)
+        unified.block_size = BLOCK
+        return unified, RadixPrefixCache(unified, cached)
+
+    def add(self, prompt: list[int], max_tokens: int = 3, domain: str = "") -> Sequence:
+        sequence = Sequence(
+            id=next(self.ids),
+            index=0,
+            token_ids=list(prompt),
+            num_prompt=len(prompt),
+            max_length=len(prompt) + max_tokens,
+            sampling=SamplingParams(),
+            cache_domain=domain,
+        )
+        self.core.add([sequence])
+        return sequence
+
+    def step(self) -> None:
+        self.core.step()
+        self.scheduler.check_integrity()
+        if self.core.idle and self.core.has_work:
+            time.sleep(0.0005)
+
+    def finish(self) -> None:
+        deadline = time.monotonic() + 20
+        while self.core.has_work:
+            self.step()
+            assert time.monotonic() < deadline, "the scheduler makes no progress"
+
+    def ask(self, prompt: list[int], domain: str = "") -> Sequence:
+        sequence = self.add(prompt, domain=domain)
+        self.finish()
+        return sequence
+
+    def settle(self) -> None:
+        """Have all written that there is."""
+        deadline = time.monotonic() + 20
+        while self.scheduler.stats().disk.unsaved:  # type: ignore[union-attr]
+            if not self.kv.settled:
+                return
+            self.step()
+            assert time.monotonic() < deadline, "not all is written"
+            time.sleep(0.0005)
+
+    def close(self) -> None:
+        self.core.save_all(5)
+
+
+@pytest.fixture(params=[False, True], ids=["unified", "streams"])
+def streams(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def restarted(engine: Engine, root: Path) -> Engine:
+    engine.close()
+    return Engine(root, streams=engine.streams)
+
+
+@functools.cache
+def words(n: int, seed: int = 0) -> list[int]:
+    return [int(token) for token in np.random.default_rng(seed).integers(1, 50, n)]
+
+
+def test_a_prompt_is_restored_after_a_restart(tmp_path: Path, streams: bool) -> None:
+    engine = Engine(tmp_path, streams=streams)
+    cold = engine.ask(words(45))
+    assert cold.num_cached == 0
+    engine = restarted(engine, tmp_path)
+    again = engine.ask(words(45))
+    assert again.num_cached == 44
+    assert again.token_ids == cold.token_ids
+    stats = engine.scheduler.stats()
+    assert stats.cached_tokens == 44
+    assert stats.prompt_tokens == 1
+    assert stats.disk is not None
+    assert stats.disk.hit_tokens == 44
+    engine.close()
+
+
+def test_what_is_resident_is_not_read(tmp_path: Path, streams: bool) -> None:
+    engine = Engine(tmp_path, streams=streams)
+    engine.ask(words(45))
+    engine.settle()
+    assert engine.ask(words(45)).num_cached == 44
+    stats = engine.scheduler.stats().disk
+    assert stats is not None
+    assert stats.blocks_read == 0
+    engine.close()
+
+
+def test_an_abort_while_reading_leaves_nothing_behind(tmp_path: Path, streams: bool) -> None:
+    engine = restarted(_asked(tmp_path, streams), tmp_path)
+    sequence = engine.add(words(45))
+    engine.step()
+    engine.core.abort(sequence.id)
+    assert sequence.finish_reason is FinishReason.ABORT
+    assert not engine.core.has_work
+    assert engine.ask(words(45)).finish_reason is FinishReason.LENGTH
+    engine.close()
+
+
+def test_a_step_that_fails_while_another_reads(tmp_path: Path, streams: bool) -> None:
+    engine = restarted(_asked(tmp_path, streams), tmp_path)
+    engine.runner.statuses = [DecodeStatus.ABORTED, DecodeStatus.OK, DecodeStatus.ABORTED]
+    both = engine.add(words(20, seed=5)), engine.add(words(45))
+    engine.finish()
+    assert all(sequence.finish_reason is FinishReason.LENGTH for sequence in both)
+    engine.close()
+
+
+def test_state_that_llama_cpp_refuses_is_computed(
+    tmp_path: Path, streams: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = restarted(_asked(tmp_path, streams), tmp_path)
+    monkeypatch.setattr(engine.memory, "restore_sequence", _refuse_and_clear(engine.memory))
+    sequence = engine.ask(words(45))
+    assert sequence.num_cached == 0
+    assert sequence.finish_reason is FinishReason.LENGTH
+    engine.close()
+
+
+def test_a_disk_that_hangs_is_not_waited_for(
+    tmp_path: Path, streams: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = restarted(_asked(tmp_path, streams), tmp_path)
+    monkeypatch.setattr(BlockStore, "_read", lambda *_: time.sleep(3))
+    began = time.monotonic()
+    assert engine.ask(words(45)).num_cached == 0
+    assert time.monotonic() - began < 2.5
+    stats = engine.scheduler.stats().disk
+    assert stats is not None
+    assert stats.slow == 1
+
+
+def test_domains_are_apart(tmp_path: Path, streams: bool) -> None:
+    engine = Engine(tmp_path, streams=streams)
+    engine.ask(words(45), domain="a")
+    engine = restarted(engine, tmp_path)
+    assert engine.ask(words(45), domain="b").num_cached == 0
+    assert engine.ask(words(45), domain="a").num_cached == 44
+    engine.close()
+
+
+def test_nothing_is_saved_in_steps_that_are_too_short_for_it(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, streams=False)
+    disk = engine.scheduler._disk
+    assert disk is not None
+    tokens = np.asarray(words(16), np.int32)
+    disk._token_seconds = 1e-3
+    disk.offer(tokens, 0, "")
+    assert disk.next_unsaved(0.05, idle=False) is None
+    block = disk.next_unsaved(0.5, idle=False)
+    assert block is not None
+    assert (block.start, len(block.tokens)) == (0, 8)
+    assert disk.next_unsaved(0.0, idle=True) is not None
+    engine.close()
+
+
+def _asked(root: Path, streams: bool) -> Engine:
+    engine = Engine(root, streams=streams)
+    engine.ask(words(45))
+    return engine
+
+
+def _refuse_and_clear(memory: FakeMemory) -> object:
+    def refuse(seq_id: int, _state: ByteArray) -> bool:
+        memory.tokens[seq_id] = []
+        return False
+
+    return refuse
+
+
+class DiskMachine(RuleBasedStateMachine):
+    """Whatever comes together, FakeRunner sees that each sequence has its own KV."""
+
+    streams = False
+
+    @initialize()
+    def begin(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory()
+        self.root = Path(self._temporary.name)
+        self.engine = Engine(self.root, streams=self.streams)
+        self.sequences: list[Sequence] = []
+
+    @rule(
+        length=st.integers(1, 60),
+        split=st.integers(0, 60),
+        seed=st.integers(1, 3),
+        domain=st.sampled_from(["", "x"]),
+        max_tokens=st.integers(1, 12),
+    )
+    def add(self, length: int, split: int, seed: int, domain: str, max_tokens: int) -> None:
+        prompt = words(60)[: min(split, length)] + words(60, seed)[: max(0, length - split)]
+        self.sequences.append(self.engine.add(prompt, max_tokens, domain))
+
+    @rule(n=st.integers(1, 20))
+    def steps(self, n: int) -> None:
+        for _ in range(n):
+            self.engine.step()
+
+    @precondition(lambda self: self.sequences)
+    @rule(data=st.data())
+    def abort(self, data: st.DataObject) -> None:
+        sequence = data.draw(st.sampled_from(self.sequences))
+        self.engine.core.abort(sequence.id)
+        self.engine.scheduler.check_integrity()
+
+    @rule()
+    def interrupt(self) -> None:
+        self.engine.runner.statuses.append(DecodeStatus.ABORTED)
+
+    @rule()
+    def evict(self) -> None:
+        self.engine.prefixes.clear()
+
+    @rule()
+    def restart(self) -> None:
+        self._finish()
+        self.engine = restarted(self.engine, self.root)
+
+    def teardown(self) -> None:
+        if hasattr(self, "engine"):
+            self._finish()
+            self.engine.close()
+            self._temporary.cleanup()
+
+    def _finish(self) -> None:
+        self.engine.runner.statuses.clear()
+        self.engine.finish()
+        for sequence in self.sequences:
+            assert sequence.finish_reason is not None
+            if sequence.finish_reason is FinishReason.LENGTH:
+                prompt = sequence.token_ids[: sequence.num_prompt]
+                assert sequence.token_ids == expected(prompt, len(sequence.token_ids))
+            assert 0 <= (sequence.num_cached or 0) < sequence.num_prompt + 12
+        self.sequences.clear()
+
+
+class StreamsDiskMachine(DiskMachine):
+    streams = True
+
+
+def expected(prompt: list[int], length: int) -> list[int]:
+    tokens = list(prompt)
+    while len(tokens) < length:
+        tokens.append(next_token(tokens))
+    return tokens
+
+
+@pytest.fixture(autouse=True)
+def _quick_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files by the hundred: what makes them survive a loss of power takes all the time."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+for machine in (DiskMachine, StreamsDiskMachine):
+    machine.TestCase.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestDisk = DiskMachine.TestCase
+TestStreamsDisk = StreamsDiskMachine.TestCase
