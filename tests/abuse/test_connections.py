@@ -158,13 +158,8 @@ def _burst(server: WatchedServer, count: int) -> Counter[int]:
 
 
 @pytest.mark.abuse
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.skipif(sys.platform != "linux", reason="uses prlimit")
 def test_with_64_open_files_it_sheds_and_recovers(tiny_gguf: Path) -> None:
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if sys.platform != "linux":
-        pytest.skip("the limit of another process is set with prlimit")
     with (
         watched(str(tiny_gguf), "--ctx-size", "2048", under="prlimit --nofile=64") as server,
         server.unharmed(),
@@ -177,7 +172,6 @@ def test_with_64_open_files_it_sheds_and_recovers(tiny_gguf: Path) -> None:
         assert statuses[200] >= 8
         assert statuses.keys() <= {200, 503, 0}
         until(lambda: httpx.get(f"{server.url}/health").status_code == 200, 3, "it is still full")
-    assert (soft, hard) == resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def _first_status(client: socket.socket) -> int:
