@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, WEATHER_PARAMETERS
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, WEATHER, WEATHER_PARAMETERS
 
 anthropic = pytest.importorskip("anthropic", reason="make test-clients installs it")
 GET_WEATHER = {
@@ -56,6 +56,35 @@ def test_cut_off_and_stopped(client: Any) -> None:
     stopped = client.messages.create(**asked("Hello!"), stop_sequences=["help"])
     assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", "help")
     assert stopped.content[0].text == "Hello! How can I "
+
+
+def test_a_tool_is_called_and_answered_from(client: Any) -> None:
+    first = client.messages.create(**asked(WEATHER), tools=[GET_WEATHER])
+    [use] = first.content
+    assert (use.type, use.name, use.input) == ("tool_use", "get_weather", {"city": "Paris"})
+    assert first.stop_reason == "tool_use"
+    result = {"type": "tool_result", "tool_use_id": use.id, "content": '{"temperature": 18}'}
+    more = [
+        {"role": "user", "content": WEATHER},
+        {"role": "assistant", "content": first.content},
+        {"role": "user", "content": [result]},
+    ]
+    told = client.messages.create(**asked("") | {"messages": more}, tools=[GET_WEATHER])
+    assert "18" in told.content[0].text
+
+
+def test_a_tool_call_is_streamed(client: Any) -> None:
+    with client.messages.stream(**asked(WEATHER), tools=[GET_WEATHER]) as stream:
+        [use] = stream.get_final_message().content
+    assert (use.name, use.input) == ("get_weather", {"city": "Paris"})
+
+
+def test_tokens_are_counted(client: Any) -> None:
+    usage = client.messages.create(**asked("Hello!")).usage
+    counted = client.messages.count_tokens(
+        model="demo", messages=[{"role": "user", "content": "Hello!"}]
+    )
+    assert counted.input_tokens == usage.input_tokens + usage.cache_read_input_tokens
 
 
 def test_errors_are_the_clients_own(client: Any) -> None:

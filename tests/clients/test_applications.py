@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, WEATHER, WEATHER_PARAMETERS
 
 SYSTEM = {"role": "system", "content": "You are helpful."}
 ASKED = {"role": "user", "content": CAPITAL}
@@ -178,6 +178,34 @@ def test_a_title_is_made_without_a_stream(base_url: str) -> None:
     body = {"model": "demo", "messages": [ASKED], "stream": False, "max_completion_tokens": 1000}
     reply = httpx.post(f"{base_url}/chat/completions", json=body | {"temperature": 0})
     assert reply.json()["choices"][0]["message"]["content"] == CAPITAL_ANSWER
+
+
+def test_tools_as_zed_and_home_assistant_read_them(base_url: str) -> None:
+    """By index; arguments are text that grows; `tool_calls` is the reason even in a stream."""
+    function = {"name": "get_weather", "description": None, "parameters": WEATHER_PARAMETERS}
+    body = {
+        "model": "demo",
+        "messages": [{"role": "user", "content": WEATHER}],
+        "stream": True,
+        "stream_options": USAGE,
+        "temperature": 0,
+        "tools": [
+            {"type": "function", "function": function},
+            {"type": "function", "function": {"name": "ping", "parameters": None}},
+        ],
+        "tool_choice": "auto",
+        "parallel_tool_calls": False,
+    }
+    choices = [c for chunk in chunks_of(base_url, body) for c in chunk["choices"]]
+    deltas = [d for c in choices for d in c["delta"].get("tool_calls", [])]
+    first, *rest = deltas
+    assert (first["index"], first["type"]) == (0, "function")
+    assert first["function"] == {"name": "get_weather", "arguments": ""}
+    assert first["id"]
+    assert all(delta.keys() == {"index", "function"} for delta in rest)
+    arguments = "".join(delta["function"]["arguments"] for delta in deltas)
+    assert json.loads(arguments) == {"city": "Paris"}
+    assert choices[-1]["finish_reason"] == "tool_calls"
 
 
 @pytest.mark.parametrize("body", [{"tools": []}, {"tools": None, "tool_choice": "auto"}])

@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON, WEATHER
 
 langchain = pytest.importorskip("langchain_openai", reason="make test-clients installs it")
 messages = pytest.importorskip("langchain_core.messages", reason="make test-clients installs it")
@@ -56,6 +56,31 @@ def test_stream(model: Any) -> None:
 def test_batch(model: Any) -> None:
     answers = model.batch(["Hello!", CAPITAL])
     assert [answer.text for answer in answers] == [GREETING, CAPITAL_ANSWER]
+
+
+def test_a_tool_is_called_and_answered_from(model: Any) -> None:
+    bound = model.bind_tools([GetWeather])
+    asked = [messages.HumanMessage(WEATHER)]
+    call = bound.invoke(asked)
+    assert [(c["name"], c["args"]) for c in call.tool_calls] == [("get_weather", {"city": "Paris"})]
+    told = messages.ToolMessage('{"temperature": 18}', tool_call_id=call.tool_calls[0]["id"])
+    assert "18" in bound.invoke([*asked, call, told]).text
+
+
+def test_a_tool_call_is_streamed(model: Any) -> None:
+    chunks = list(model.bind_tools([GetWeather]).stream(WEATHER))
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    assert [(c["name"], c["args"]) for c in whole.tool_calls] == [
+        ("get_weather", {"city": "Paris"})
+    ]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_structured_output(model: Any, method: str) -> None:
+    structured = model.with_structured_output(Person, method=method)
+    assert structured.invoke(PERSON) == Person(name="Paula", age=34)
 
 
 def test_logprobs(base_url: str) -> None:

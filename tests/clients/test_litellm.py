@@ -12,6 +12,8 @@ from tests.clients.prompts import (
     CAPITAL_ANSWER,
     GREETING,
     PERSON,
+    WEATHER,
+    WEATHER_PARAMETERS,
 )
 
 with pytest.MonkeyPatch.context() as patch:
@@ -49,6 +51,16 @@ async def test_stream(base_url: str) -> None:
     whole = litellm.stream_chunk_builder(chunks)
     assert whole.choices[0].message.content == GREETING
     assert whole.usage.completion_tokens > 3
+
+
+def test_a_tool_is_called(base_url: str) -> None:
+    function = {"name": "get_weather", "parameters": WEATHER_PARAMETERS}
+    answer = litellm.completion(
+        **asked(base_url, WEATHER), tools=[{"type": "function", "function": function}]
+    )
+    [call] = answer.choices[0].message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("get_weather", '{"city": "Paris"}')
+    assert answer.choices[0].finish_reason == "tool_calls"
 
 
 def test_structured_output(base_url: str) -> None:

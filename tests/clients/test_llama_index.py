@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON, WEATHER
 
 openai_like = pytest.importorskip(
     "llama_index.llms.openai_like", reason="make test-clients installs it"
@@ -57,6 +57,12 @@ def test_stream(model: Any) -> None:
 
 async def test_complete_by_chat(model: Any) -> None:
     assert (await model.acomplete(CAPITAL)).text == CAPITAL_ANSWER
+
+
+def test_a_tool_is_called(model: Any) -> None:
+    tool = tools.FunctionTool.from_defaults(get_weather)
+    answer = model.predict_and_call([tool], user_msg=WEATHER)
+    assert answer.response == "18 degrees in Paris"
 
 
 def test_structured_output(model: Any) -> None:

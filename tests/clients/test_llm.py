@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON, WEATHER
 
 pytest.importorskip("llm", reason="make test-clients installs it")
 
@@ -54,3 +54,7 @@ def test_a_streamed_and_a_whole_answer(folder: Path) -> None:
 
 def test_a_schema(folder: Path) -> None:
     assert llm(folder, PERSON, "--schema", "name, age int") == '{"name": "Paula", "age": 34}'
+
+
+def test_a_tool(folder: Path) -> None:
+    assert "18" in llm(folder, WEATHER, "--functions", TOOL)

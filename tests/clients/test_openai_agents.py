@@ -8,7 +8,7 @@ import openai
 import pydantic
 import pytest
 
-from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON
+from tests.clients.prompts import CAPITAL, CAPITAL_ANSWER, GREETING, PERSON, WEATHER
 
 agents = pytest.importorskip("agents", reason="make test-clients installs it")
 
@@ -42,6 +42,20 @@ async def test_stream(options: dict[str, Any]) -> None:
         if event.type == "raw_response_event" and event.data.type == "response.output_text.delta"
     ]
     assert "".join(deltas) == result.final_output == GREETING
+
+
+async def test_a_tool_is_called_and_answered_from(options: dict[str, Any]) -> None:
+    cities = []
+
+    def get_weather(city: str) -> str:
+        """Get the current weather for a city"""
+        cities.append(city)
+        return '{"temperature": 18}'
+
+    agent = agents.Agent(**options, tools=[agents.function_tool(get_weather)])
+    result = await agents.Runner.run(agent, WEATHER)
+    assert cities == ["Paris"]
+    assert "18" in result.final_output
 
 
 async def test_structured_output(options: dict[str, Any]) -> None:

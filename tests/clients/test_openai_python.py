@@ -15,6 +15,7 @@ from tests.clients.prompts import (
     CAPITAL_ANSWER,
     GREETING,
     PERSON,
+    WEATHER,
     WEATHER_PARAMETERS,
 )
 
@@ -149,6 +150,40 @@ def test_logprobs_are_those_of_the_answer(client: openai.OpenAI) -> None:
         assert entry.bytes == list(entry.token.encode())
 
 
+def test_a_tool_call_and_the_answer_from_its_result(client: openai.OpenAI) -> None:
+    messages = user(WEATHER)
+    asked = client.chat.completions.create(
+        model="demo", messages=messages, tools=[GET_WEATHER], temperature=0
+    )
+    [choice] = asked.choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content is None
+    assert choice.message.tool_calls is not None
+    [call] = choice.message.tool_calls
+    assert call.type == "function"
+    assert (call.function.name, call.function.arguments) == ("get_weather", '{"city": "Paris"}')
+    messages.append(choice.message.to_dict())  # type: ignore[arg-type]
+    messages.append({"role": "tool", "tool_call_id": call.id, "content": '{"temperature": 18}'})
+    told = client.chat.completions.create(
+        model="demo", messages=messages, tools=[GET_WEATHER], temperature=0
+    )
+    assert "18" in (told.choices[0].message.content or "")
+
+
+def test_a_streamed_tool_call_is_put_together(client: openai.OpenAI) -> None:
+    with client.chat.completions.stream(
+        model="demo",
+        messages=user(WEATHER),
+        tools=[openai.pydantic_function_tool(GetWeather, name="get_weather")],
+        temperature=0,
+    ) as stream:
+        done = [e for e in stream if e.type == "tool_calls.function.arguments.done"]
+        final = stream.get_final_completion()
+    assert [event.parsed_arguments for event in done] == [GetWeather(city="Paris")]
+    assert final.choices[0].finish_reason == "tool_calls"
+    assert final.choices[0].message.tool_calls
+
+
 def test_parse_gives_objects(client: openai.OpenAI) -> None:
     answer = client.chat.completions.parse(
         model="demo", messages=user(PERSON), response_format=Person, temperature=0
@@ -203,3 +238,33 @@ def test_responses_streamed(client: openai.OpenAI) -> None:
 def test_responses_parse_gives_objects(client: openai.OpenAI) -> None:
     answer = client.responses.parse(model="demo", input=PERSON, text_format=Person, temperature=0)
     assert answer.output_parsed == Person(name="Paula", age=34)
+
+
+def test_responses_call_a_function_and_go_on(client: openai.OpenAI) -> None:
+    tools: list[openai.types.responses.ToolParam] = [
+        {
+            "type": "function",
+            "name": "get_weather",
+            "description": "Get the current weather for a city",
+            "parameters": WEATHER_PARAMETERS,
+            "strict": True,
+        }
+    ]
+    asked = client.responses.create(model="demo", input=WEATHER, tools=tools, temperature=0)
+    [call] = [item for item in asked.output if item.type == "function_call"]
+    assert (call.name, call.arguments) == ("get_weather", '{"city": "Paris"}')
+    told = client.responses.create(
+        model="demo",
+        tools=tools,
+        temperature=0,
+        input=[
+            {"role": "user", "content": WEATHER},
+            *[item.to_dict() for item in asked.output],  # type: ignore[list-item]
+            {
+                "type": "function_call_output",
+                "call_id": call.call_id,
+                "output": '{"temperature": 18}',
+            },
+        ],
+    )
+    assert "18" in told.output_text

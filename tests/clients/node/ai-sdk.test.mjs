@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { embedMany, generateText, Output, streamText } from "ai";
+import { embedMany, generateText, isStepCount, Output, streamText, tool } from "ai";
 import { z } from "zod";
 
 const baseURL = process.env.EDGE_LLAMA_URL;
@@ -47,6 +47,27 @@ for (const [name, model] of Object.entries(models)) {
     assert.equal(pieces.join(""), GREETING);
     assert.equal(await result.finishReason, "stop");
     assert.ok((await result.usage).outputTokens > 3);
+  });
+
+  test(`${name}: a tool is called and answered from`, async () => {
+    const cities = [];
+    const result = streamText({
+      ...options,
+      prompt: "What is the weather in Paris?",
+      stopWhen: isStepCount(2),
+      tools: {
+        get_weather: tool({
+          description: "Get the current weather for a city",
+          inputSchema: z.object({ city: z.string() }),
+          execute: async ({ city }) => {
+            cities.push(city);
+            return { temperature: 18 };
+          },
+        }),
+      },
+    });
+    assert.match(await result.text, /18/);
+    assert.deepEqual(cities, ["Paris"]);
   });
 
   test(`${name}: an object`, async () => {

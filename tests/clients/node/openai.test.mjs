@@ -13,6 +13,14 @@ const asked = (content) => ({ model: "demo", temperature: 0, messages: [{ role: 
 const hello = asked("Hello!");
 const capital = asked("What is the capital of France?");
 const person = "Extract name and age as JSON: Paula is 34 years old.";
+const weather = asked("What is the weather in Paris?");
+const parameters = {
+  type: "object",
+  properties: { city: { type: "string" } },
+  required: ["city"],
+  additionalProperties: false,
+};
+const description = "Get the current weather for a city";
 
 test("create", async () => {
   const answer = await client.chat.completions.create(hello);
@@ -88,6 +96,30 @@ test("parse", async () => {
     response_format: zodResponseFormat(schema, "person"),
   });
   assert.deepEqual(answer.choices[0].message.parsed, { name: "Paula", age: 34 });
+});
+
+test("runTools calls the function and answers from its result", async () => {
+  const cities = [];
+  const runner = client.chat.completions.runTools({
+    ...weather,
+    tools: [
+      {
+        type: "function",
+        function: {
+          name: "get_weather",
+          description,
+          parameters,
+          parse: JSON.parse,
+          function: ({ city }) => {
+            cities.push(city);
+            return { temperature: 18 };
+          },
+        },
+      },
+    ],
+  });
+  assert.match(await runner.finalContent(), /18/);
+  assert.deepEqual(cities, ["Paris"]);
 });
 
 test("embeddings", async () => {
