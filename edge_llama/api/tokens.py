@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import FailFast, Field, PlainValidator, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from typing_extensions import Self, TypedDict
@@ -14,10 +14,19 @@ from edge_llama.api.lease import with_model
 from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.api.request_body import RequestBody, parse, read_request
 from edge_llama.api.schemas import Messages
+from edge_llama.api.tool_schemas import (
+    Choice,
+    FunctionTool,
+    TemplateArguments,
+    TemplateArgumentsField,
+    as_tool,
+    check_tools,
+)
 from edge_llama.api.validation import Name, invalid, missing, without_nul
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.model import ChatModel
 from edge_llama.chat.tokens import Token, text_of
+from edge_llama.chat.tools import ToolChoice
 
 MAX_TOKEN_ID = 2**31 - 1
 
@@ -26,7 +35,6 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "chat_template": (),
     "continue_final_message": (False,),
     "parse_special": (True,),
-    "tools": ([],),
 }
 
 
@@ -50,7 +58,7 @@ TextOrIds = Annotated[
 
 
 class TokenizeRequest(RequestBody):
-    """A text (vLLM's `prompt` or llama.cpp's `content`) or vLLM's `messages`.
+    """A text (vLLM's `prompt` or llama.cpp's `content`) or vLLM's `messages`, with their tools.
 
     A `prompt` gets the token that begins every prompt unless it asks for none, a `content` only if
     it asks for it; token ids and conversations are taken as they are.
@@ -62,6 +70,9 @@ class TokenizeRequest(RequestBody):
     prompt: TextOrIds | None = None
     content: TextOrIds | None = None
     messages: Messages = Field(default_factory=list)
+    tools: Annotated[list[FunctionTool], FailFast()] = Field(default_factory=list)
+    tool_choice: Choice = ToolChoice()
+    chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
     add_special_tokens: bool = True
     add_special: bool = False
     return_token_strs: bool = False
@@ -82,12 +93,22 @@ class TokenizeRequest(RequestBody):
     async def tokens(self, chat: ChatModel) -> tuple[Token, ...]:
         """The tokens of what is asked for."""
         if self.messages:
-            messages = tuple(message.to_message() for message in self.messages)
-            return await chat.tokenize_chat(ChatRequest(messages=messages))
+            return await chat.tokenize_chat(self._conversation())
         if self.prompt is not None:
             return await chat.tokenize(self.prompt, bos=self.add_special_tokens)
         assert self.content is not None
         return await chat.tokenize(self.content, bos=self.add_special)
+
+    def _conversation(self) -> ChatRequest:
+        tools = tuple(as_tool(tool.function) for tool in self.tools)
+        template = self.chat_template_kwargs.to_options()
+        check_tools(tools, self.tool_choice, template.builtin_tools or ())
+        return ChatRequest(
+            messages=tuple(message.to_message() for message in self.messages),
+            tools=tools,
+            tool_choice=self.tool_choice,
+            template=template,
+        )
 
 
 class DetokenizeRequest(RequestBody):

@@ -56,7 +56,11 @@ async def test_there_and_back(client: httpx.AsyncClient) -> None:
     assert (await post(client, "/detokenize", tokens=[]))["prompt"] == ""
 
 
-async def test_a_conversation_counts_as_it_is_charged() -> None:
+NOW = {"type": "function", "function": {"name": "now", "description": "The time."}}
+
+
+@pytest.mark.parametrize("more", [{}, {"tools": [NOW]}, {"tools": [NOW], "tool_choice": "none"}])
+async def test_a_conversation_counts_as_it_is_charged(more: dict[str, Any]) -> None:
     engine = FakeEngine(Script(["x"]))
     client = client_for(engine)
     chat: dict[str, Any] = {
@@ -64,7 +68,7 @@ async def test_a_conversation_counts_as_it_is_charged() -> None:
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": [{"type": "text", "text": "Hello! <|eot_id|>"}]},
         ]
-    }
+    } | more
     count = (await post(client, "/tokenize", **chat))["count"]
     answer = await post(client, "/v1/chat/completions", model="demo", **chat)
     assert answer["usage"]["prompt_tokens"] == count
