@@ -127,6 +127,31 @@ async def test_examples_are_answered_as_documented(
     check(response.json(), answer["application/json"]["schema"])
 
 
+CALL = ['{"name": "add", ', '"parameters": {"a": 1}}']
+FUNCTION = {"name": "add", "parameters": {"type": "object"}}
+TOOLS = {
+    "/chat/completions": {"type": "function", "function": FUNCTION},
+    "/responses": {"type": "function"} | FUNCTION,
+    "/messages": {"name": "add", "input_schema": {"type": "object"}},
+}
+
+
+@pytest.mark.parametrize("path", TOOLS)
+async def test_calls_are_as_documented(path: str) -> None:
+    client = client_for(FakeEngine(Script(CALL)))
+    [endpoint] = (endpoint for endpoint in V1_ENDPOINTS if endpoint.path == path)
+    body = dict(endpoint.example or {}) | {"tools": [TOOLS[path]]}
+    answer = DOCUMENT["paths"][f"/v1{path}"]["post"]["responses"]["200"]["content"]
+    whole = await client.post(f"/v1{path}", json=body)
+    assert '"add"' in whole.text
+    check(whole.json(), answer["application/json"]["schema"])
+    streamed = await client.post(f"/v1{path}", json=body | {"stream": True})
+    data = answer["text/event-stream"]["schema"]["properties"]["data"]
+    shape = data["contentSchema"] if "contentSchema" in data else data["anyOf"][0]["contentSchema"]
+    for event in re.findall("^data: ({.*})$", streamed.text, re.M):
+        check(json.loads(event), shape)
+
+
 @pytest.mark.parametrize("endpoint", STREAMING, ids=lambda endpoint: endpoint.path)
 @pytest.mark.parametrize("die", [False, True])
 async def test_events_are_as_documented(endpoint: Endpoint, die: bool) -> None:

@@ -29,7 +29,11 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request) -> JSONResponse:
     registry: ModelRegistry = request.app.state.registry
     asked = await read_request(request, partial(parse, Conversation))
-    chat_request = ChatRequest(messages=asked.to_messages())
+    chat_request = ChatRequest(
+        messages=asked.to_messages(),
+        tools=asked.to_tools(),
+        tool_choice=asked.tool_choice.to_choice(),
+    )
 
     async def work(chat: ChatModel) -> TokenCount:
         return {"input_tokens": await chat.count(chat_request)}

@@ -20,6 +20,14 @@ async def test_the_count_is_that_of_the_prompt(client: httpx.AsyncClient) -> Non
     assert count["input_tokens"] > (await client.post(PATH, json=HI)).json()["input_tokens"]
 
 
+async def test_tools_count_too(client: httpx.AsyncClient) -> None:
+    body = HI | {"tools": [{"name": "add", "input_schema": {"type": "object"}}]}
+    count = (await client.post(PATH, json=body)).json()
+    answered = (await client.post("/v1/messages", json=body | {"max_tokens": 9})).json()
+    assert count == {"input_tokens": answered["usage"]["input_tokens"]}
+    assert count["input_tokens"] > (await client.post(PATH, json=HI)).json()["input_tokens"]
+
+
 async def test_nothing_is_generated(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     await client.post(PATH, json=HI)
     assert engine.submitted == []
