@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from edge_llama.api.chat_logprobs import chat_logprobs
 from edge_llama.api.unique_id import unique_id
+from edge_llama.chat.logprobs import TokenLogprob
 
 
 class OutputMessage:
@@ -19,6 +21,7 @@ class OutputMessage:
         self._index = output_index
         self._id = unique_id("msg")
         self._texts: list[str] = []
+        self._logprobs: list[dict[str, Any]] = []
         self._status = "in_progress"
 
     @property
@@ -36,21 +39,25 @@ class OutputMessage:
         yield self._item_event("added")
         yield self._part_event("response.content_part.added", part=self._part())
 
-    def add(self, text: str) -> dict[str, Any]:
+    def add(self, text: str, tokens: Iterable[TokenLogprob] = ()) -> dict[str, Any]:
+        """More text, and the log-probabilities of its tokens if they were asked for."""
+        logprobs = chat_logprobs(tokens)["content"]
         self._texts.append(text)
-        return self._part_event("response.output_text.delta", delta=text, logprobs=[])
+        self._logprobs += logprobs
+        return self._part_event("response.output_text.delta", delta=text, logprobs=logprobs)
 
     def closing(self, status: str) -> Iterator[dict[str, Any]]:
         """The item is `completed` or `incomplete`."""
         self._status = status
         part = self._part()
-        yield self._part_event("response.output_text.done", text=part["text"], logprobs=[])
+        told = {"text": part["text"], "logprobs": part["logprobs"]}
+        yield self._part_event("response.output_text.done", **told)
         yield self._part_event("response.content_part.done", part=part)
         yield self._item_event("done")
 
     def _part(self) -> dict[str, Any]:
         text = "".join(self._texts)
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": self._logprobs}
 
     def _item_event(self, phase: str) -> dict[str, Any]:
         return {

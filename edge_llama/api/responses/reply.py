@@ -60,8 +60,8 @@ class ResponsesReply:
         reason = FinishReason.STOP
         async for event in completion:
             match event:
-                case TextDelta(_, text):
-                    for told in self._text(text):
+                case TextDelta():
+                    for told in self._text(event):
                         yield told
                 case ToolCallStarted(_, _, call_id, name):
                     for told in self._open(OutputCall(len(self._items), call_id, name)):
@@ -75,10 +75,12 @@ class ResponsesReply:
         self._response["usage"] = _usage_object(completion.usage)
         yield self._lifecycle(self._response["status"])
 
-    def _text(self, text: str) -> Iterator[dict[str, Any]]:
-        if not self._items or not isinstance(self._items[-1], OutputMessage):
-            yield from self._open(OutputMessage(len(self._items)))
-        yield self._items[-1].add(text)
+    def _text(self, event: TextDelta) -> Iterator[dict[str, Any]]:
+        message = self._items[-1] if self._items else None
+        if not isinstance(message, OutputMessage):
+            message = OutputMessage(len(self._items))
+            yield from self._open(message)
+        yield message.add(event.text, event.logprobs)
 
     def _open(self, item: OutputMessage | OutputCall) -> Iterator[dict[str, Any]]:
         """One item is written at a time: the one before is complete."""
@@ -133,7 +135,7 @@ def _new_response(asked: ResponsesRequest) -> dict[str, Any]:
         "text": {"format": asked.text_format},
         "tool_choice": asked.told_tool_choice,
         "tools": asked.told_tools,
-        "top_logprobs": 0,
+        "top_logprobs": asked.top_logprobs,
         "top_p": sampling.top_p,
         "truncation": asked.truncation or "disabled",
         "usage": None,

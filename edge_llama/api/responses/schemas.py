@@ -14,6 +14,7 @@ from edge_llama.api.tool_schemas import Choice, as_tool, check_tools, function_d
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import (
     Count,
+    Integer,
     Name,
     Schema,
     Text,
@@ -27,7 +28,10 @@ from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.tools import CallMode, ToolChoice
 from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import Grammar
+from edge_llama.engine.messages import MAX_LOGPROBS
 
+LOGPROBS = "message.output_text.logprobs"
+"""The only entry of `include` that there is something for."""
 MAX_ITEMS = 30_000
 """More cannot fit: a message has at least five tokens, the longest context 131,072."""
 
@@ -45,7 +49,6 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "response_format": (),
     "return_progress": (False,),
     "chat_template_kwargs": ({},),
-    "top_logprobs": (0,),
 }
 
 
@@ -116,6 +119,8 @@ class ResponsesRequest(ConversationRequest):
     ]
     instructions: Text | None = None
     max_output_tokens: Count | None = None
+    include: list[str] = Field(default_factory=list)
+    top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] = 0
     truncation: Literal["auto", "disabled"] | None = None
     text: TextConfig | None = None
     tools: Annotated[
@@ -149,8 +154,12 @@ class ResponsesRequest(ConversationRequest):
             grammar=self.form("text.format", self._text_format().to_grammar()),
             stop=tuple(self.stop),
             tier=self.tier,
+            logprobs=self.top_logprobs if self._tells_logprobs() else None,
             overflow=self.context_overflow or self._truncation(),
         )
+
+    def _tells_logprobs(self) -> bool:
+        return self.top_logprobs > 0 or LOGPROBS in self.include
 
     def _truncation(self) -> ContextOverflow | None:
         """`disabled` is what clients send who know no other, and leaves it to the server."""

@@ -136,6 +136,30 @@ async def test_parameters_reach_the_engine_and_are_told() -> None:
     assert reply["status"] == "incomplete"
 
 
+@pytest.mark.parametrize(
+    ("asked", "top"),
+    [
+        ({}, None),
+        ({"include": ["reasoning.encrypted_content"]}, None),
+        ({"include": ["message.output_text.logprobs"]}, 0),
+        ({"top_logprobs": 2}, 2),
+    ],
+)
+async def test_log_probabilities(asked: dict[str, Any], top: int | None) -> None:
+    engine = FakeEngine(Script(["Hello", "!"]))
+    client = client_for(engine)
+    whole = (await client.post(PATH, json=HI | asked)).json()
+    assert engine.submitted[0].logprobs == top
+    told = whole["output"][0]["content"][0]["logprobs"]
+    assert [entry["token"] for entry in told] == ([] if top is None else ["Hello", "!"])
+    assert all(len(entry["top_logprobs"]) == top for entry in told)
+    events = await stream(client, **asked)
+    deltas = [e["logprobs"] for e in events if e["type"] == "response.output_text.delta"]
+    assert [entry for delta in deltas for entry in delta] == told
+    [done] = (event for event in events if event["type"] == "response.output_text.done")
+    assert done["logprobs"] == told
+
+
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_a_refusal_has_a_status_and_names_the_input(streaming: bool) -> None:
     client = client_for(FakeEngine(Script(refuse=ContextLengthExceeded(8, 9))))

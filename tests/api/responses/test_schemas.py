@@ -74,7 +74,7 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
         ),
         ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
         ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice", "invalid_value"),
-        ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
+        ({"top_logprobs": 21}, "top_logprobs", "invalid_value"),
         ({"n": 2}, "n", "unsupported_parameter"),
         ({"max_tokens": 5}, "max_tokens", "unsupported_parameter"),
         ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
