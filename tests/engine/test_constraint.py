@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 import jsonschema
+import psutil
 import pytest
 
 from edge_llama.chat.json_schema import json_schema_grammar
@@ -68,6 +69,7 @@ async def generate(engine: AsyncEngine, name: str, seed: int) -> Counter[str]:
     return counts
 
 
+@pytest.mark.timeout(1800)
 async def test_whatever_the_model_says_is_valid(engine: AsyncEngine) -> None:
     runs = int(os.environ.get("EDGE_LLAMA_TEST_OUTPUTS", "400"))
     repeats = -(-runs // (8 * len(SCHEMAS)))
@@ -158,3 +160,49 @@ async def test_what_cannot_be_used_is_refused(
     assert time.perf_counter() - began < 1
     assert error.value.param == grammar.param
     assert text_of(await run(engine, CFG('root ::= "yes"'))) == "yes"
+
+
+async def test_forms_and_free_texts_do_not_disturb_each_other(engine: AsyncEngine) -> None:
+    form = schema(obj(quantity={"const": 1}, customer={"enum": ["a", "b"]}, item={"const": "c"}))
+    free = GenerationRequest(prompt=PROMPT, sampling=GREEDY, max_tokens=60)
+
+    async def talk() -> list[int]:
+        return [token async for output in await engine.submit(free) for token in output.tokens]
+
+    async def fill() -> str:
+        return text_of(await run(engine, form, sampling=GREEDY))
+
+    alone = await talk(), await fill()
+    together = tuple(await asyncio.gather(talk(), fill(), fill(), talk(), fill()))
+    assert together == (alone[0], alone[1], alone[1], alone[0], alone[1])
+    assert json.loads(alone[1]).keys() == {"quantity", "customer", "item"}
+
+
+async def test_leaving_while_a_grammar_is_compiled(engine: AsyncEngine) -> None:
+    slow = CFG("start: " + " | ".join(f'"a{i}"' for i in range(9000)))
+    for _ in range(5):
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(
+                engine.submit(GenerationRequest(prompt=PROMPT, grammar=slow)), 0.001
+            )
+    # The aborted ones hold no place: as many as may run at once are done in time.
+    yes = CFG('root ::= "yes"')
+    texts = await asyncio.wait_for(asyncio.gather(*(run(engine, yes) for _ in range(4))), 30)
+    assert [text_of(outputs) for outputs in texts] == ["yes"] * 4
+
+
+@pytest.mark.timeout(1800)
+async def test_memory_does_not_grow_with_the_number_of_schemas(engine: AsyncEngine) -> None:
+    schemas = int(os.environ.get("EDGE_LLAMA_TEST_SCHEMAS", "300"))
+    assert engine.pid is not None
+    process = psutil.Process(engine.pid)
+
+    async def ask(numbers: range) -> None:
+        for number in numbers:
+            form = schema(obj(**{f"key_{number}": {"enum": [number, f"{number}"]}}))
+            await run(engine, form, max_tokens=4)
+
+    await ask(range(50))
+    before = process.memory_info().rss
+    await ask(range(50, 50 + schemas))
+    assert process.memory_info().rss - before < 32e6
