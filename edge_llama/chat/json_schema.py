@@ -25,6 +25,7 @@ MAX_DEPTH = 100
 MAX_ENTRIES = 20_000
 """Keywords and values of a schema."""
 MAX_PROPERTIES = 500
+MAX_PROPERTIES_IN_ALL = 5000
 MAX_PATTERNS = 50
 """Properties, and patterns of properties, of one object: compiling takes time by their square."""
 MAX_TOGETHER = 8
@@ -78,7 +79,7 @@ class _Walk:
     """One way through a schema, which adds up what compiling it takes."""
 
     def __init__(self) -> None:
-        self._entries = 0
+        self._entries = self._properties = 0
         self._multiples: set[Decimal] = set()
 
     def schema(self, schema: Any, path: str, depth: int) -> Any:
@@ -138,6 +139,11 @@ class _Walk:
         most = MAX_PATTERNS if keyword == "patternProperties" else MAX_PROPERTIES
         if len(value) > most:
             raise InvalidValue(f"{path} may have at most {most} entries.", param=path)
+        self._properties += len(value)
+        if self._properties > MAX_PROPERTIES_IN_ALL:
+            raise InvalidValue(
+                f"The schema has more than {MAX_PROPERTIES_IN_ALL} properties in all.", param=path
+            )
         for name in value:
             self._pattern(name, path) if keyword == "patternProperties" else self._text(name, path)
         return value

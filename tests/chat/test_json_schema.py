@@ -95,6 +95,11 @@ def nested(levels: int) -> Any:
         ({"const": "a" * 2001}, "s.const", "2001 characters"),
         ({"enum": [{"a": ["a" * 2001]}]}, "s.enum[0].a[0]", "2001 characters"),
         ({"enum": list(range(20_001))}, "s.enum[19998]", "more than 20000"),
+        (
+            {"anyOf": [{"properties": {str(i): {} for i in range(500)}}] * 11},
+            "s.anyOf[10].properties",
+            "more than 5000 properties",
+        ),
         ({"multipleOf": 0}, "s.multipleOf", "greater than 0"),
         ({"multipleOf": "1"}, "s.multipleOf", "greater than 0"),
         ({"multipleOf": 15485863}, "s.multipleOf", "rounder"),
