@@ -61,6 +61,8 @@ class FolderMachine(RuleBasedStateMachine):
             self.folders[who].add(Block(FINGERPRINT, parent, tokens, state))
             ids = tuple(tokens.tolist())
             siblings = self.there.setdefault(parent, {})
+            if ids in siblings:
+                continue
             for other in [other for other in siblings if other == ids[: len(other)] != ids]:
                 del siblings[other]
             siblings[ids] = None
