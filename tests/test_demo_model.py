@@ -12,9 +12,9 @@ from edge_llama import AsyncEngine, EngineSettings, resolve_model
 
 DEMO = Path(__file__).parent.parent / "models" / "demo"
 ROW = re.compile(r"^\| (?:.*\(`)?([a-z_]+)(?:`\))? \| \d+ of \d+ \| ([\d.]+)% \|", re.MULTILINE)
-PROMPTS = 25
+PROMPTS = 15
 SLACK = 20
-"""Percentage points by which a sample of 25 may miss the card's figure."""
+"""Percentage points by which a sample of 15 may miss the card's figure."""
 
 
 def rates(text: str) -> dict[str, float]:

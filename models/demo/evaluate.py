@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from edge_llama import (
     SamplingParams,
     TextDelta,
     Tool,
+    ToolCallDelta,
+    ToolCallStarted,
 )
 
 MODEL = Path(__file__).parent / "edge-llama-demo.gguf"
@@ -52,8 +55,16 @@ async def answer(model: ChatModel, example: Example) -> str:
         sampling=SamplingParams(temperature=0),
         max_tokens=MAX_TOKENS,
     )
+    text = calls = ""
     async with await model.start(request) as completion:
-        return "".join([event.text async for event in completion if isinstance(event, TextDelta)])
+        async for event in completion:
+            if isinstance(event, TextDelta):
+                text += event.text
+            elif isinstance(event, ToolCallStarted):
+                calls += f'{{"name": {json.dumps(event.name)}, "parameters": '
+            elif isinstance(event, ToolCallDelta):
+                calls += event.arguments
+    return text + calls + "}" * bool(calls)
 
 
 async def score(model: ChatModel, behaviour: str, prompts: int, seed: int) -> Score:
