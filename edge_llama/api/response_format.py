@@ -22,9 +22,13 @@ class JSONSchemaFormat(Schema):
 
 
 class ResponseFormat(Schema):
-    """Free text, any JSON object, or JSON that is valid against a schema."""
+    """Free text, any JSON object, or JSON that is valid against a schema.
+
+    `schema` is llama.cpp's way to give `json_object` one.
+    """
 
     type: Literal["text", "json_object", "json_schema"]
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     json_schema: JSONSchemaFormat | None = None
 
     @model_validator(mode="after")
@@ -41,6 +45,8 @@ class ResponseFormat(Schema):
         """
         if self.type == "text":
             return None
+        if self.type == "json_object" and self.schema_ is not None:
+            return json_schema_grammar(self.schema_, param=f"{param}.schema")
         if self.type == "json_object" or self.json_schema is None:
             return json_schema_grammar({"type": "object"}, param=param)
         return json_schema_grammar(self.json_schema.schema_, param=f"{param}.json_schema.schema")

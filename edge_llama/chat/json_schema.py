@@ -18,6 +18,9 @@ UNSUPPORTED = frozenset(
 )
 """Keywords that restrict values in ways that cannot be enforced while a text is written."""
 
+_OFF_IF_FALSE = frozenset({"not", "uniqueItems"})
+"""Keywords that restrict nothing when they are false."""
+
 OPTIONS = "x-guidance"
 """Where llguidance looks for options, which are ours to set."""
 
@@ -53,6 +56,10 @@ _TIME = (
 )
 FORMATS = {"date": f"^{_DATE}$", "time": f"^{_TIME}$", "date-time": f"^{_DATE}T{_TIME}$"}
 """What RFC 3339 has, without leap seconds and the year 0, which few programs can read."""
+ENFORCED_FORMATS = frozenset({"duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
+"""Of these llguidance knows the grammar. Any other format is a note for the reader (JSON Schema
+2020-12, validation, section 7.2.1).
+"""
 
 
 def json_schema_grammar(schema: dict[str, Any], *, param: str) -> JSONSchema:
@@ -91,12 +98,14 @@ class _Walk:
         result = {
             keyword: self._keyword(keyword, value, f"{path}.{keyword}", depth + 1)
             for keyword, value in schema.items()
-            if keyword != OPTIONS and not (keyword in UNSUPPORTED and value is False)
+            if keyword != OPTIONS and not (keyword in _OFF_IF_FALSE and value is False)
         }
         self._key_count(schema, path)
-        pattern = FORMATS.get(str(result.get("format")))
+        format = str(result.get("format"))
+        pattern = FORMATS.get(format)
+        if format not in ENFORCED_FORMATS:
+            result.pop("format", None)
         if pattern is not None:
-            del result["format"]
             result["allOf"] = [*result.get("allOf", ()), {"pattern": pattern}]
         return result
 

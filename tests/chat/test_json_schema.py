@@ -119,6 +119,16 @@ def test_what_would_take_too_much_or_is_no_schema(schema: Any, param: str, words
     assert words in error.message
 
 
+@pytest.mark.parametrize("keyword", ["unevaluatedProperties", "unevaluatedItems", "contains"])
+def test_what_forbids_by_being_false_is_refused_too(keyword: str) -> None:
+    assert refusal({"type": "object", keyword: False}).param == f"s.{keyword}"
+
+
+@pytest.mark.parametrize("name", ["password", "binary", "path", "uuid4"])
+def test_a_format_that_nobody_enforces_is_a_note(name: str) -> None:
+    assert enforceable({"type": "string", "format": name}, param="s") == {"type": "string"}
+
+
 def test_depth() -> None:
     assert enforceable(nested(90), param="s")
     assert "nested too deeply" in refusal(nested(20_000)).message
