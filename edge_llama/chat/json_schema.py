@@ -195,7 +195,7 @@ class _Walk:
             )
 
     def _reference(self, value: Any, path: str) -> None:
-        if not isinstance(value, str) or not value.startswith("#"):
+        if not isinstance(value, str) or not _leads_to_a_schema(value):
             raise InvalidValue(
                 f"{path} must lead to a place in the same schema, such as #/$defs/item.", param=path
             )
@@ -234,3 +234,16 @@ class _Walk:
             raise InvalidValue(
                 f"The schema has more than {MAX_ENTRIES} keywords and values.", param=path[:200]
             )
+
+
+def _leads_to_a_schema(reference: str) -> bool:
+    """Whether a JSON pointer stays where schemas are, all of which were looked at."""
+    if reference == "#":
+        return True
+    start, *tokens = reference.split("/")
+    rest = iter(tokens)
+    return start == "#" and all(
+        keyword in _SCHEMAS
+        or (keyword in _SCHEMA_MAPS | _SCHEMA_LISTS and next(rest, None) is not None)
+        for keyword in rest
+    )

@@ -129,6 +129,13 @@ def test_a_format_that_nobody_enforces_is_a_note(name: str) -> None:
     assert enforceable({"type": "string", "format": name}, param="s") == {"type": "string"}
 
 
+@pytest.mark.parametrize("reference", ["#/x", "#/$defs", "#/properties/a/default", "#/", "#name"])
+def test_a_reference_leads_to_what_was_looked_at(reference: str) -> None:
+    assert refusal({"$ref": reference, "x": {"not": {}}}).param == "s.$ref"
+    for fine in ("#", "#/$defs/x", "#/properties/a/items", "#/anyOf/0/additionalProperties"):
+        assert enforceable({"$ref": fine}, param="s") == {"$ref": fine}
+
+
 def test_depth() -> None:
     assert enforceable(nested(90), param="s")
     assert "nested too deeply" in refusal(nested(20_000)).message

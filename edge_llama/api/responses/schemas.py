@@ -91,7 +91,7 @@ class TextFormat(Schema):
         """
         if self.type == "text":
             return None
-        if self.type == "json_object" or self.schema_ is None:
+        if self.schema_ is None:
             return json_schema_grammar({"type": "object"}, param="text.format")
         return json_schema_grammar(self.schema_, param="text.format.schema")
 
