@@ -36,7 +36,7 @@ _DISK_COUNTERS = {
     "bytes_read": "Bytes read from the prefix cache on disk.",
     "hit_tokens": "Tokens of prompts that were taken from the disk.",
 }
-_MISSES = ("absent", "damaged", "slow", "no_room")
+_MISSES = ("hashing", "absent", "damaged", "slow", "no_room")
 
 
 async def metrics(request: Request) -> Response:

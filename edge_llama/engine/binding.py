@@ -226,6 +226,9 @@ class Model:
             raise ModelFileError(f"{path.name} is not a decoder-only transformer such as Llama.")
         self.vocab = Vocab(llama_cpp.llama_model_get_vocab(self._handle))
         self.n_ctx_train = int(llama_cpp.llama_model_n_ctx_train(self._handle))
+        original = self.architecture_metadata("rope.scaling.original_context_length")
+        self.n_ctx_original = int(original) if original.isdigit() else self.n_ctx_train
+        """Tokens of context before its rope is scaled."""
         self.n_embd = int(llama_cpp.llama_model_n_embd_out(self._handle))
         self.sliding_window = int(llama_cpp.llama_model_n_swa(self._handle))
         """Tokens that a token of some layers attends to; 0 if it is all of them in every layer."""
@@ -432,9 +435,13 @@ class Context:
                 f"flash_attention={flash_attention}",
                 f"streams={streams}",
                 f"rope={params.rope_scaling_type},{params.rope_freq_base},{params.rope_freq_scale}",
+                # Some models have other rope factors for contexts beyond those of their training.
+                f"long={n_cells > model.n_ctx_original}",
             )
         )
-        """All that the bytes of a saved state depend on, besides the model and its tokens."""
+        """All that saved states depend on besides the model and their tokens, but for the rounding
+        of the last bits: that differs with the CPU and with how a prompt is cut into steps too.
+        """
         _native_log.first_error()
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:

@@ -52,9 +52,11 @@ class DiskCache:
         return msgspec.structs.replace(stats, unsaved=n_unsaved, failed=self._store.off)
 
     def read(self, prompt: TokenArray, domain: str, start: int, depth: int) -> Reading | None:
-        """Begin to read what is on disk of a prompt after its first `start` tokens; None if that
-        is nothing.
+        """Begin to read what is on disk of a prompt after its first `start` tokens, which are in
+        memory; None if that is nothing.
         """
+        if start:
+            self._store.use(prompt[:start], domain)
         if len(prompt) - start < SMALLEST_READING:
             return None
         return self._store.read(prompt, domain, start, self._pace.token_seconds(depth))
@@ -76,7 +78,9 @@ class DiskCache:
     def give_up(self, reading: Reading, length: int) -> bool:
         """Whether computing has become the faster way, for who holds `length` tokens."""
         missing = len(reading.prompt) - length
-        if not reading.overdue(min(missing, self._kv.block_size)):
+        # A prefix that was shipped comes whole, as soon as the model is hashed.
+        awaited = missing if self._store.hashing else min(missing, self._kv.block_size)
+        if not reading.overdue(awaited):
             return False
         self._store.stats.slow += 1
         return True

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge_llama.config import DEFAULT_CTX_SIZE, SCORED_TOKENS, EngineSettings
 from edge_llama.engine import binding
+from edge_llama.engine.blocks.model_hash import FileVersion, model_files
 from edge_llama.engine.blocks.store import BlockStore
 from edge_llama.engine.constraint_compiler import ConstraintCompiler
 from edge_llama.engine.core import EngineCore
@@ -96,6 +97,8 @@ class LoadedEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         binding.init_backend()
+        # Before they are loaded: what is hashed later must be the same files.
+        files = model_files(Path(settings.model))
         model = open_model(settings)
         context = open_context(settings, model)
         kv, prefix_cache = make_caches(settings, context)
@@ -107,7 +110,7 @@ class LoadedEngine:
             eog_tokens=model.vocab.eog_tokens,
             parallel=settings.parallel,
             pace=pace,
-            disk=self._disk_cache(settings, model, context, kv, pace),
+            disk=self._disk_cache(settings, model, files, context, kv, pace),
         )
         pooling = Pooling.from_gguf(model.architecture_metadata("pooling_type"))
         runner = ModelRunner(model, context, settings.batch_size, pooling or Pooling.MEAN)
@@ -123,6 +126,7 @@ class LoadedEngine:
         self,
         settings: EngineSettings,
         model: binding.Model,
+        files: tuple[FileVersion, ...],
         context: binding.Context,
         kv: KVCache,
         pace: Pace,
@@ -130,11 +134,10 @@ class LoadedEngine:
         # With a sliding window, llama.cpp leaves out of a state what its end does not attend to.
         if settings.disk_cache is None or model.sliding_window:
             return None
-        path = Path(settings.model)
         store = BlockStore(
             settings.disk_cache,
-            path,
-            label=model.metadata("general.name") or path.stem,
+            files,
+            label=model.metadata("general.name") or Path(settings.model).stem,
             layout=context.kv_layout,
             block_size=kv.block_size,
             on_progress=lambda: self.on_progress(),

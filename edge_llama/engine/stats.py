@@ -12,6 +12,7 @@ class DiskStats(msgspec.Struct):
         blocks_written, bytes_written: to the disk.
         blocks_read, bytes_read: from it.
         hit_tokens: tokens of prompts that were taken from it.
+        hashing: prompts that came while the model's files were still being hashed.
         absent: prompts of which nothing, or nothing more, was there.
         damaged: blocks that could not be used.
         slow: prompts of which the rest was sooner computed than read.
@@ -25,6 +26,7 @@ class DiskStats(msgspec.Struct):
     blocks_read: int = 0
     bytes_read: int = 0
     hit_tokens: int = 0
+    hashing: int = 0
     absent: int = 0
     damaged: int = 0
     slow: int = 0

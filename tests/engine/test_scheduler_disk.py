@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -16,6 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from edge_llama.config import CacheSettings
 from edge_llama.engine.binding import DecodeStatus
+from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.model_hash import model_files
 from edge_llama.engine.blocks.store import BlockStore
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
@@ -107,7 +111,7 @@ class Engine:
         model.touch()
         self.store = BlockStore(
             CacheSettings(folder=str(root), max_bytes=1 << 30),
-            model,
+            model_files(model),
             label="fake",
             layout=f"streams={streams}",
             block_size=self.kv.block_size,
@@ -217,10 +221,14 @@ def test_what_is_resident_is_not_read(tmp_path: Path, streams: bool) -> None:
     engine = Engine(tmp_path, streams=streams)
     engine.ask(words(45))
     engine.settle()
+    folder = BlockFolder(tmp_path, 1 << 30)
+    for entry in folder.entries():
+        os.utime(entry.path, (0, 0))
     assert engine.ask(words(45)).num_cached == 44
     stats = engine.scheduler.stats().disk
     assert stats is not None
     assert stats.blocks_read == 0
+    until(lambda: all(entry.used for entry in folder.entries()))
     engine.close()
 
 
@@ -290,6 +298,13 @@ def test_nothing_is_saved_in_steps_that_are_too_short_for_it(tmp_path: Path) -> 
     assert (block.start, len(block.tokens)) == (0, 8)
     assert disk.next_unsaved(0.0, idle=True) is not None
     engine.close()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.002)
 
 
 def _asked(root: Path, streams: bool) -> Engine:

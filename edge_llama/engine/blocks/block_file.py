@@ -29,13 +29,13 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from edge_llama.engine.blocks.fingerprint import FINGERPRINT_BYTES
+from edge_llama.engine.blocks.fingerprint import FINGERPRINT_BYTES, FORMAT_VERSION
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.prefix_cache import TokenArray
 
 ByteArray = npt.NDArray[np.uint8]
 
-MAGIC = b"ELLMKV\x00\x01"
+MAGIC = b"ELLMKV" + FORMAT_VERSION.to_bytes(2, "big")
 MAX_LABEL = 256
 MAX_TOKENS = 1 << 20
 MAX_SIZE = 1 << 36

@@ -14,9 +14,10 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -158,8 +159,7 @@ class BlockFolder:
         self.refresh()
 
     def has(self, parent: BlockName, name: BlockName) -> bool:
-        with self._mutex:
-            return name in self._children.get(parent, ())
+        return self._child(parent, name) is not None
 
     def may_continue(self, parent: BlockName) -> bool:
         """Whether there are blocks after this one, or there may be because another process wrote
@@ -237,20 +237,26 @@ class BlockFolder:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
 
-    def touch(self, names: Iterable[tuple[BlockName, BlockName]]) -> None:
+    def touch(self, chain: Sequence[BlockName], *, unless_within: float = 0.0) -> None:
         """Note that a chain of blocks was used.
 
         Args:
-            names: parents and names, from the first on. Parents count as used later than what
-                comes after them, so that they are removed later.
+            chain: the root and names, each the parent of the next. Parents count as used later than
+                what comes after them, so that they are removed later.
+            unless_within: seconds within which the last of them need not have been used before.
         """
+        found = [
+            child
+            for parent, name in pairwise(chain)
+            if (child := self._child(parent, name)) is not None
+        ]
         now = time.time_ns()
-        for depth, (parent, name) in enumerate(names):
-            with self._mutex:
-                child = self._children.get(parent, {}).get(name)
-            if child is not None:
-                with suppress(OSError):
-                    os.utime(child.path, ns=(now - depth, now - depth))
+        with suppress(OSError):
+            if found and now - found[-1].path.stat().st_mtime_ns < unless_within * 1e9:
+                return
+        for depth, child in enumerate(found):
+            with suppress(OSError):
+                os.utime(child.path, ns=(now - depth, now - depth))
 
     def entries(self) -> list[Entry]:
         """All files, of all models, what is used longest ago first.
@@ -283,6 +289,10 @@ class BlockFolder:
                 left -= _remove(entry)
             self._total = left
         return total - left
+
+    def _child(self, parent: BlockName, name: BlockName) -> Child | None:
+        with self._mutex:
+            return self._children.get(parent, {}).get(name)
 
     def _make_room(self, size: int) -> bool:
         if size > self._max_bytes:

@@ -8,16 +8,16 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from edge_llama.config import CacheSettings
 from edge_llama.engine.blocks.block_file import Block, ByteArray
 from edge_llama.engine.blocks.fingerprint import fingerprint
 from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.model_hash import FileVersion, KnownHashes, hash_file
 from edge_llama.engine.blocks.name import BlockName, block_name, chain, last_start, root_name
 from edge_llama.engine.blocks.prefix_file import add_prefix
 from edge_llama.engine.blocks.reading import LoadedBlock, Reading
@@ -36,8 +36,19 @@ MEMORY = 64 << 20
 NICE = 10
 """By how much the thread that hashes and writes is nicer than the others."""
 
+REFRESH = 600.0
+"""Seconds after which a block that is used in memory only counts as used on disk too."""
+
 PAUSE = 300.0
 """Seconds without writing after the disk was full or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """Tokens that were in memory: their files count as used too."""
+
+    tokens: TokenArray
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +63,14 @@ class BlockStore:
     No failure of the disk comes back: what cannot be read is a miss, and what cannot be written is
     left out.
 
+    Blocks are of the very bytes of a model's files. Until these are hashed, which happens in the
+    background when a version of them is seen for the first time, nothing is read or written. With a
+    prefix that was shipped there is something to wait for: the first prompt waits, though no longer
+    than it takes to compute it.
+
     Args:
         settings: where, and how much.
-        model: the model's first file.
+        model: its files, as they were before they were loaded.
         label: the model as people call it.
         layout: what the bytes of the KV depend on besides the model.
         block_size: tokens of a full block.
@@ -64,7 +80,7 @@ class BlockStore:
     def __init__(
         self,
         settings: CacheSettings,
-        model: Path,
+        model: Sequence[FileVersion],
         *,
         label: str,
         layout: str,
@@ -84,15 +100,18 @@ class BlockStore:
         self._paused_until = 0.0
         self._warned = False
         self._token_seconds = 0.0
-        self._readings: queue.SimpleQueue[Reading] = queue.SimpleQueue()
+        self._readings: queue.SimpleQueue[Reading | _Use] = queue.SimpleQueue()
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._held = 0
         self._spare: queue.SimpleQueue[ByteArray] = queue.SimpleQueue()
         self.n_writing = 0
         """Blocks that were given to `write` and are not written yet."""
-        self._reader = threading.Thread(target=self._read_all, name="blocks-read", daemon=True)
-        self._writer: threading.Thread | None = None
-        self._reader.start()
+        self._known = KnownHashes(Path(settings.folder) / "kv" / "models")
+        self._hashes = self._known.find(model)
+        self._opened = threading.Event()
+        self._writer = threading.Thread(target=self._write_all, name="blocks-write", daemon=True)
+        self._writer.start()
+        threading.Thread(target=self._read_all, name="blocks-read", daemon=True).start()
 
     @property
     def can_write(self) -> bool:
@@ -107,6 +126,11 @@ class BlockStore:
     def off(self) -> bool:
         """Nothing is going to be written any more, or for minutes."""
         return self._failed or time.monotonic() < self._paused_until
+
+    @property
+    def hashing(self) -> bool:
+        """The model's files are being hashed: what there is of it cannot be told yet."""
+        return self._hashes is None and not self._failed
 
     def has(self, tokens: TokenArray, domain: str) -> bool:
         """Whether the last block of `tokens` is there."""
@@ -128,6 +152,9 @@ class BlockStore:
         """
         if self._failed or start == len(prompt):
             return None
+        if self.hashing and self._settings.prefix is None:
+            self.stats.hashing += 1
+            return None
         before = prompt[: start - start % self._block_size]
         if self._folder is not None and not any(
             self._folder.may_continue(chain(self._root(each), before, self._block_size)[-1])
@@ -138,6 +165,11 @@ class BlockStore:
         reading = Reading(prompt, domain, start, token_seconds)
         self._readings.put(reading)
         return reading
+
+    def use(self, tokens: TokenArray, domain: str) -> None:
+        """Have the files of what was taken from memory count as used, at some time soon."""
+        if self._folder is not None:
+            self._readings.put(_Use(tokens, domain))
 
     def spare_buffer(self) -> ByteArray | None:
         """Memory of a block that was written, for the next one."""
@@ -161,7 +193,7 @@ class BlockStore:
 
     def close(self, timeout: float) -> None:
         """Wait until all is written, for so many seconds at most."""
-        if self._writer is not None:
+        if self._folder is not None:
             self._writes.put(None)
             self._writer.join(timeout)
 
@@ -174,44 +206,74 @@ class BlockStore:
         names = chain(self._root(domain), tokens[:start], self._block_size)
         return [*names, block_name(names[-1], tokens[start:])]
 
-    def _read_all(self) -> None:
-        folder = self._open()
-        self._on_progress()
-        while True:
-            reading = self._readings.get()
-            try:
-                if folder is not None:
-                    self._read(folder, reading)
-            except OSError as error:
-                logger.debug("A prompt's blocks cannot be read: %s", error)
-            finally:
-                reading.finish()
-                self._on_progress()
-
     def _open(self) -> BlockFolder | None:
+        """The folder, as soon as it is known which blocks in it are this model's."""
         try:
-            self._fingerprint = fingerprint(self._model, self._layout)
-            root = Path(self._settings.folder)
-            folder = BlockFolder(root, self._settings.max_bytes, self._fingerprint)
+            hashes = self._hashes or self._hash()
+        except OSError as error:
+            self._fail("Prompts are not kept on disk, for %s cannot be hashed: %s.", error)
+            return None
+        self._fingerprint = fingerprint(hashes, self._layout)
+        root = Path(self._settings.folder)
+        folder = BlockFolder(root, self._settings.max_bytes, self._fingerprint)
+        try:
             folder.prepare()
+            if self._hashes is None:
+                self._remember(hashes)
             if self._settings.prefix is not None:
                 add_prefix(Path(self._settings.prefix), folder)
         except OSError as error:
-            self._failed = True
-            logger.warning(
+            self._fail(
                 "Prompts are not kept on disk, for %s cannot be used: %s. Choose another folder "
                 "with --cache-dir, or none with --cache-size 0.",
-                error.filename,
-                error.strerror,
+                error,
             )
             return None
-        self._writer = threading.Thread(
-            target=self._write_all, args=(folder,), name="blocks-write", daemon=True
-        )
-        self._writer.start()
-        # Last: who sees the folder may give something to write.
-        self._folder = folder
+        self._hashes = hashes
         return folder
+
+    def _hash(self) -> tuple[str, ...]:
+        if self._settings.prefix is None:
+            _yield_cpu()
+        return tuple(hash_file(file) for file in self._model)
+
+    def _remember(self, hashes: Sequence[str]) -> None:
+        try:
+            for file, sha256 in zip(self._model, hashes, strict=True):
+                self._known.add(file, sha256)
+        except OSError as error:
+            logger.info("The model is going to be hashed again next time: %s", error)
+
+    def _fail(self, text: str, error: OSError) -> None:
+        self._failed = True
+        logger.warning(text, error.filename, error.strerror)
+
+    def _read_all(self) -> None:
+        self._opened.wait()
+        while True:
+            item = self._readings.get()
+            try:
+                if self._folder is None:
+                    pass
+                elif isinstance(item, _Use):
+                    self._refresh(self._folder, item)
+                else:
+                    self._read(self._folder, item)
+            except OSError as error:
+                logger.debug("A prompt's blocks cannot be read: %s", error)
+            finally:
+                if isinstance(item, Reading):
+                    item.finish()
+                    self._on_progress()
+
+    def _refresh(self, folder: BlockFolder, use: _Use) -> None:
+        for domain in {use.domain, PUBLIC}:
+            names = chain(self._root(domain), use.tokens, self._block_size)
+            rest = use.tokens[(len(names) - 1) * self._block_size :]
+            match = folder.find(names[-1], rest, self._block_size) if len(rest) else None
+            if match is not None and match[1] in (len(rest), match[0].n_tokens):
+                names.append(match[0].name)
+            folder.touch(names, unless_within=REFRESH)
 
     def _read(self, folder: BlockFolder, reading: Reading) -> None:
         prompt, length = reading.prompt, reading.start
@@ -248,13 +310,18 @@ class BlockStore:
             position += size
         self.stats.damaged = folder.n_damaged
         for names in chains:
-            folder.touch(pairwise(names))
+            folder.touch(names)
 
     def _is_worth_it(self, n_tokens: int, gain: int, token_seconds: float | None) -> bool:
         """Whether so many tokens are read sooner than some of them are computed."""
         return token_seconds is None or self._token_seconds * n_tokens < token_seconds * gain
 
-    def _write_all(self, folder: BlockFolder) -> None:
+    def _write_all(self) -> None:
+        self._folder = folder = self._open()
+        self._opened.set()
+        self._on_progress()
+        if folder is None:
+            return
         _yield_cpu()
         while (write := self._writes.get()) is not None:
             self._write(folder, write)
@@ -268,7 +335,7 @@ class BlockStore:
     def _write(self, folder: BlockFolder, write: _Write) -> None:
         try:
             size = folder.add(write.block)
-            folder.touch(pairwise([*write.ancestors, write.block.name]))
+            folder.touch([*write.ancestors, write.block.name])
         except OSError as error:
             self._pause(error)
         else:

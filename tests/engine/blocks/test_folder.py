@@ -106,7 +106,7 @@ def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
     for each in blocks[:3]:
         folder.add(each)
         time.sleep(0.002)
-    folder.touch([(ROOT, blocks[0].name)])
+    folder.touch([ROOT, blocks[0].name])
     folder.add(blocks[3])
     kept = [folder.has(ROOT, each.name) for each in blocks]
     assert kept[0]
@@ -120,8 +120,24 @@ def test_parents_outlive_children(folder: BlockFolder) -> None:
     second = block(seed=2, parent=first.name)
     folder.add(first)
     folder.add(second)
-    folder.touch([(ROOT, first.name), (first.name, second.name)])
+    folder.touch([ROOT, first.name, second.name])
     assert second.name.hex() in files(folder)[0].name
+
+
+def test_what_was_used_just_now_is_not_touched_again(folder: BlockFolder) -> None:
+    first = block(seed=1)
+    second = block(seed=2, parent=first.name)
+    for each in (first, second):
+        folder.add(each)
+    chain = [ROOT, first.name, second.name]
+    folder.touch(chain)
+    before = folder.entries()
+    folder.touch(chain, unless_within=60)
+    assert folder.entries() == before
+    for path in files(folder):
+        os.utime(path, (0, time.time() - 61))
+    folder.touch(chain, unless_within=60)
+    assert min(entry.used for entry in folder.entries()) > max(entry.used for entry in before)
 
 
 def test_what_is_larger_than_all_room_is_left_out(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,10 @@ import numpy as np
 import pytest
 
 from edge_llama.config import CacheSettings
+from edge_llama.engine.blocks import store
 from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.model_hash import hash_file, model_files
+from edge_llama.engine.blocks.prefix_file import write_prefix
 from edge_llama.engine.blocks.reading import LoadedBlock, Reading
 from edge_llama.engine.blocks.store import PUBLIC, BlockStore
 from edge_llama.engine.kv_cache import ByteArray
@@ -37,14 +41,25 @@ def state_of(block: TokenArray) -> ByteArray:
 class Opened:
     """A store over a folder."""
 
-    def __init__(self, root: Path, *, max_bytes: int = 1 << 30, layout: str = "f16") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        max_bytes: int = 1 << 30,
+        layout: str = "f16",
+        prefix: Path | None = None,
+    ) -> None:
         self.model = root / "model.gguf"
         if not self.model.exists():
             self.model.write_bytes(bytes(5000))
         self.progress = threading.Event()
         self.store = BlockStore(
-            CacheSettings(folder=str(root / "cache"), max_bytes=max_bytes),
-            self.model,
+            CacheSettings(
+                folder=str(root / "cache"),
+                max_bytes=max_bytes,
+                prefix=str(prefix) if prefix else None,
+            ),
+            model_files(self.model),
             label="model",
             layout=layout,
             block_size=SIZE,
@@ -79,6 +94,10 @@ def taken(reading: Reading) -> list[LoadedBlock]:
 
     until(take)
     return blocks
+
+
+def _refuse_to_hash(file: object) -> str:
+    raise AssertionError(f"{file} is hashed again")
 
 
 def ends(blocks: list[LoadedBlock]) -> list[int]:
@@ -146,6 +165,86 @@ def test_another_layout_is_another_model(opened: Opened, tmp_path: Path) -> None
     assert other.read() == []
     opened.model.write_bytes(bytes(4999) + b"x")
     assert Opened(tmp_path).ready().read() == []
+
+
+def test_what_is_used_in_memory_only_is_used_on_disk_too(opened: Opened, tmp_path: Path) -> None:
+    opened.write(PROMPT)
+    opened.write(tokens(20, seed=1))
+    folder = BlockFolder(tmp_path / "cache", 1 << 30)
+    for entry in folder.entries():
+        os.utime(entry.path, (0, 0))
+    # It ends within a block that was written.
+    opened.store.use(PROMPT[:27], "")
+    until(lambda: sum(entry.used > 0 for entry in folder.entries()) == 4)
+    oldest_first = [entry.n_tokens for entry in folder.entries() if entry.used]
+    assert oldest_first == [6, 8, 8, 8]
+
+
+def test_a_model_is_hashed_once(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.write()
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "hash_file", _refuse_to_hash)
+        again = Opened(tmp_path)
+        assert not again.store.hashing
+        assert ends(again.read())[-1] == 30
+    os.utime(again.model, ns=(1, 1))
+    assert Opened(tmp_path).store.hashing
+
+
+def test_nothing_is_read_or_written_before_the_model_is_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hash_now = threading.Event()
+    monkeypatch.setattr(store, "hash_file", lambda file: hash_now.wait(10) and hash_file(file))
+    opened = Opened(tmp_path)
+    assert opened.store.hashing
+    assert not opened.store.can_write
+    assert not opened.store.off
+    assert opened.read() == []
+    assert opened.store.stats.hashing == 1
+    began = time.monotonic()
+    opened.store.close(5)
+    assert time.monotonic() - began < 1
+    hash_now.set()
+    opened.ready().write()
+    assert not opened.store.hashing
+    assert ends(opened.read()) == [8, 16, 24, 30]
+
+
+def test_a_shipped_prefix_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = Opened(tmp_path).ready()
+    packed.write(domain=PUBLIC)
+    shipped = tmp_path / "prefix.kv"
+    write_prefix(BlockFolder(tmp_path / "cache", 1 << 30), shipped)
+    shutil.rmtree(tmp_path / "cache")
+    hash_now = threading.Event()
+    monkeypatch.setattr(store, "hash_file", lambda file: hash_now.wait(10) and hash_file(file))
+    opened = Opened(tmp_path, prefix=shipped)
+    reading = opened.store.read(PROMPT, "", 0, None)
+    assert reading is not None
+    assert not reading.ended
+    hash_now.set()
+    assert ends(taken(reading)) == [8, 16, 24, 30]
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"another")])
+def test_a_model_that_is_replaced_while_it_is_loaded_has_no_blocks(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[Path], object],
+) -> None:
+    hash_now = threading.Event()
+    monkeypatch.setattr(store, "hash_file", lambda file: hash_now.wait(10) and hash_file(file))
+    opened = Opened(tmp_path)
+    change(opened.model)
+    hash_now.set()
+    until(lambda: opened.store.off)
+    assert opened.read() == []
+    assert len(caplog.records) == 1
+    assert "cannot be hashed" in caplog.text
 
 
 def test_a_damaged_block_ends_the_reading(

@@ -1,0 +1,131 @@
+"""What a model's files contain: their sha256, computed once for each version of a file."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+CHUNK = 16 << 20
+"""Bytes that are read at once: so large that the thread seldom needs Python's lock, which it could
+lose the CPU with.
+"""
+
+_PART = re.compile(r"(.+)-00001-of-(\d{5})\.gguf", re.IGNORECASE)
+
+
+class FileVersion(msgspec.Struct, frozen=True):
+    """A file as it was at a moment. As long as this stays the same, so do its bytes.
+
+    Attributes:
+        path: absolute.
+        size: bytes; -1 if there was no such file.
+        mtime_ns: when it was changed, in nanoseconds since 1970.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileVersion:
+        try:
+            status = path.stat()
+        except OSError:
+            return cls(str(path.absolute()), -1, 0)
+        return cls(str(path.absolute()), status.st_size, status.st_mtime_ns)
+
+
+def model_files(model: Path) -> tuple[FileVersion, ...]:
+    """All files of a model, which may be split as `llama-gguf-split` does it.
+
+    Args:
+        model: the first of them.
+    """
+    match = _PART.fullmatch(model.name)
+    if match is None:
+        return (FileVersion.of(model),)
+    prefix, count = match[1], match[2]
+    names = (f"{prefix}-{number:05}-of-{count}.gguf" for number in range(1, int(count) + 1))
+    return tuple(FileVersion.of(model.with_name(name)) for name in names)
+
+
+def hash_file(file: FileVersion) -> str:
+    """The sha256 of a file, lower-case hex.
+
+    Raises:
+        OSError: it cannot be read, or is another one by now.
+    """
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(min(CHUNK, max(1, file.size))))
+    with Path(file.path).open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            digest.update(buffer[:count])
+    _see_that_it_is(file)
+    return digest.hexdigest()
+
+
+class _Known(msgspec.Struct):
+    file: FileVersion
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHashes:
+    """The sha256 of files that were hashed once, kept for all processes of a user.
+
+    Args:
+        folder: has one small file for each path; it need not exist.
+    """
+
+    folder: Path
+
+    def find(self, files: Sequence[FileVersion]) -> tuple[str, ...] | None:
+        """Those of all files; None if one is not known, or the file is another one by now."""
+        try:
+            return tuple(self._find(file) for file in files)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    def add(self, file: FileVersion, sha256: str) -> None:
+        """Remember what a file has.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path_of(file)
+        part = path.with_name(f"{path.stem}.{os.getpid()}.part")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            with os.fdopen(os.open(part, flags, 0o600), "wb") as stream:
+                stream.write(msgspec.json.encode(_Known(file, sha256)))
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _find(self, file: FileVersion) -> str:
+        known = msgspec.json.decode(self._path_of(file).read_bytes(), type=_Known)
+        _see_that_it_is(known.file)
+        if known.file != file:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file.path)
+        return known.sha256
+
+    def _path_of(self, file: FileVersion) -> Path:
+        name = hashlib.sha256(file.path.encode(errors="surrogateescape")).hexdigest()[:32]
+        return self.folder / f"{name}.json"
+
+
+def _see_that_it_is(file: FileVersion) -> None:
+    if FileVersion.of(Path(file.path)) != file:
+        raise OSError(errno.EBUSY, "it was changed while it was loaded", file.path)
