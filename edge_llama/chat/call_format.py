@@ -18,6 +18,9 @@ PYTHON_TAG = "<|python_tag|>"
 SEPARATOR = "; "
 """Between the calls of one answer."""
 
+START = '{"name"'
+"""What an answer begins with that is a call and nothing else."""
+
 END = "}"
 """After the arguments of a function."""
 

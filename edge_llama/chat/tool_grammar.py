@@ -10,7 +10,7 @@ from typing import Any
 from edge_llama.chat import call_format
 from edge_llama.chat.json_schema import enforceable
 from edge_llama.chat.tools import CODE_INTERPRETER, SEARCHES, CallMode, Tool, ToolChoice
-from edge_llama.engine.grammar import CFG, JSON_STYLE, JSONSchema
+from edge_llama.engine.grammar import CFG, JSON_STYLE, JSONSchema, Trigger, TriggeredCFG
 from edge_llama.errors import InvalidValue
 
 MAX_TOOLS = 128
@@ -25,7 +25,7 @@ def tool_grammar(
     builtin: Sequence[str] = (),
     tagged: bool = True,
     form: JSONSchema | None = None,
-) -> CFG:
+) -> CFG | TriggeredCFG:
     """What an answer with tools can be: free text, calls, or text and then calls.
 
     The text is free until a call has begun: with `{"name"` at the very beginning, with the call of
@@ -57,20 +57,19 @@ def tool_grammar(
     if tagged:
         starts.append("tagged")
         rules += _tagged(bool(functions), searches, code=code)
-    if choice.mode is CallMode.REQUIRED:
-        starts += ["calls"] if functions else []
-    elif form is not None:
+    if form is not None and choice.mode is not CallMode.REQUIRED:
         starts.append("form_or_call")
         rules.append(f"form_or_call: {_form_or_call(form, functions)}")
-    else:
-        starts += ["TEXT", *(f"after_text_{i}" for i in range(len(functions)))]
-        starts += ["TEXT tagged"] if tagged else []
-        rules += [_TEXT, *_after_text(functions)]
-    return CFG("\n".join([f"start: {' | '.join(starts)}", *rules]), "tools", jumps=True)
+    elif functions:
+        starts.append("calls")
+    grammar = "\n".join([f"start: {' | '.join(starts)}", *rules])
+    if choice.mode is CallMode.REQUIRED or form is not None:
+        return CFG(grammar, "tools", jumps=True)
+    triggers = _triggers([name for name, _ in functions])
+    control = (call_format.PYTHON_TAG,) if tagged else ()
+    return TriggeredCFG(grammar, tuple(triggers), control, "tools")
 
 
-_ANYTHING = "/(?s:.*)/"
-_TEXT = f'TEXT: {_ANYTHING} & ~/\\{{"name"(?s:.*)/'
 _QUERY = 'QUERY: /[^"\\\\\\n]+/'
 
 
@@ -84,12 +83,14 @@ def _functions(functions: Sequence[tuple[str, dict[str, Any]]], *, parallel: boo
         yield f"arguments_{i}: {_json(parameters)} {_literal(call_format.END)}"
 
 
-def _after_text(functions: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[str]:
-    """Calls that begin anywhere: as soon as there is a call's opening, it is one."""
-    for i, (name, _) in enumerate(functions):
-        openings = " | ".join(map(_literal, call_format.openings(name)))
-        yield f"after_text_{i}: opening_{i} arguments_{i} more"
-        yield f"opening_{i}[lazy]: TEXT ({openings})"
+def _triggers(names: Sequence[str]) -> Iterator[Trigger]:
+    """Where a call has begun: with the whole opening of one, or at the start with less of it."""
+    if names:
+        yield Trigger(call_format.START, call_format.START, at_start=True)
+    for name in names:
+        usual, *others = call_format.openings(name)
+        for opening in (usual, *others):
+            yield Trigger(opening, usual)
 
 
 def _tagged(functions: bool, searches: Sequence[str], *, code: bool) -> Iterator[str]:

@@ -6,12 +6,17 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from edge_llama.engine.binding import Vocab
 from edge_llama.engine.constraint import Constraint
-from edge_llama.engine.grammar import CFG, JSON_STYLE, Grammar, JSONSchema
+from edge_llama.engine.grammar import CFG, JSON_STYLE, Grammar, JSONSchema, Regex, TriggeredCFG
+from edge_llama.engine.grammar_constraint import GrammarConstraint
+from edge_llama.engine.triggered_constraint import TriggeredConstraint
+from edge_llama.engine.triggers import Triggers
 from edge_llama.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -54,6 +59,32 @@ class ConstraintCompiler:
         Raises:
             InvalidValue: the grammar has a fault, exceeds a limit or allows no output.
         """
+        if isinstance(grammar, TriggeredCFG):
+            return self._triggered(grammar)
+        return self._from_the_start(grammar)
+
+    def _triggered(self, grammar: TriggeredCFG) -> TriggeredConstraint:
+        tokens = self._vocab.control_tokens
+        control = frozenset(tokens[spelling] for spelling in grammar.control)
+        forbidden = self._not_in_text.copy()
+        forbidden[list(control)] = False
+        return TriggeredConstraint(
+            triggers=Triggers(grammar.triggers),
+            control=control,
+            form=self._from_the_start(CFG(grammar.form, grammar.param, jumps=True)),
+            forbidden=forbidden,
+            piece=self._vocab.piece,
+        )
+
+    @cached_property
+    def _not_in_text(self) -> npt.NDArray[np.bool_]:
+        """The control tokens that do not end an output."""
+        others = set(self._vocab.control_tokens.values()) - self._vocab.eog_tokens
+        forbidden = np.zeros(self._vocab.n_tokens, np.bool_)
+        forbidden[list(others)] = True
+        return forbidden
+
+    def _from_the_start(self, grammar: JSONSchema | CFG | Regex) -> GrammarConstraint:
         if len(grammar.text) > MAX_CHARACTERS:
             raise InvalidValue(
                 f"{grammar.param} has {len(grammar.text)} characters; at most {MAX_CHARACTERS} are "
@@ -69,7 +100,9 @@ class ConstraintCompiler:
             matcher.compute_bitmask()
         if matcher.is_error():
             raise _unusable(grammar, matcher.get_error())
-        return Constraint(matcher, self._vocab.n_tokens, self._vocab.eog_tokens)
+        return GrammarConstraint(
+            matcher, self._tokenizer, self._vocab.n_tokens, self._vocab.eog_tokens
+        )
 
     @cached_property
     def _tokenizer(self) -> LLTokenizer:
@@ -89,7 +122,7 @@ class ConstraintCompiler:
         return tokenizer
 
 
-def _source(grammar: Grammar) -> str:
+def _source(grammar: JSONSchema | CFG | Regex) -> str:
     """The grammar in llguidance's own format."""
     if isinstance(grammar, JSONSchema):
         options = cast("JsonCompileOptions", JSON_STYLE)
@@ -101,7 +134,7 @@ def _source(grammar: Grammar) -> str:
     return LLMatcher.grammar_from_lark(f"start: /{regex}/{_WITHOUT_JUMPS}")
 
 
-def _unusable(grammar: Grammar, text: str) -> InvalidValue:
+def _unusable(grammar: JSONSchema | CFG | Regex, text: str) -> InvalidValue:
     """llguidance tells what is wrong in the first line, or below the place in a regex."""
     lines = text.splitlines() or [""]
     faults = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]

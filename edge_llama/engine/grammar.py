@@ -38,6 +38,36 @@ class CFG(msgspec.Struct, frozen=True, tag="cfg", array_like=True):
     jumps: bool = False
 
 
+class Trigger(msgspec.Struct, frozen=True, array_like=True):
+    """A text that begins a form.
+
+    Attributes:
+        written: the text.
+        read: what the grammar of the form takes it for; the two may be spaced otherwise.
+        at_start: it counts at the very beginning of an output only.
+    """
+
+    written: str
+    read: str
+    at_start: bool = False
+
+
+class TriggeredCFG(msgspec.Struct, frozen=True, tag="triggered_cfg", array_like=True):
+    """Free text, until something in it begins a form: from there on a context-free grammar.
+
+    Attributes:
+        form: the grammar, in llguidance's Lark syntax.
+        triggers: texts that begin the form.
+        control: spellings of control tokens that begin it; the grammar has them itself.
+        param: what the request calls it.
+    """
+
+    form: str
+    triggers: tuple[Trigger, ...]
+    control: tuple[str, ...]
+    param: str
+
+
 class Regex(msgspec.Struct, frozen=True, tag="regex", array_like=True):
     """A regular expression for the whole output.
 
@@ -50,4 +80,4 @@ class Regex(msgspec.Struct, frozen=True, tag="regex", array_like=True):
     param: str = "regex"
 
 
-Grammar: TypeAlias = JSONSchema | CFG | Regex
+Grammar: TypeAlias = JSONSchema | CFG | TriggeredCFG | Regex

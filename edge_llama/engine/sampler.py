@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from edge_llama.engine.binding import FloatArray, Vocab
-from edge_llama.engine.constraint import Constraint
+from edge_llama.engine.constraint import Constraint, ConstraintError
 from edge_llama.engine.penalties import Penalties
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.engine.truncated_softmax import TruncatedSoftmax
@@ -70,11 +70,18 @@ class Sampler:
         logits[self._biased] += self._bias
         if self._penalties is not None:
             self._penalties.apply(logits)
-        token = int(np.argmax(logits)) if self._softmax is None else self._softmax.draw(logits)
-        if self._constraint is not None:
-            self._constraint.accept(token)
+        token = self._draw(logits)
+        while self._constraint is not None and not self._constraint.accept(token):
+            logits[token] = -np.inf
+            token = self._draw(logits)
         if self._penalties is not None:
             self._penalties.accept(token)
+        return token
+
+    def _draw(self, logits: FloatArray) -> int:
+        token = int(np.argmax(logits)) if self._softmax is None else self._softmax.draw(logits)
+        if self._constraint is not None and logits[token] == -np.inf:
+            raise ConstraintError("no token is left")
         return token
 
     def forced(self) -> list[int]:

@@ -15,7 +15,7 @@ from edge_llama.chat.tools import BUILTIN_TOOLS, CallMode, Tool, ToolChoice
 from edge_llama.engine import binding
 from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.constraint_compiler import ConstraintCompiler
-from edge_llama.engine.grammar import CFG
+from edge_llama.engine.grammar import Grammar, TriggeredCFG
 from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
 
 DEMO = Path("models/demo/edge-llama-demo.gguf")
@@ -45,13 +45,27 @@ class Speaker:
         self._vocab = vocab
         self._compiler = ConstraintCompiler(vocab)
 
-    def can_say(self, grammar: CFG, text: str) -> bool:
+    def can_say(self, grammar: Grammar, text: str) -> bool:
         constraint = self._compiler.compile(grammar)
         for token in self._tokens(text):
-            if not self._allows(constraint, token):
+            if not self._allows(constraint, token) or not constraint.accept(token):
                 return False
-            constraint.accept(token)
         return constraint.complete or self._allows(constraint, self._vocab.eos)
+
+    def tokens_after(self, grammar: Grammar, text: str) -> list[str]:
+        """The printable tokens that may follow a text."""
+        constraint = self._compiler.compile(grammar)
+        for token in self._tokens(text):
+            assert constraint.accept(token)
+        pieces = {token: self._vocab.piece(token) for token in range(self._vocab.n_tokens)}
+        return [
+            piece.decode()
+            for token, piece in pieces.items()
+            if piece.isascii()
+            and piece
+            and self._allows(constraint, token)
+            and constraint.copy().accept(token)
+        ]
 
     def _allows(self, constraint: Constraint, token: int) -> bool:
         logits = np.zeros(self._vocab.n_tokens, np.float32)
@@ -115,6 +129,15 @@ def test_what_is_possible(speaker: Speaker, text: str, builtin: tuple[str, ...])
 )
 def test_what_is_not(speaker: Speaker, text: str, builtin: tuple[str, ...]) -> None:
     assert not speaker.can_say(tool_grammar(TOOLS, AUTO, builtin=builtin), text)
+
+
+def test_a_token_that_ends_an_opening_goes_on_as_arguments_do(speaker: Speaker) -> None:
+    grammar = tool_grammar(TOOLS, AUTO)
+    for opening in ('{"name": "add", "parameters":', 'So {"name":"add", "parameters":'):
+        after = speaker.tokens_after(grammar, opening)
+        assert any(text[0] == " " for text in after)
+        assert ("x" in after) == opening.startswith("So")
+        assert all(f"{text}{{".startswith(" {") for text in after if text[0] == " ")
 
 
 def test_builtin_tools(speaker: Speaker) -> None:
@@ -201,7 +224,9 @@ def test_arguments_are_an_object_without_surprises(
 
 def test_a_vocabulary_without_the_tag(speaker: Speaker) -> None:
     grammar = tool_grammar(TOOLS, AUTO, tagged=False)
-    assert TAG not in grammar.text
+    assert isinstance(grammar, TriggeredCFG)
+    assert TAG not in grammar.form
+    assert not grammar.control
     assert speaker.can_say(grammar, CALL_NOW)
     with pytest.raises(InvalidValue, match="no tool that can be called"):
         tool_grammar((), AUTO, builtin=BUILTIN_TOOLS, tagged=False)

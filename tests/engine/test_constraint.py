@@ -16,7 +16,7 @@ import pytest
 
 from edge_llama.chat.json_schema import json_schema_grammar
 from edge_llama.engine.client import AsyncEngine
-from edge_llama.engine.grammar import CFG, Grammar, JSONSchema, Regex
+from edge_llama.engine.grammar import CFG, Grammar, JSONSchema, Regex, Trigger, TriggeredCFG
 from edge_llama.engine.messages import FinishReason, GenerationRequest, Output
 from edge_llama.engine.prompt import Text
 from edge_llama.engine.sampling import SamplingParams
@@ -33,8 +33,8 @@ async def run(engine: AsyncEngine, grammar: Grammar, **fields: Any) -> list[Outp
     return [output async for output in await engine.submit(request)]
 
 
-def text_of(outputs: list[Output]) -> str:
-    return b"".join(piece for output in outputs for piece in output.pieces).decode()
+def text_of(outputs: list[Output], errors: str = "strict") -> str:
+    return b"".join(piece for output in outputs for piece in output.pieces).decode(errors=errors)
 
 
 def schema(schema: dict[str, Any]) -> JSONSchema:
@@ -121,6 +121,25 @@ async def test_all_kinds_of_grammars(
         outputs = await run(engine, grammar, sampling=sampling, max_tokens=50)
         assert text_of(outputs) in texts
         assert outputs[-1].finish is FinishReason.STOP
+
+
+@pytest.mark.parametrize("sampling", [HOT, SamplingParams(temperature=2, top_k=40, seed=1)])
+async def test_a_text_is_free_until_a_trigger(
+    engine: AsyncEngine, sampling: SamplingParams
+) -> None:
+    grammar = TriggeredCFG(
+        form='start: "<" /[0-9]{3}/ ">"',
+        triggers=(Trigger("a", "<"), Trigger("e", "<"), Trigger("z", "<1", at_start=True)),
+        control=(),
+        param="form",
+    )
+    outputs = await run(engine, grammar, sampling=sampling, max_tokens=300, n=8)
+    formed = 0
+    for index in range(8):
+        text = text_of([output for output in outputs if output.index == index], errors="replace")
+        assert re.fullmatch(r"(?s:[^ae]*)([ae][0-9]{0,3}|[ae][0-9]{3}>|)", text) or text[0] == "z"
+        formed += text.endswith(">")
+    assert formed
 
 
 async def test_a_complete_output_ends_whatever_else_is_asked(engine: AsyncEngine) -> None:

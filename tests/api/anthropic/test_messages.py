@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from edge_llama.config import ServerSettings
 from edge_llama.engine.client import EngineState
+from edge_llama.engine.grammar import CFG, TriggeredCFG
 from edge_llama.engine.messages import FinishReason
 from edge_llama.errors import ContextLengthExceeded
 from tests.api.conftest import client_for
@@ -267,9 +268,14 @@ async def test_tool_choice(choice: dict[str, Any], grammar: str) -> None:
     reply = await client_for(engine).post(PATH, json=HI | {"tools": TOOLS, "tool_choice": choice})
     assert reply.status_code == 200
     asked = engine.submitted[0].grammar
-    assert asked is not None
-    assert grammar in asked.text
-    assert ("now" in asked.text) == (choice["type"] != "tool")
+    if choice["type"] == "auto":
+        assert isinstance(asked, TriggeredCFG)
+        text = asked.form
+    else:
+        assert isinstance(asked, CFG)
+        text = asked.text
+    assert grammar in text
+    assert ("now" in text) == (choice["type"] != "tool")
 
 
 async def test_no_tool_may_be_called() -> None:
