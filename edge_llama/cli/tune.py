@@ -16,6 +16,7 @@ from edge_llama.errors import UnknownModel
 from edge_llama.weights import DEMO, resolve_model
 
 if TYPE_CHECKING:
+    from edge_llama.tune.sample import Subject
     from edge_llama.tune.tuner import Tuning
     from edge_llama.weights.model_shape import ModelShape
 
@@ -49,8 +50,8 @@ def tune(
 ) -> None:
     """Measure what is fastest here; serve and chat use it from then on.
 
-    Takes about a minute, in which nothing else should run. Of a model that is not on this machine,
-    a few layers with random weights are measured.
+    Takes about a minute, in which nothing else should run. Of a large model, and of one that is
+    not on this machine, a few layers with random weights are measured.
     """
     import asyncio
     from datetime import datetime, timezone
@@ -76,11 +77,11 @@ def tune(
     chosen_profile, cpus = PROFILES[profile.value], read_cpus()
     with (
         Console(stderr=True).status("looking at the model") as status,
-        _subject(model, budget) as (path, shape, layers),
+        _subject(model, budget) as (subject, shape),
     ):
         busy = asyncio.run(busy_share())
         tuning = Tuner(
-            ChildMeasurer(str(path)),
+            ChildMeasurer(str(subject.path), subject.scale),
             chosen_profile,
             plan_memory(shape, budget),
             budget,
@@ -93,27 +94,26 @@ def tune(
         candidate=tuning.chosen.candidate,
         profile=chosen_profile.name,
         score=tuning.chosen.score,
-        # Steps of some layers only take as long as steps of some layers.
-        step_costs=tuning.costs.costs() if layers == shape.layers else (),
+        step_costs=tuning.costs.costs(),
         tuned_at=datetime.now(timezone.utc),
     )
     saved = default_tune_store().save(TuneKey.of(shape, cpus), choice)
     if picture is not None:
         draw_tuning(tuning, shape.title, picture)
     if as_json:
-        extra = {"layers": layers, "busy": busy, "saved": str(saved)}
+        extra = {"layers": subject.layers, "busy": busy, "saved": str(saved)}
         print_json({**report.as_json(tuning, choice), **extra})
     else:
-        _print(tuning, shape, layers)
+        _print(tuning, shape, subject.layers)
         for line in report.notes(tuning, chosen_profile, busy):
             typer.echo(line)
 
 
 @contextmanager
-def _subject(name: str, budget: int) -> Iterator[tuple[Path, ModelShape, int]]:
-    """The file to measure, the shape of the model, and how many layers of it the file has."""
+def _subject(name: str, budget: int) -> Iterator[tuple[Subject, ModelShape]]:
+    """What to measure, and the shape of the model that it stands for."""
     from edge_llama.cli.choice import choose
-    from edge_llama.tune.sample import few_layers, sample_shape
+    from edge_llama.tune.sample import few_layers, is_sampled, subject_of
     from edge_llama.weights.catalog import load_catalog
     from edge_llama.weights.model_shape import ModelShape
     from edge_llama.weights.reference import (
@@ -127,20 +127,23 @@ def _subject(name: str, budget: int) -> Iterator[tuple[Path, ModelShape, int]]:
     catalog = load_catalog()
     installed = default_store().find(name) if name != DEMO else None
     if installed is not None and installed.is_complete:
-        path, shape = installed.path, ModelShape.of_file(installed.path)
-        yield path, shape, shape.layers
-        return
-    reference = parse_reference(name, catalog)
-    if isinstance(reference, DemoReference | FileReference):
-        path = resolve_model(str(reference))
-        shape = ModelShape.of_file(path)
-        yield path, shape, shape.layers
-    elif isinstance(reference, CatalogReference):
-        shape = ModelShape.of_catalog(reference.model, choose(reference, catalog, budget))
-        with few_layers(shape) as path:
-            yield path, shape, sample_shape(shape).n_layer
+        shape = ModelShape.of_file(path := installed.path)
     else:
-        raise UnknownModel(f"{name} is not on this machine. Get it first: edge-llama pull {name}")
+        match parse_reference(name, catalog):
+            case DemoReference() | FileReference() as reference:
+                shape = ModelShape.of_file(path := resolve_model(str(reference)))
+            case CatalogReference() as reference:
+                path = None
+                shape = ModelShape.of_catalog(reference.model, choose(reference, catalog, budget))
+            case _:
+                raise UnknownModel(
+                    f"{name} is not on this machine. Get it first: edge-llama pull {name}"
+                )
+    if path is not None and not is_sampled(shape):
+        yield subject_of(path, shape), shape
+    else:
+        with few_layers(shape) as subject:
+            yield subject, shape
 
 
 def _print(tuning: Tuning, shape: ModelShape, layers: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -29,6 +29,9 @@ class Step(NamedTuple):
         if self.size > self.sequences:
             return "prefill"
         return "decode" if self.size == 1 else "together"
+
+
+ONE_TOKEN = Step(1, 1, 0)
 
 
 class Figure(NamedTuple):
@@ -60,6 +63,24 @@ class StepTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """How a model's steps follow from those of its first layers.
+
+    Every layer costs the same, and the output matrix is read once in a step:
+
+        seconds(model) = once + layers · (seconds(sample) - once)
+        once = output · seconds of a step of one token without context, in the sample
+
+    Attributes:
+        layers: the model's layers over those that are measured.
+        output: the output matrix's share of the bytes that a token reads in the sample.
+    """
+
+    layers: float = 1.0
+    output: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What was measured of one candidate.
 
@@ -78,6 +99,21 @@ class Measurement:
             step = times.step
             found[Figure(step.kind, step.depth)] = step.size / times.median
         return found
+
+    def scaled(self, scale: Scale) -> Measurement:
+        """What the whole model takes, if this is of its first layers."""
+        token = next((times.median for times in self.times if times.step == ONE_TOKEN), 0.0)
+        once = scale.output * token
+        times = (
+            replace(
+                each,
+                seconds=tuple(
+                    max(seconds, once + scale.layers * (seconds - once)) for seconds in each.seconds
+                ),
+            )
+            for each in self.times
+        )
+        return Measurement(self.load, tuple(times))
 
     def costs(self) -> tuple[StepCost, ...]:
         """For the engine's cost table."""

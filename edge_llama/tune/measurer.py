@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -12,7 +13,7 @@ from edge_llama.child import module_command
 from edge_llama.config import EngineSettings
 from edge_llama.engine.process import ILLEGAL_INSTRUCTION, describe_exit
 from edge_llama.tune.candidate import Candidate
-from edge_llama.tune.measurement import Measurement
+from edge_llama.tune.measurement import Measurement, Scale
 from edge_llama.tune.probe import Job
 from edge_llama.tune.workload import Workload
 
@@ -40,14 +41,17 @@ class ChildMeasurer:
     """Measures a model in child processes.
 
     Args:
-        model: path of a GGUF.
+        model: path of a GGUF, with all of its layers or only the first.
+        scale: tells from the steps of the first what those of all take.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, scale: Scale = Scale()) -> None:  # noqa: B008
         self._settings = EngineSettings(model=model)
+        self._scale = scale
 
     def measure(self, candidate: Candidate, workload: Workload, limit: float) -> Measurement:
         """As `Measurer.measure`."""
+        workload = replace(workload, longest_step=workload.longest_step / self._scale.layers)
         job = msgspec.json.encode(Job(candidate.apply(self._settings), workload))
         options: dict[str, Any] = {}
         if sys.platform == "win32":
@@ -65,7 +69,7 @@ class ChildMeasurer:
             raise RuledOut(f"it took longer than {limit:.0f} s") from None
         if done.returncode != 0:
             raise RuledOut(_reason(done.returncode, done.stderr))
-        return msgspec.json.decode(done.stdout, type=Measurement)
+        return msgspec.json.decode(done.stdout, type=Measurement).scaled(self._scale)
 
 
 def _reason(code: int, stderr: bytes) -> str:

@@ -41,10 +41,9 @@ ENOUGH_SECONDS = 0.4
 BRICK = min(PROMPTS)
 """Tokens that are copied at once."""
 
-LONGEST_STEP = 2.0
 LONGEST_STEP_IN_TOKENS = 6
-"""Seconds, and generated tokens' time: steps that take longer than both are left out of the cost
-table. No running stream is made to wait so long."""
+"""Steps that take longer than so many generated tokens, and than `Workload.longest_step`, are left
+out of the cost table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +119,9 @@ class Probe:
             if size >= prompt:
                 return
             yield size
-            limit = max(LONGEST_STEP, LONGEST_STEP_IN_TOKENS * self._times[Step(1, 1, depth)][0])
-            if max(self._times[Step(1, size, depth)]) > limit:
+            token = self._times[Step(1, 1, depth)][0]
+            limit = max(self._workload.longest_step, LONGEST_STEP_IN_TOKENS * token)
+            if min(self._times[Step(1, size, depth)]) > limit:
                 return
 
     def _fill(self, seq_id: int, depth: int) -> None:

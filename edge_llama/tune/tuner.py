@@ -21,11 +21,13 @@ from edge_llama.weights.memory_plan import MemoryPlan, kv_types
 MARGIN = 1.05
 """What a score must be at least to replace what it is held against: less may be noise."""
 
-EXPLORE_SECONDS = 60.0
+EXPLORE_SECONDS = 45.0
 """After these no further candidate is begun; what is best by then is still confirmed."""
 
-FIRST_LIMIT = 180.0
-"""Seconds that the default may take: it reads the weights from the disk."""
+LONGEST = 180.0
+"""Seconds that the default may take, which reads the weights from the disk, and the steps of many
+sizes.
+"""
 
 LIMIT_FACTOR = 4.0
 SHORTEST_LIMIT = 30.0
@@ -125,7 +127,7 @@ class Tuner:
         self._whole = whole_workload(plan.shape.context_length, together=profile.together > 0)
         self._trials: dict[Candidate, Trial] = {}
         self._ruled_out: dict[Candidate, str] = {}
-        self._limit = FIRST_LIMIT
+        self._limit = LONGEST
         self._deadline = math.inf
         self._out_of_time = False
 
@@ -259,6 +261,7 @@ class Tuner:
     def _measure_costs(self, chosen: Candidate) -> Measurement:
         depths = self._whole.prefill
         workload = Workload(decode=depths, prefill=depths, sizes=SIZES)
+        self._limit = LONGEST
         return self._measure(chosen, workload) or Measurement(0.0, ())
 
     def _try(self, candidate: Candidate, workload: Workload) -> Measurement | None:

@@ -33,6 +33,8 @@ class Workload:
         prefill_seconds: most seconds of a step that reads a prompt; slow machines read shorter
             ones.
         sizes: tokens of further steps, at all depths, for the cost table.
+        longest_step: seconds; steps that take longer, and longer than a few generated tokens, are
+            left out of the cost table: no running stream is made to wait so long.
     """
 
     decode: tuple[int, ...] = ()
@@ -40,6 +42,7 @@ class Workload:
     sequences: int = 0
     prefill_seconds: float = 1.5
     sizes: tuple[int, ...] = ()
+    longest_step: float = 1.0
 
     @property
     def cells(self) -> int:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from edge_llama.config import StepCost
-from edge_llama.tune.measurement import Figure, Measurement, Step, StepTimes
+from edge_llama.tune.measurement import Figure, Measurement, Scale, Step, StepTimes
 
 MEASUREMENT = Measurement(
     1.0,
@@ -31,6 +32,17 @@ def test_costs_count_the_tokens_after_the_step() -> None:
         StepCost(1, 3001, 0.1),
         StepCost(4, 3076, 0.2),
     )
+
+
+def test_some_layers_tell_what_all_of_them_take() -> None:
+    # Two of ten layers; the output matrix takes 0.02 s of a step, a layer 0.04 s a token.
+    sample = Measurement(
+        1.0, (StepTimes(Step(1, 1, 0), (0.1,)), StepTimes(Step(1, 64, 1024), (5.14, 5.34)))
+    )
+    whole = sample.scaled(Scale(layers=5.0, output=0.2))
+    assert whole.times[0].seconds == pytest.approx([0.02 + 10 * 0.04])
+    assert whole.times[1].seconds == pytest.approx([0.02 + 5 * 5.12, 0.02 + 5 * 5.32])
+    assert sample.scaled(Scale()) == sample
 
 
 def test_it_crosses_a_pipe() -> None:
