@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ def few_layers(shape: ModelShape) -> Iterator[Subject]:
         path = Path(folder) / "layers.gguf"
         try:
             write_model(path, sample_shape(shape), name=shape.name, kind=kind)
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())  # or the system writes it while the default is measured
         except OSError as error:
             raise SettingsError(
                 f"{path} cannot be written: {error.strerror or error}. Set TMPDIR to a folder "
