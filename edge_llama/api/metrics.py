@@ -28,6 +28,7 @@ _GAUGES = {
     "waiting": ("requests_waiting", "Sequences that wait for a place."),
     "cells": ("kv_cache_tokens", "Tokens that fit into the KV cache."),
     "cells_used": ("kv_cache_used_tokens", "Tokens that the KV cache holds, for later too."),
+    "cells_idle": ("kv_cache_idle_tokens", "Those of them that no running request uses."),
 }
 _DISK_COUNTERS = {
     "blocks_written": "Blocks written to the prefix cache on disk.",

@@ -19,7 +19,7 @@ DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b"\n"
 ACCEPTED = b""
 """A frame without bytes: nothing is going to be refused any more, the headers may go out."""
-HIGH_WATER = 64 * 1024
+HIGH_WATER = 16 * 1024
 """Bytes that may wait for a slow client before its stream stops being formatted."""
 LAST_WORDS_SECONDS = 1
 """How long a server that stops waits for a client to take the error."""

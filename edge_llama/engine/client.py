@@ -22,6 +22,7 @@ from edge_llama.engine.messages import (
     GetStats,
     LoadFailed,
     ModelInfo,
+    Pause,
     Ready,
     Refused,
     Stats,
@@ -181,7 +182,12 @@ class AsyncEngine:
             )
         process = await self._ready_process()
         id = command.id
-        generation = Generation(0, request.n, abort=lambda index: process.send(Abort(id, index)))
+        generation = Generation(
+            0,
+            request.n,
+            abort=lambda index: process.send(Abort(id, index)),
+            pause=lambda paused: process.send(Pause(id, paused)),
+        )
         self._running[id] = _Running(request, generation)
         try:
             accepted = await self._ask(process, command)

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from edge_llama.engine.messages import FinishReason, Output
 from edge_llama.errors import EngineError, RequestTimedOut
 
+MAX_PENDING = 32
+"""Outputs that nobody has taken yet; with so many, the engine pauses until all are taken."""
+
 
 class Generation:
     """An asynchronous iterator over the outputs of all choices of a request.
@@ -19,6 +22,7 @@ class Generation:
         prompt_tokens: tokens of the prompt.
         n: how many choices.
         abort: tells the engine to stop one choice (an index) or all of them (None).
+        pause: tells the engine to pause, or to go on.
 
     Attributes:
         started: there was an output.
@@ -28,9 +32,17 @@ class Generation:
         RequestTimedOut: while iterating, if it takes longer than `limit_time` allows.
     """
 
-    def __init__(self, prompt_tokens: int, n: int, abort: Callable[[int | None], None]) -> None:
+    def __init__(
+        self,
+        prompt_tokens: int,
+        n: int,
+        abort: Callable[[int | None], None],
+        pause: Callable[[bool], None],
+    ) -> None:
         self.prompt_tokens = prompt_tokens
         self._abort = abort
+        self._pause = pause
+        self._paused = False
         self.started = False
         self._timer: asyncio.TimerHandle | None = None
         self._open = set(range(n))
@@ -49,6 +61,9 @@ class Generation:
     async def __anext__(self) -> Output:
         while self._open:
             output = await self._outputs.get()
+            if self._paused and self._outputs.empty():
+                self._paused = False
+                self._pause(False)
             if isinstance(output, EngineError):
                 self._open.clear()
                 raise output
@@ -85,6 +100,14 @@ class Generation:
         if self.complete or not isinstance(output, Output):
             self._stop_timer()
         self._outputs.put_nowait(output)
+        if self._outputs.qsize() == MAX_PENDING:
+            # After whoever takes them has had a turn: a burst is no sign of being behind.
+            asyncio.get_running_loop().call_soon(self._pause_if_behind)
+
+    def _pause_if_behind(self) -> None:
+        if self._outputs.qsize() >= MAX_PENDING and self._open and not self._paused:
+            self._paused = True
+            self._pause(True)
 
     def limit_time(self, seconds: float) -> None:
         """End it with RequestTimedOut after `seconds`, if it is not complete by then."""

@@ -145,6 +145,13 @@ class Abort(msgspec.Struct, frozen=True, tag="abort", array_like=True):
     index: int | None = None
 
 
+class Pause(msgspec.Struct, frozen=True, tag="pause", array_like=True):
+    """Compute a request no further, for its outputs are not taken; or go on with it."""
+
+    id: int
+    paused: bool
+
+
 class Tokenize(msgspec.Struct, frozen=True, tag="tokenize", array_like=True):
     """Ask for the tokens of a prompt; nothing is run."""
 
@@ -158,7 +165,7 @@ class GetStats(msgspec.Struct, frozen=True, tag="get_stats", array_like=True):
     id: int
 
 
-Command: TypeAlias = Submit | Abort | Tokenize | GetStats
+Command: TypeAlias = Submit | Abort | Pause | Tokenize | GetStats
 
 
 def check_command(command: Command) -> None:

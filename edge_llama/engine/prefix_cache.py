@@ -40,6 +40,11 @@ class PrefixCache(ABC):
     takes it back with what was computed.
     """
 
+    @property
+    @abstractmethod
+    def n_idle(self) -> int:
+        """Tokens that are kept for later prompts and used by no running sequence."""
+
     @abstractmethod
     def match(self, prompt: TokenArray, domain: str = "") -> Match | None:
         """The longest cached prefix of a prompt."""

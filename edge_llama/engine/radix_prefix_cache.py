@@ -91,8 +91,11 @@ class RadixPrefixCache(PrefixCache):
         # By sequence id, the end of the path that a running sequence keeps.
         self._locked: dict[int, Node] = {}
         self._insertions = 0
-        self.n_idle = 0
-        """Tokens that are not locked."""
+        self._n_idle = 0
+
+    @property
+    def n_idle(self) -> int:
+        return self._n_idle
 
     def __len__(self) -> int:
         return len(self._leaves)
@@ -134,7 +137,7 @@ class RadixPrefixCache(PrefixCache):
             self._kv.free(self._take_seq_id(node))
         leaf = Node(tokens[length:].copy(), len(tokens), node)
         node.children[int(leaf.tokens[0])] = leaf
-        self.n_idle += len(leaf.tokens)
+        self._n_idle += len(leaf.tokens)
         self._give_seq_id(leaf, seq_id)
         self._touch(leaf)
         while len(self._leaves) > self._capacity:
@@ -178,7 +181,7 @@ class RadixPrefixCache(PrefixCache):
             node = _split(node, length)
         for each in node.path():
             if not each.locks:
-                self.n_idle -= len(each.tokens)
+                self._n_idle -= len(each.tokens)
             each.locks += 1
         self._locked[seq_id] = node
 
@@ -187,7 +190,7 @@ class RadixPrefixCache(PrefixCache):
         for each in node.path() if node else ():
             each.locks -= 1
             if not each.locks:
-                self.n_idle += len(each.tokens)
+                self._n_idle += len(each.tokens)
 
     def _shrink(self) -> None:
         """Evict until what nobody uses is within `IDLE_SHARE`.
@@ -201,7 +204,7 @@ class RadixPrefixCache(PrefixCache):
     def _trim(self, leaf: Node, n: int) -> None:
         """Drop the last `n` tokens of a leaf's edge; the leaf too if none are left."""
         assert leaf.parent is not None
-        self.n_idle -= n
+        self._n_idle -= n
         leaf.depth -= n
         self._kv.trim(leaf.seq_id, leaf.depth)
         if n < len(leaf.tokens):

@@ -130,6 +130,7 @@ class Scheduler:
         self._clock = clock
         self.waiting = WaitingQueue()
         self.running: list[Sequence] = []
+        self.paused: list[Sequence] = []
         self._counts = EngineStats(cells=kv.n_cells)
 
     @property
@@ -144,8 +145,9 @@ class Scheduler:
     def observe(self) -> None:
         """Note how things are at this moment."""
         self._counts.running = len(self.running)
-        self._counts.waiting = len(self.waiting)
+        self._counts.waiting = len(self.waiting) + len(self.paused)
         self._counts.cells_used = self._kv.n_cells - self._kv.n_free
+        self._counts.cells_idle = self._prefix_cache.n_idle
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
@@ -153,19 +155,32 @@ class Scheduler:
 
     def abort_all(self) -> None:
         """End everything; what is computed stays cached."""
-        for sequence in (*self.running, *self.waiting):
+        for sequence in self._unfinished():
             self._finish(sequence, FinishReason.ABORT)
 
     def abort(self, id: int, index: int | None = None) -> list[Sequence]:
         """End the choices of a request that are not finished; what is computed stays cached."""
         ended = [
             sequence
-            for sequence in (*self.running, *self.waiting)
+            for sequence in self._unfinished()
             if sequence.id == id and index in (None, sequence.index)
         ]
         for sequence in ended:
             self._finish(sequence, FinishReason.ABORT)
         return ended
+
+    def pause(self, id: int, paused: bool) -> None:
+        """Give a request's places to others while its outputs are not taken, or let it go on."""
+        for sequence in [each for each in self._unfinished() if each.id == id]:
+            if not paused:
+                if sequence in self.paused:
+                    self.paused.remove(sequence)
+                    self.waiting.put_back(sequence)
+            elif sequence not in self.paused:
+                if sequence.status is SequenceStatus.RUNNING:
+                    self._preempt(sequence)
+                self.waiting.remove(sequence)
+                self.paused.append(sequence)
 
     def schedule(self) -> list[Span]:
         """Choose the next step's tokens and account for their cells.
@@ -295,12 +310,15 @@ class Scheduler:
         self._prefix_cache.check_integrity()
         for sequence in self.running:
             assert self._kv.length(sequence.seq_id) == sequence.num_computed
-        assert all(each.seq_id < 0 for each in self.waiting)
+        assert all(each.seq_id < 0 for each in (*self.waiting, *self.paused))
 
     @property
     def depth(self) -> int:
         """Tokens in the KV cache that a step of all that run attends to."""
         return self._kv.depth([sequence.seq_id for sequence in self.running])
+
+    def _unfinished(self) -> list[Sequence]:
+        return [*self.running, *self.waiting, *self.paused]
 
     def _step_size(self, decoding: Plan) -> int:
         """Most tokens of a step in which these decode; only streams of users set the pace."""
@@ -493,6 +511,8 @@ class Scheduler:
     def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
         if sequence.status is SequenceStatus.RUNNING:
             self._release(sequence)
+        elif sequence in self.paused:
+            self.paused.remove(sequence)
         else:
             self.waiting.remove(sequence)
         sequence.status = SequenceStatus.FINISHED

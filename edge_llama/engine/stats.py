@@ -39,12 +39,13 @@ class EngineStats(msgspec.Struct, kw_only=True):
     """All of an engine.
 
     Attributes:
-        running, waiting: sequences at this moment.
+        running, waiting: sequences at this moment; those that wait for their client wait too.
         prompt_tokens: tokens of prompts that were computed.
         cached_tokens: tokens of prompts that were not, in memory or on disk.
         generated_tokens: tokens of output.
         cells: tokens that fit into the KV cache.
         cells_used: those that it holds at this moment, for later prompts too.
+        cells_idle: those of them that it holds for later prompts only; all when nothing runs.
         disk: the prefix cache on disk; None if there is none.
     """
 
@@ -55,4 +56,5 @@ class EngineStats(msgspec.Struct, kw_only=True):
     generated_tokens: int = 0
     cells: int = 0
     cells_used: int = 0
+    cells_idle: int = 0
     disk: DiskStats | None = None

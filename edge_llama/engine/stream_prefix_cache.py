@@ -44,6 +44,10 @@ class StreamPrefixCache(PrefixCache):
     def __len__(self) -> int:
         return len(self._prefixes)
 
+    @property
+    def n_idle(self) -> int:
+        return sum(len(prefix.tokens) for prefix in self._prefixes.values())
+
     def match(self, prompt: TokenArray, domain: str = "") -> Match | None:
         matches = [
             Match(common_prefix(prefix.tokens, prompt), seq_id)

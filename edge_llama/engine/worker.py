@@ -36,6 +36,7 @@ from edge_llama.engine.messages import (
     Load,
     LoadFailed,
     Output,
+    Pause,
     Ready,
     Refused,
     Stats,
@@ -88,7 +89,7 @@ class Worker:
         self._engine = engine
         self._core = engine.core
         self._pipe = pipe
-        self._inbox: queue.SimpleQueue[list[Sequence] | Abort | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Sequence] | Abort | Pause | None] = queue.SimpleQueue()
         self._stopping = False
         self._to_compile: queue.SimpleQueue[Submit | Abort] = queue.SimpleQueue()
         self._compiling: set[int] = set()
@@ -99,6 +100,8 @@ class Worker:
         """Take a command in; called by the command thread."""
         if isinstance(command, Abort):
             self._abort(command)
+        elif isinstance(command, Pause):
+            self._inbox.put(command)
         elif isinstance(command, Tokenize):
             self._tokenize(command)
         elif isinstance(command, GetStats):
@@ -180,10 +183,12 @@ class Worker:
         """Seconds to wait for something new; None is for ever."""
         return STALL if self._core.has_work else None
 
-    def _take(self, item: Items[Sequence] | Abort | None) -> list[Output]:
+    def _take(self, item: Items[Sequence] | Abort | Pause | None) -> list[Output]:
         if isinstance(item, Abort):
             return self._core.abort(item.id, item.index)
-        if item is not None:
+        if isinstance(item, Pause):
+            self._core.scheduler.pause(item.id, item.paused)
+        elif item is not None:
             self._core.add(item)
         return []
 

@@ -112,6 +112,15 @@ class WatchedServer:
     def get(self, path: str) -> httpx.Response:
         return self._client.get(self.url + path)
 
+    def metrics(self) -> dict[str, float]:
+        """What /metrics tells of its model, without the names' `edge_llama_`."""
+        lines = self.get("/metrics").text.splitlines()
+        pairs = [line.rsplit(" ", 1) for line in lines if line.startswith("edge_llama_")]
+        return {
+            name.partition("{")[0].removeprefix("edge_llama_"): float(value)
+            for name, value in pairs
+        }
+
     def _new_client(self) -> httpx.Client:
         # Without a context for https, which takes longer to make than a small request takes.
         return httpx.Client(verify=False, timeout=60, headers=self.headers)
@@ -134,7 +143,7 @@ class WatchedServer:
         answer = self.answer()
         return Vitals(
             answer,
-            self._files(),
+            self.files,
             self.memory,
             self.engine_memory,
         )
@@ -159,7 +168,7 @@ class WatchedServer:
         assert time.monotonic() - began < HEALTH_SECONDS
         until(self._idle, IDLE_SECONDS, "the engine still computes")
         assert self.answer() == before.answer
-        until(lambda: self._files() <= before.files * GROWTH, SETTLE_SECONDS, self._open_files)
+        until(lambda: self.files <= before.files * GROWTH, SETTLE_SECONDS, self._open_files)
         until(
             lambda: self.memory <= before.memory * GROWTH + SLACK,
             SETTLE_SECONDS,
@@ -171,7 +180,9 @@ class WatchedServer:
     def _idle(self) -> bool:
         return all(_cpu_seconds(engine, 0.1) < 0.04 for engine in self.engines)
 
-    def _files(self) -> int:
+    @property
+    def files(self) -> int:
+        """Open files, or handles on Windows."""
         count = "num_handles" if sys.platform == "win32" else "num_fds"
         return int(getattr(self._process, count)())
 
@@ -187,7 +198,7 @@ class WatchedServer:
         return [each for each in self.connections() if each.status == psutil.CONN_ESTABLISHED]
 
     def _open_files(self) -> str:
-        return f"{self._files()} files are open: {self.connections()}"
+        return f"{self.files} files are open: {self.connections()}"
 
 
 @contextmanager

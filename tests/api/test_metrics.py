@@ -36,6 +36,7 @@ async def test_figures_of_a_loaded_model(engine: FakeEngine, client: httpx.Async
         generated_tokens=30,
         cells=100,
         cells_used=40,
+        cells_idle=15,
         disk=DiskStats(blocks_written=1, bytes_read=7, hit_tokens=5, absent=4, damaged=2),
     )
     told = await figures(client)
@@ -45,6 +46,7 @@ async def test_figures_of_a_loaded_model(engine: FakeEngine, client: httpx.Async
     assert told["edge_llama_prompt_tokens_total"] == 10
     assert told["edge_llama_generated_tokens_total"] == 30
     assert told["edge_llama_kv_cache_used_tokens"] == 40
+    assert told["edge_llama_kv_cache_idle_tokens"] == 15
     assert told["edge_llama_disk_blocks_written_total"] == 1
     assert told["edge_llama_disk_bytes_read_total"] == 7
     assert told["edge_llama_disk_hit_tokens_total"] == 5

@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from edge_llama.config import EngineSettings
 from edge_llama.engine.client import AsyncEngine, EngineState
+from edge_llama.engine.generation import MAX_PENDING, Generation
 from edge_llama.engine.messages import FinishReason, GenerationRequest, Output
 from edge_llama.engine.process import EngineProcess
 from edge_llama.engine.prompt import Control, Text
@@ -44,6 +45,10 @@ def request(
 
 async def outputs_of(engine: AsyncEngine, request: GenerationRequest) -> list[Output]:
     return [output async for output in await engine.submit(request)]
+
+
+async def take_all(generation: Generation) -> list[Output]:
+    return [output async for output in generation]
 
 
 def tokens_of(outputs: list[Output], index: int = 0) -> list[int]:
@@ -106,15 +111,31 @@ async def long_engine(tiny_gguf: Path) -> AsyncIterator[AsyncEngine]:
 
 async def test_an_abort_frees_the_slot_at_once(long_engine: AsyncEngine) -> None:
     endless = [await long_engine.submit(request(f"go {i}", max_tokens=None)) for i in range(2)]
-    await anext(endless[0])
+    reading = [asyncio.create_task(take_all(generation)) for generation in endless]
     queued = asyncio.create_task(outputs_of(long_engine, request("my turn")))
     await asyncio.sleep(0.3)
     assert not queued.done()
     endless[1].abort()
     assert len(tokens_of(await asyncio.wait_for(queued, 10))) == 8
-    assert [output async for output in endless[1]] == []
-    await anext(endless[0])
     endless[0].abort()
+    await asyncio.gather(*reading)
+
+
+async def test_who_does_not_take_outputs_gets_no_more_and_loses_none(
+    long_engine: AsyncEngine,
+) -> None:
+    """And keeps nobody from running."""
+    idlers = [await long_engine.submit(request(f"go {i}", max_tokens=300)) for i in range(2)]
+    for _ in range(1000):
+        stats = await long_engine.stats()
+        if stats.waiting == 2:
+            break
+        await asyncio.sleep(0.01)
+    assert stats.generated_tokens < 2 * 2 * MAX_PENDING
+    assert len(tokens_of(await outputs_of(long_engine, request("my turn")))) == 8
+    for number, idler in enumerate(idlers):
+        alone = await outputs_of(long_engine, request(f"go {number}", max_tokens=300))
+        assert tokens_of(await take_all(idler)) == tokens_of(alone)
 
 
 async def test_leaving_a_generation_and_cancelling_a_submit_abort_too(

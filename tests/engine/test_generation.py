@@ -4,9 +4,14 @@ import asyncio
 
 import pytest
 
-from edge_llama.engine.generation import Generation
+from edge_llama.engine.generation import MAX_PENDING, Generation
 from edge_llama.engine.messages import FinishReason, Output, Timings
 from edge_llama.errors import EngineDied, RequestTimedOut
+
+
+def generation_of(n: int, aborted: list[int | None] | None = None) -> Generation:
+    abort = (lambda index: None) if aborted is None else aborted.append
+    return Generation(3, n, abort=abort, pause=lambda paused: None)
 
 
 def output(index: int = 0, finish: FinishReason | None = None) -> Output:
@@ -14,7 +19,7 @@ def output(index: int = 0, finish: FinishReason | None = None) -> Output:
 
 
 async def test_it_ends_when_every_choice_has_finished() -> None:
-    generation = Generation(3, 2, abort=lambda index: None)
+    generation = generation_of(2)
     expected = [output(0), output(1, FinishReason.STOP), output(0, FinishReason.LENGTH)]
     for item in expected:
         generation.feed(item)
@@ -24,7 +29,7 @@ async def test_it_ends_when_every_choice_has_finished() -> None:
 
 async def test_an_aborted_choice_gives_no_more_and_is_aborted_once() -> None:
     aborted: list[int | None] = []
-    generation = Generation(3, 2, abort=aborted.append)
+    generation = generation_of(2, aborted)
     generation.abort(1)
     generation.abort(1)
     for item in (output(1), output(1, FinishReason.ABORT), output(0, FinishReason.STOP)):
@@ -35,7 +40,7 @@ async def test_an_aborted_choice_gives_no_more_and_is_aborted_once() -> None:
 
 async def test_abort_wakes_a_waiting_iteration() -> None:
     aborted: list[int | None] = []
-    generation = Generation(3, 1, abort=aborted.append)
+    generation = generation_of(1, aborted)
     waiting = asyncio.create_task(anext(aiter(generation), None))
     await asyncio.sleep(0)
     generation.abort()
@@ -44,7 +49,7 @@ async def test_abort_wakes_a_waiting_iteration() -> None:
 
 
 async def test_the_engines_death_is_raised_after_what_came_before() -> None:
-    generation = Generation(3, 1, abort=lambda index: None)
+    generation = generation_of(1)
     generation.feed(output())
     generation.feed(EngineDied("gone"))
     assert await anext(generation) == output()
@@ -56,7 +61,7 @@ async def test_the_engines_death_is_raised_after_what_came_before() -> None:
 
 async def test_time_is_up_after_what_came_before() -> None:
     aborted: list[int | None] = []
-    generation = Generation(3, 2, abort=aborted.append)
+    generation = generation_of(2, aborted)
     generation.limit_time(0.02)
     generation.feed(output())
     assert await anext(generation) == output()
@@ -69,7 +74,7 @@ async def test_time_is_up_after_what_came_before() -> None:
 
 
 async def test_what_ends_in_time_is_not_timed_out() -> None:
-    finished, left = (Generation(3, 1, abort=lambda index: None) for _ in range(2))
+    finished, left = (generation_of(1) for _ in range(2))
     for generation in (finished, left):
         generation.limit_time(0.01)
     finished.feed(output(0, FinishReason.STOP))
@@ -77,3 +82,33 @@ async def test_what_ends_in_time_is_not_timed_out() -> None:
     await asyncio.sleep(0.03)
     assert [item.finish async for item in finished] == [FinishReason.STOP]
     assert [item async for item in left] == []
+
+
+async def test_outputs_that_are_not_taken_pause_the_engine_until_they_are() -> None:
+    told: list[bool] = []
+    generation = Generation(3, 1, abort=lambda index: None, pause=told.append)
+    for _ in range(MAX_PENDING + 10):
+        generation.feed(output())
+    await asyncio.sleep(0)
+    assert told == [True]
+    for _ in range(MAX_PENDING + 9):
+        await anext(generation)
+    assert told == [True]
+    await anext(generation)
+    assert told == [True, False]
+
+
+async def test_a_burst_for_somebody_who_waits_pauses_nothing() -> None:
+    told: list[bool] = []
+    generation = Generation(3, 1, abort=lambda index: None, pause=told.append)
+
+    async def count() -> int:
+        return len([item async for item in generation])
+
+    taking = asyncio.create_task(count())
+    await asyncio.sleep(0)
+    for _ in range(5 * MAX_PENDING):
+        generation.feed(output())
+    generation.feed(output(0, FinishReason.STOP))
+    assert await taking == 5 * MAX_PENDING + 1
+    assert told == []

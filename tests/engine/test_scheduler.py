@@ -553,6 +553,39 @@ def test_abort_of_one_choice_leaves_the_others() -> None:
     assert second.finish_reason is FinishReason.LENGTH
 
 
+def test_a_paused_request_gives_its_places_to_others_and_goes_on_where_it_was() -> None:
+    engine = Engine(parallel=1)
+    [paused], [other] = engine.add([1] * 10, 20), engine.add([2] * 10, 5)
+    for _ in range(5):
+        engine.step()
+    engine.scheduler.pause(paused.id, True)
+    engine.scheduler.pause(paused.id, True)
+    computed = len(paused.token_ids)
+    engine.finish()
+    assert other.finish_reason is FinishReason.LENGTH
+    assert len(paused.token_ids) == computed
+    engine.scheduler.observe()
+    assert engine.scheduler.stats().waiting == 1
+    engine.scheduler.pause(paused.id, False)
+    engine.finish()
+    assert paused.token_ids == expected([1] * 10, 20)
+
+
+def test_an_abort_ends_what_is_paused() -> None:
+    engine = Engine(parallel=1)
+    [paused], [waiting] = engine.add([1] * 10, 20), engine.add([2] * 10, 20)
+    engine.step()
+    for sequence in (paused, waiting):
+        engine.scheduler.pause(sequence.id, True)
+    assert not engine.core.has_work
+    assert [o.finish for o in engine.core.abort(paused.id)] == [FinishReason.ABORT]
+    engine.scheduler.abort_all()
+    engine.scheduler.check_integrity()
+    assert waiting.finish_reason is FinishReason.ABORT
+    engine.scheduler.pause(waiting.id, False)
+    assert not engine.core.has_work
+
+
 def test_an_interrupted_step_is_undone_and_done_again() -> None:
     engine = Engine()
     [sequence] = engine.add([1, 2, 3], max_tokens=2)
@@ -708,6 +741,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         sequence = data.draw(st.sampled_from(self.live))
         self.engine.core.abort(sequence.id, data.draw(st.sampled_from([None, sequence.index])))
 
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), paused=st.booleans())
+    def pause(self, data: st.DataObject, paused: bool) -> None:
+        self.engine.scheduler.pause(data.draw(st.sampled_from(self.live)).id, paused)
+
     @precondition(lambda self: self.engine.core.has_work)
     @rule(steps=st.integers(1, 8), interrupted=st.booleans())
     def step(self, steps: int, interrupted: bool) -> None:
@@ -731,7 +769,20 @@ class SchedulerMachine(RuleBasedStateMachine):
             ]
             assert (sequence.num_cached or 0) <= max(known, default=0)
 
+    @invariant()
+    def the_books_are_exact_at_rest(self) -> None:
+        scheduler = self.engine.scheduler
+        scheduler.observe()
+        told = scheduler.stats()
+        assert told.running + told.waiting == sum(
+            sequence.status is not SequenceStatus.FINISHED for sequence in self.live
+        )
+        if not told.running:
+            assert told.cells_used == told.cells_idle
+
     def teardown(self) -> None:
+        for sequence in self.live:
+            self.engine.scheduler.pause(sequence.id, False)
         self.engine.finish()
         assert all(sequence.status is SequenceStatus.FINISHED for sequence in self.live)
         assert len(self.engine.runner.released) == len(self.live)
