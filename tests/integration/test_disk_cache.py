@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from edge_llama.api.key_file import add_key
 from tests.serving import serving
 
 SYSTEM = "You are a patient guide to the town of Elmwood. " + " ".join(
@@ -72,6 +75,43 @@ def test_what_one_key_asked_is_not_there_for_another(tmp_path: Path) -> None:
             server.wait(timeout=15)
     names = " ".join(path.name for path in (tmp_path / "kv").iterdir())
     assert "alpha" not in names
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_keys_of_one_server_share_across_restarts_only_if_told_to(
+    tmp_path: Path, shares: bool
+) -> None:
+    file = tmp_path / "keys"
+    alice, bob = (add_key(file, name) for name in ("alice", "bob"))
+    flags = ["--cache-dir", str(tmp_path), "--cache-size", "1G", "--ctx-size", "2048"]
+    flags += ["--api-key-file", str(file), *(["--share-prefixes"] if shares else [])]
+    with serving(*flags) as (url, server):
+        ask(url, key=alice)
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=15)
+    with serving(*flags) as (url, _):
+        assert (cached(ask(url, key=bob)) > 0) is shares
+        assert cached(ask(url, key=alice)) > 0
+
+
+def test_two_servers_share_a_folder(tmp_path: Path) -> None:
+    flags = ("--cache-dir", str(tmp_path), "--cache-size", "1G", "--ctx-size", "2048")
+    questions = [f"What is {n} and {n}?" for n in range(8)]
+    with serving(*flags, "--cache-size", "0") as (url, _):
+        cold = [text(ask(url, question)) for question in questions]
+    with serving(*flags) as (one, _), serving(*flags) as (two, _), ThreadPoolExecutor(4) as pool:
+        urls = [one, two] * 4
+        for _ in range(2):
+            assert [text(reply) for reply in pool.map(ask, urls, questions)] == cold
+            urls.reverse()
+        # What the one has written, the other reads.
+        only = ask(one, "Only one was asked this. " * 30)
+        time.sleep(0.5)
+        again = ask(two, "Only one was asked this. " * 30)
+        assert cached(again) == again["usage"]["prompt_tokens"] - 1
+        assert text(again) == text(only)
+    names = [path.name for path in (tmp_path / "kv" / "parts").iterdir()]
+    assert names == ["lock"]
 
 
 def test_the_first_question_is_warm_with_a_prefix_that_was_shipped(tmp_path: Path) -> None:
