@@ -55,6 +55,7 @@ GOALS: dict[str, dict[str, dict[str, Goal | None]]] = {
         "speedup": {ANY: Goal(20.0, at_least=True), _15M: None},
         "disk_share": {ANY: Goal(1.02)},
         "throughput_share": {ANY: Goal(0.97, at_least=True)},
+        "gap_share": {ANY: Goal(1.1)},
     },
     MEMORY: {"engine_extra": {ANY: Goal(150e6)}},
 }

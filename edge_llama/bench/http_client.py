@@ -45,8 +45,16 @@ class HTTPClient:
             EngineError: nobody answers, or the answer is an error.
             ValueError: the answer is no JSON.
         """
+        return json.loads(await self.text(path))
+
+    async def text(self, path: str) -> str:
+        """The text at `path`.
+
+        Raises:
+            EngineError: nobody answers, or the answer is an error.
+        """
         body = b"".join([chunk async for chunk in self._request("GET", path, b"")])
-        return json.loads(body)
+        return body.decode(errors="replace")
 
     async def events(self, path: str, body: dict[str, Any]) -> AsyncIterator[Any]:
         """Post JSON; the JSON of each event of the answer, as it arrives.

@@ -119,6 +119,21 @@ def newcomer(prompt_tokens: int) -> Load:
     )
 
 
+def beside_a_stream(count: int, prompt_tokens: int, output_tokens: int) -> Load:
+    """A running stream (0), and prompts beside it that are answered one after the other."""
+    stream = Request(prompt_tokens=16, output_tokens=512, until=count)
+    prompts = [
+        Request(
+            prompt_tokens=prompt_tokens,
+            output_tokens=output_tokens,
+            after=number - 1,
+            after_outputs=None if number > 1 else 4,
+        )
+        for number in range(1, count + 1)
+    ]
+    return Load((stream, *prompts))
+
+
 def same_system_prompt(system_tokens: int, question_tokens: int) -> Load:
     """A question alone (0), one after a long system prompt (1), another one after the same (2)."""
     return Load(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
+from edge_llama.bench.http_client import HTTPClient
 from edge_llama.bench.load import Load
 from edge_llama.bench.stream import Stream
 from edge_llama.bench.target import SERVER
 from edge_llama.bench.url import URLTarget
 from edge_llama.child import module_command
 from edge_llama.config import EngineSettings
-from edge_llama.errors import EngineStartError
+from edge_llama.errors import EngineError, EngineStartError
 
 STOP_SECONDS = 15.0
+SAVE_SECONDS = 120.0
+UNSAVED = re.compile(r"^edge_llama_disk_unsaved_blocks\{.*\} (\S+)$", re.MULTILINE)
 READY_LINE = re.compile(r"http://\S+")
 
 
@@ -34,6 +38,7 @@ class ServerTarget:
         self._tuned = tuned
         self._process: Process | None = None
         self._target: URLTarget | None = None
+        self._client: HTTPClient | None = None
 
     @property
     def pid(self) -> int:
@@ -44,7 +49,9 @@ class ServerTarget:
     async def __aenter__(self) -> ServerTarget:
         self._process = await start_server(self._settings, tuned=self._tuned)
         try:
-            self._target = URLTarget(await _ready_url(self._process), name=SERVER)
+            url = await _ready_url(self._process)
+            self._client = HTTPClient(url)
+            self._target = URLTarget(url, name=SERVER)
             await self._target.__aenter__()
         except BaseException:
             await self.__aexit__()
@@ -59,6 +66,19 @@ class ServerTarget:
         """One run of a load. Raises as `URLTarget.run` does."""
         assert self._target is not None, "run() outside `async with`"
         return await self._target.run(load, seed)
+
+    async def all_saved(self) -> None:
+        """Wait until all that is kept on disk is there.
+
+        Raises:
+            EngineError: the server does not get to it.
+        """
+        assert self._client is not None, "all_saved() outside `async with`"
+        deadline = time.monotonic() + SAVE_SECONDS
+        while any(float(n) for n in UNSAVED.findall(await self._client.text("/metrics"))):
+            if time.monotonic() > deadline:
+                raise EngineError("The server does not write what it should keep on disk.")
+            await asyncio.sleep(0.05)
 
 
 async def start_server(settings: EngineSettings, port: int = 0, *, tuned: bool) -> Process:
@@ -98,7 +118,7 @@ async def _ready_url(process: Process) -> str:
 
 def _serve_command(settings: EngineSettings, port: int) -> list[str]:
     command = [*module_command("edge_llama"), "serve", settings.model]
-    options: dict[str, int | str | None] = {
+    options: dict[str, float | str | None] = {
         "--port": port,
         "--ctx-size": settings.ctx_size,
         "--parallel": settings.parallel,
@@ -106,6 +126,7 @@ def _serve_command(settings: EngineSettings, port: int) -> list[str]:
         "--threads-batch": settings.threads_batch,
         "--batch-size": settings.batch_size,
         "--cached-sequences": settings.cached_sequences,
+        "--max-stall": settings.max_stall,
         "--cache-size": 0,
     }
     if settings.disk_cache is not None:

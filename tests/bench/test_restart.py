@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_llama.bench import keeping, restart
+from edge_llama.bench.keeping import GAP, THROUGHPUT
+from edge_llama.bench.restart import measure_restart
+from edge_llama.bench.stream import Stream
+
+
+def test_tokens_and_gaps_are_counted_while_prompts_come() -> None:
+    running = Stream(16, 0, 9, 0.0, (0.5, 1.0, 1.5, 2.0, 4.0, 4.5, 5.0, 8.0, 8.5))
+    prompts = [
+        Stream(100, 20, 2, 2.0, (4.0, 4.5)),
+        Stream(100, 20, 2, 4.5, (8.0, 8.0)),
+        Stream(100, 20, 2, 8.0, (8.4, 8.5)),
+    ]
+    streams = [running, *prompts]
+    # From 2.0 to 8.5: three prompts of 80 and 2 tokens, and five of the running stream.
+    assert keeping._throughput(streams) == pytest.approx((3 * 82 + 5) / 6.5)
+    # The longest are 2.0, 3.0 and 0.5.
+    assert keeping._gap(streams) == pytest.approx(2.0)
+
+
+async def test_a_server_is_restarted_and_two_are_asked_in_turn(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "PAIRS_SECONDS", 0.0)
+    steps: list[str] = []
+    result = await measure_restart(tiny_model, 1, 1, steps.append, lambda settings: settings)
+    assert steps == [
+        "restart: server 1 of 2",
+        "restart: server 2 of 2",
+        "restart: kept and not kept, pair 1",
+        "restart: kept and not kept, pair 2",
+    ]
+    figures = {quantity: row["server"] for quantity, row in result.figures.items()}
+    assert figures[restart.CACHED].median > 0.9 * restart.PROMPT_TOKENS
+    assert 0.9 < figures[restart.DISK_SHARE].median < 1.5
+    assert figures[restart.SPEEDUP].median > 0
+    assert len(figures[THROUGHPUT].runs) == len(figures[GAP].runs) == 2
+    assert min(figures[GAP].runs) > 0
