@@ -23,7 +23,7 @@ from edge_llama.cli.exit_codes import ExitCode
 from edge_llama.cli.options import AsJSON, Yes
 
 if TYPE_CHECKING:
-    from edge_llama.engine.blocks.folder import Entry
+    from edge_llama.engine.blocks.entry import Entry
 
 
 class Action(str, Enum):

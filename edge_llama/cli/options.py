@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_llama.cli.completion import complete_installed, complete_model
-from edge_llama.config import KVType
+from edge_llama.config import KVLayout, KVType
 from edge_llama.errors import SettingsError
 from edge_llama.units import parse_size
 
@@ -62,6 +62,17 @@ KVCacheType = Annotated[
         "--kv-type",
         help="How the context is stored: q8_0 takes half the memory of f16, and is slower. "
         "Default: f16, unless memory is short or `edge-llama tune` found otherwise.",
+        show_default=False,
+    ),
+]
+KVCacheLayout = Annotated[
+    KVLayout | None,
+    typer.Option(
+        "--kv-layout",
+        help="unified: all running requests share the context, and prompts that begin alike "
+        "the memory of their beginning. streams: each of --parallel has a context of its own; "
+        "many at once are faster, for more memory. Default: unified, unless `edge-llama tune` "
+        "found otherwise.",
         show_default=False,
     ),
 ]

@@ -35,6 +35,7 @@ from edge_llama.cli.options import (
     MODEL_HELP,
     AllowURL,
     CtxSize,
+    KVCacheLayout,
     KVCacheType,
     LogLevel,
     MemoryBudget,
@@ -44,7 +45,6 @@ from edge_llama.cli.options import (
     configure_logging,
     memory_budget,
 )
-from edge_llama.config import KVLayout
 from edge_llama.errors import ModelFileError, SettingsError, WeightsError
 from edge_llama.weights import DEMO, DEMO_NOTE
 
@@ -89,17 +89,7 @@ def serve(
     memory: MemoryBudget = None,
     ctx_size: CtxSize = None,
     kv_type: KVCacheType = None,
-    kv_layout: Annotated[
-        KVLayout | None,
-        typer.Option(
-            "--kv-layout",
-            help="unified: all running requests share the context, and prompts that begin alike "
-            "the memory of their beginning. streams: each of --parallel has a context of its own; "
-            "many at once are faster, for more memory. Default: unified, unless `edge-llama tune` "
-            "found otherwise.",
-            show_default=False,
-        ),
-    ] = None,
+    kv_layout: KVCacheLayout = None,
     parallel: Annotated[
         int, typer.Option("--parallel", help="Requests that run at the same time; others wait.")
     ] = 4,

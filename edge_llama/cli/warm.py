@@ -17,6 +17,8 @@ from edge_llama.cli.obtain import obtain, plan
 from edge_llama.cli.options import (
     AllowURL,
     CtxSize,
+    KVCacheLayout,
+    KVCacheType,
     LogLevel,
     MemoryBudget,
     Model,
@@ -69,6 +71,8 @@ def warm(
     cache_size: CacheSize = None,
     memory: MemoryBudget = None,
     ctx_size: CtxSize = None,
+    kv_type: KVCacheType = None,
+    kv_layout: KVCacheLayout = None,
     threads: Threads = None,
     threads_batch: ThreadsBatch = None,
     allow_url: AllowURL = False,
@@ -94,6 +98,8 @@ def warm(
             model=str(found.path),
             threads=threads,
             threads_batch=threads_batch,
+            kv_type=kv_type,
+            kv_layout=kv_layout,
             disk_cache=place,
         )
         planned = plan(settings, budget, ctx_size=ctx_size).settings
@@ -111,7 +117,7 @@ def warm(
 async def _warm(settings: EngineSettings, system: str, tools: list[Tool]) -> tuple[int, DiskStats]:
     """Compute the prefix and have it written; how many tokens it has."""
     from edge_llama.chat.model import ChatModel
-    from edge_llama.engine.blocks.store import PUBLIC
+    from edge_llama.engine.blocks.name import PUBLIC
     from edge_llama.engine.client import AsyncEngine
     from edge_llama.engine.messages import GenerationRequest
 

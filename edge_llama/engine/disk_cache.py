@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import msgspec
 
@@ -16,6 +17,9 @@ from edge_llama.engine.stats import DiskStats
 
 SMALLEST_READING = 16
 """Tokens of a prompt that are missing for the disk to be asked."""
+
+PATIENCE = 0.005
+"""Seconds to wait for the answer whether anything is on disk."""
 
 SHARE = 0.1
 """The part of a step by which saving may make it longer."""
@@ -59,7 +63,11 @@ class DiskCache:
             self._store.use(prompt[:start], domain)
         if len(prompt) - start < SMALLEST_READING:
             return None
-        return self._store.read(prompt, domain, start, self._pace.token_seconds(depth))
+        reading = self._store.read(prompt, domain, start, self._pace.token_seconds(depth))
+        # Mostly that is told in less than a millisecond; otherwise its first step would be lost.
+        if reading is None or reading.finds_nothing(PATIENCE):
+            return None
+        return reading
 
     def load(self, seq_id: int, block: LoadedBlock) -> int:
         """Put a block into the KV cache, after what a sequence holds.
@@ -112,6 +120,17 @@ class DiskCache:
             if not self._store.has(block.tokens, block.domain):
                 return block
         return None
+
+    def endangered(self, tokens: TokenArray, domain: str) -> Iterator[Unsaved]:
+        """The blocks of `tokens` that are to be saved now, whatever that takes, for they may be
+        overwritten soon; computing them again would take longer.
+        """
+        while self._kv.settled and self._store.can_hold:
+            block = self._unsaved.pop_of(tokens, domain)
+            if block is None:
+                break
+            if not self._store.has(block.tokens, block.domain):
+                yield block
 
     def save(self, block: Unsaved, seq_id: int) -> None:
         """Have a block written that a sequence holds."""

@@ -11,6 +11,7 @@ import msgspec
 
 from edge_llama.config import PROGRESS_TOKENS, SCORED_TOKENS
 from edge_llama.engine.blocks.reading import LoadedBlock
+from edge_llama.engine.blocks.unsaved import Unsaved
 from edge_llama.engine.disk_cache import DiskCache
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import FinishReason, ServiceTier, TokenLogprob
@@ -275,10 +276,13 @@ class Scheduler:
         block = self._disk.next_unsaved(step_seconds, idle=not self.running)
         if block is None:
             return False
+        self._save(self._disk, block)
+        return True
+
+    def _save(self, disk: DiskCache, block: Unsaved) -> None:
         source, length = self._holder(block.tokens, block.domain)
         if length == len(block.tokens):
-            self._disk.save(block, source)
-        return True
+            disk.save(block, source)
 
     @property
     def n_unsaved(self) -> int:
@@ -477,8 +481,14 @@ class Scheduler:
             sequence.admitted = self._clock()
 
     def _preempt(self, sequence: Sequence) -> None:
-        """Send a running sequence back to the head of the queue; its KV becomes evictable."""
+        """Send a running sequence back to the head of the queue; its KV becomes evictable, so what
+        is not on disk yet is saved first.
+        """
+        computed = sequence.token_array()[: sequence.num_computed]
         self._release(sequence)
+        if self._disk is not None:
+            for block in self._disk.endangered(computed, sequence.cache_domain):
+                self._save(self._disk, block)
         sequence.preempted = True
         sequence.status = SequenceStatus.WAITING
         self.waiting.put_back(sequence)

@@ -20,6 +20,7 @@ from edge_llama.config import CacheSettings
 from edge_llama.engine.binding import DecodeStatus
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.model_hash import model_files
+from edge_llama.engine.blocks.reader import BlockReader
 from edge_llama.engine.blocks.store import BlockStore
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
@@ -45,7 +46,7 @@ from tests.engine.fake_runner import (
 )
 
 BLOCK = 8
-N_CELLS = 96
+N_CELLS = 192
 PARALLEL = 2
 
 
@@ -232,6 +233,26 @@ def test_what_is_resident_is_not_read(tmp_path: Path, streams: bool) -> None:
     engine.close()
 
 
+def test_preemption_costs_nothing(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, streams=False)
+    disk = engine.scheduler._disk
+    assert disk is not None
+    disk._token_seconds = 1e3  # steps are too short to save anything
+    both = [engine.add(words(10, seed), max_tokens=100) for seed in (1, 2)]
+    preempted = set()
+    while engine.core.has_work:
+        engine.step()
+        until(lambda: not engine.store.n_writing)  # real steps take longer than writing
+        disk._token_seconds = 1e3
+        preempted |= {each.id for each in both if each.preempted}
+    assert preempted
+    for each in both:
+        assert each.token_ids == expected(each.token_ids[:10], 110)
+    computed = sum(len(span.tokens) for step in engine.runner.steps for span in step)
+    assert computed == 2 * (10 + 99)
+    engine.close()
+
+
 def test_an_abort_while_reading_leaves_nothing_behind(tmp_path: Path, streams: bool) -> None:
     engine = restarted(_asked(tmp_path, streams), tmp_path)
     sequence = engine.add(words(45))
@@ -267,7 +288,7 @@ def test_a_disk_that_hangs_is_not_waited_for(
     tmp_path: Path, streams: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = restarted(_asked(tmp_path, streams), tmp_path)
-    monkeypatch.setattr(BlockStore, "_read", lambda *_: time.sleep(3))
+    monkeypatch.setattr(BlockReader, "read", lambda *_: time.sleep(3))
     began = time.monotonic()
     assert engine.ask(words(45)).num_cached == 0
     assert time.monotonic() - began < 2.5

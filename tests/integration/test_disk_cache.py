@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from edge_llama.api.key_file import add_key
 from tests.serving import serving
@@ -77,21 +76,38 @@ def test_what_one_key_asked_is_not_there_for_another(tmp_path: Path) -> None:
     assert "alpha" not in names
 
 
-@pytest.mark.parametrize("shares", [False, True])
-def test_keys_of_one_server_share_across_restarts_only_if_told_to(
-    tmp_path: Path, shares: bool
-) -> None:
+def test_a_prefix_is_for_models_that_run_in_the_same_way(tmp_path: Path) -> None:
+    way = ("--kv-type", "q8_0", "--kv-layout", "streams")
+    (tmp_path / "system.txt").write_text(SYSTEM, encoding="utf-8")
+    shipped = tmp_path / "prefix.kv"
+    command = [sys.executable, "-m", "edge_llama", "warm", "demo", "--threads", "1", *way]
+    command += ["--system", str(tmp_path / "system.txt"), "--export", str(shipped)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    flags = ("--cache-dir", str(tmp_path), "--cache-size", "1G", "--prefix", str(shipped))
+    with serving(*flags, *way) as (url, _):
+        assert cached(ask(url)) > 1000
+    with serving(*flags) as (url, server):
+        assert cached(ask(url)) == 0
+        server.send_signal(signal.SIGTERM)
+        assert server.stderr is not None
+        assert server.stderr.read().count("runs in another way") == 1
+
+
+def test_keys_share_across_restarts_if_they_are_told_to(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     alice, bob = (add_key(file, name) for name in ("alice", "bob"))
     flags = ["--cache-dir", str(tmp_path), "--cache-size", "1G", "--ctx-size", "2048"]
-    flags += ["--api-key-file", str(file), *(["--share-prefixes"] if shares else [])]
-    with serving(*flags) as (url, server):
+    flags += ["--api-key-file", str(file)]
+    with serving(*flags, "--share-prefixes") as (url, server):
         ask(url, key=alice)
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=15)
+    with serving(*flags, "--share-prefixes") as (url, _):
+        assert cached(ask(url, key=bob)) > 1000
     with serving(*flags) as (url, _):
-        assert (cached(ask(url, key=bob)) > 0) is shares
-        assert cached(ask(url, key=alice)) > 0
+        # Told otherwise again, each has what is its own.
+        assert cached(ask(url, key=bob)) == 0
 
 
 def test_two_servers_share_a_folder(tmp_path: Path) -> None:

@@ -145,7 +145,10 @@ def parse_block(content: ByteArray, name: BlockName, fingerprint: bytes) -> Bloc
     if digest != content[end:].tobytes():
         raise BadBlock("it is damaged")
     if header.fingerprint != fingerprint:
-        raise BadBlock("it is of another model, or of another build of llama.cpp")
+        raise BadBlock(
+            "it is of another model, or of one that runs in another way (KV type and layout, "
+            "attention, llama.cpp)"
+        )
     block = Block(header.fingerprint, header.parent, header.tokens, content[start:end])
     if block.name != name:
         raise BadBlock("it holds other tokens than its name says")

@@ -4,6 +4,7 @@
 <root>/kv/<model>-<parent>-<name>-<tokens>.kv
 <root>/kv/parts/<name>.<process>.part            a block that is being written
 <root>/kv/parts/lock                             held while files are named or removed
+<root>/kv/models/<path>.json                     what is known of a model's file
 ```
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
 
 import numpy as np
 
@@ -31,13 +30,11 @@ from edge_llama.engine.blocks.block_file import (
     read_header,
     write_block,
 )
+from edge_llama.engine.blocks.entry import MODEL_DIGITS, Entry, FileName, entries_of, remove
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.prefix_cache import TokenArray, common_prefix
 
 logger = logging.getLogger("edge_llama.engine")
-
-MODEL_DIGITS = 8
-"""Hexadecimal digits of the fingerprint in the files' names, so that a model's can be told."""
 
 ROOM_SHARE = 0.05
 """The part of all bytes that is freed at once when the folder is full."""
@@ -55,53 +52,6 @@ _NO_BLOCK = (errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM, errno.EISDIR)
 
 _SETTLED = 0.1
 """Seconds after which a change of a folder is seen for sure by its time."""
-
-_NAME = re.compile(r"([0-9a-f]{8})-([0-9a-f]{32})-([0-9a-f]{32})-(\d{1,7})\.kv")
-
-
-class FileName(NamedTuple):
-    """What the name of a block's file says.
-
-    Attributes:
-        model: the first digits of the fingerprint.
-        n_tokens: tokens of the block.
-    """
-
-    model: str
-    parent: BlockName
-    name: BlockName
-    n_tokens: int
-
-    @classmethod
-    def parse(cls, file: str) -> FileName | None:
-        """None if this is not the name of a block's file."""
-        match = _NAME.fullmatch(file)
-        if match is None:
-            return None
-        parent, name = (BlockName(bytes.fromhex(match[group])) for group in (2, 3))
-        return cls(match[1], parent, name, int(match[4]))
-
-    def __str__(self) -> str:
-        return f"{self.model}-{self.parent.hex()}-{self.name.hex()}-{self.n_tokens}.kv"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file of the folder, as its name and its times tell.
-
-    Attributes:
-        path: the file.
-        model: the first digits of the fingerprint; empty for what is being written.
-        n_tokens: how many tokens it holds; 0 for what is being written.
-        size: bytes.
-        used: when it was last used, in nanoseconds since 1970.
-    """
-
-    path: Path
-    model: str
-    n_tokens: int
-    size: int
-    used: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +214,7 @@ class BlockFolder:
         Raises:
             OSError: the folder cannot be read.
         """
-        found = [*_entries(self.path), *_entries(self._parts)]
+        found = [*entries_of(self.path), *entries_of(self._parts)]
         return sorted(found, key=lambda entry: entry.used)
 
     def prune(self, max_bytes: int | None = None) -> int:
@@ -286,7 +236,7 @@ class BlockFolder:
             for entry in entries:
                 if left <= most:
                     break
-                left -= _remove(entry)
+                left -= remove(entry)
             self._total = left
         return total - left
 
@@ -304,7 +254,7 @@ class BlockFolder:
         for entry in self._blocks():
             if self._total + size <= (1 - ROOM_SHARE) * self._max_bytes:
                 break
-            self._total -= _remove(entry)
+            self._total -= remove(entry)
         total = self._total
         with self._mutex:
             self._read_names()
@@ -405,7 +355,7 @@ class BlockFolder:
         before = time.time_ns() - PART_SECONDS * 1e9
         for entry in self.entries():
             if not entry.model and entry.used < before:
-                _remove(entry)
+                remove(entry)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -413,31 +363,3 @@ class BlockFolder:
 
         with FileLock(self._parts / "lock", mode=0o600):
             yield
-
-
-def _remove(entry: Entry) -> int:
-    """Remove a file; bytes that are free again. Windows keeps one that another process reads."""
-    try:
-        entry.path.unlink(missing_ok=True)
-    except PermissionError:
-        return 0
-    return entry.size
-
-
-def _entries(folder: Path) -> Iterator[Entry]:
-    with suppress(FileNotFoundError), os.scandir(folder) as files:
-        for file in files:
-            if (entry := _entry(file)) is not None:
-                yield entry
-
-
-def _entry(file: os.DirEntry[str]) -> Entry | None:
-    name = FileName.parse(file.name)
-    if name is None and not file.name.endswith(".part"):
-        return None
-    try:
-        status = file.stat(follow_symlinks=False)
-    except OSError:
-        return None
-    model, n_tokens = (name.model, name.n_tokens) if name else ("", 0)
-    return Entry(Path(file.path), model, n_tokens, status.st_size, status.st_mtime_ns)

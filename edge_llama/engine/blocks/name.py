@@ -19,6 +19,9 @@ So a name stands for all tokens from the first on, for the model and for whose t
 cannot be read from it.
 """
 
+PUBLIC = "public"
+"""The cache domain of prefixes that were computed ahead of time: all others may read it."""
+
 _NAME_BYTES = 16
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_llama.engine.blocks.block_file import BadBlock, parse_block
-from edge_llama.engine.blocks.folder import BlockFolder, FileName
+from edge_llama.engine.blocks.entry import FileName
+from edge_llama.engine.blocks.folder import BlockFolder
 
 logger = logging.getLogger("edge_llama.engine")
 

@@ -55,7 +55,12 @@ class Reading:
         self._ready: deque[LoadedBlock] = deque()
         self._room = threading.Semaphore(READ_AHEAD)
         self._done = False
+        self._known = threading.Event()
         self._waiting_since = time.perf_counter()
+
+    def found(self) -> None:
+        """Called by the thread that reads: something will come."""
+        self._known.set()
 
     def put(self, block: LoadedBlock) -> None:
         """Called by the thread that reads; waits until there is room."""
@@ -65,6 +70,7 @@ class Reading:
     def finish(self) -> None:
         """Called by that thread when nothing more comes."""
         self._done = True
+        self._known.set()
 
     def take(self) -> LoadedBlock | None:
         """The next block, if it is there."""
@@ -74,6 +80,11 @@ class Reading:
         self._room.release()
         self._waiting_since = time.perf_counter()
         return block
+
+    def finds_nothing(self, within: float) -> bool:
+        """Wait for so many seconds at most; whether it turns out that nothing comes."""
+        self._known.wait(within)
+        return self.ended
 
     def cancel(self) -> None:
         """Want no more; the thread that reads goes on with other work."""

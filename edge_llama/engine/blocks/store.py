@@ -18,26 +18,31 @@ from edge_llama.engine.blocks.block_file import Block, ByteArray
 from edge_llama.engine.blocks.fingerprint import fingerprint
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.model_hash import FileVersion, KnownHashes, hash_file
-from edge_llama.engine.blocks.name import BlockName, block_name, chain, last_start, root_name
+from edge_llama.engine.blocks.name import (
+    PUBLIC,
+    BlockName,
+    block_name,
+    chain,
+    last_start,
+    root_name,
+)
 from edge_llama.engine.blocks.prefix_file import add_prefix
-from edge_llama.engine.blocks.reading import LoadedBlock, Reading
+from edge_llama.engine.blocks.reader import BlockReader
+from edge_llama.engine.blocks.reading import Reading
 from edge_llama.engine.prefix_cache import TokenArray
 from edge_llama.engine.stats import DiskStats
 
 logger = logging.getLogger("edge_llama.engine")
 
-PUBLIC = "public"
-"""The cache domain of prefixes that were computed ahead of time: all others may read it."""
-
 WRITE_AHEAD = 2
 MEMORY = 64 << 20
 """Blocks that may wait to be written, and bytes, unless there is only one."""
 
+MOST_MEMORY = 256 << 20
+"""Bytes that may wait to be written where they would be lost otherwise."""
+
 NICE = 10
 """By how much the thread that hashes and writes is nicer than the others."""
-
-REFRESH = 600.0
-"""Seconds after which a block that is used in memory only counts as used on disk too."""
 
 PAUSE = 300.0
 """Seconds without writing after the disk was full or failed."""
@@ -99,7 +104,6 @@ class BlockStore:
         self._failed = False
         self._paused_until = 0.0
         self._warned = False
-        self._token_seconds = 0.0
         self._readings: queue.SimpleQueue[Reading | _Use] = queue.SimpleQueue()
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._held = 0
@@ -119,6 +123,15 @@ class BlockStore:
         return (
             self._folder is not None
             and (not self.n_writing or (self.n_writing < WRITE_AHEAD and self._held < MEMORY))
+            and time.monotonic() >= self._paused_until
+        )
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether there is memory for a block that is going to be lost."""
+        return (
+            self._folder is not None
+            and self._held < MOST_MEMORY
             and time.monotonic() >= self._paused_until
         )
 
@@ -250,15 +263,16 @@ class BlockStore:
 
     def _read_all(self) -> None:
         self._opened.wait()
+        reader = self._reader()
         while True:
             item = self._readings.get()
             try:
-                if self._folder is None:
+                if reader is None:
                     pass
                 elif isinstance(item, _Use):
-                    self._refresh(self._folder, item)
+                    reader.use(item.tokens, item.domain)
                 else:
-                    self._read(self._folder, item)
+                    reader.read(item)
             except OSError as error:
                 logger.debug("A prompt's blocks cannot be read: %s", error)
             finally:
@@ -266,55 +280,11 @@ class BlockStore:
                     item.finish()
                     self._on_progress()
 
-    def _refresh(self, folder: BlockFolder, use: _Use) -> None:
-        for domain in {use.domain, PUBLIC}:
-            names = chain(self._root(domain), use.tokens, self._block_size)
-            rest = use.tokens[(len(names) - 1) * self._block_size :]
-            match = folder.find(names[-1], rest, self._block_size) if len(rest) else None
-            if match is not None and match[1] in (len(rest), match[0].n_tokens):
-                names.append(match[0].name)
-            folder.touch(names, unless_within=REFRESH)
-
-    def _read(self, folder: BlockFolder, reading: Reading) -> None:
-        prompt, length = reading.prompt, reading.start
+    def _reader(self) -> BlockReader | None:
+        if self._folder is None:
+            return None
         size = self._block_size
-        position = length - length % size
-        domains = {reading.domain, PUBLIC}
-        chains = [chain(self._root(domain), prompt[:position], size) for domain in domains]
-        while length < len(prompt) and not reading.cancelled:
-            began = time.perf_counter()
-            rest = prompt[position : position + size]
-            found = [match for names in chains if (match := folder.find(names[-1], rest, size))]
-            child, common = max(found, key=lambda match: match[1], default=(None, 0))
-            gain = position + common - length
-            if child is None or gain <= 0:
-                self.stats.absent += 1
-                break
-            if not self._is_worth_it(child.n_tokens, gain, reading.token_seconds):
-                self.stats.slow += 1
-                break
-            block = folder.read(child)
-            if block is None:
-                continue
-            length = position + common
-            seconds = (time.perf_counter() - began) / child.n_tokens
-            self._token_seconds = _average(self._token_seconds, seconds)
-            self.stats.blocks_read += 1
-            self.stats.bytes_read += len(block.state)
-            reading.put(LoadedBlock(position, len(block.tokens), length, block.state))
-            self._on_progress()
-            for names in chains:
-                names.append(block_name(names[-1], block.tokens))
-            if common < size:
-                break
-            position += size
-        self.stats.damaged = folder.n_damaged
-        for names in chains:
-            folder.touch(names)
-
-    def _is_worth_it(self, n_tokens: int, gain: int, token_seconds: float | None) -> bool:
-        """Whether so many tokens are read sooner than some of them are computed."""
-        return token_seconds is None or self._token_seconds * n_tokens < token_seconds * gain
+        return BlockReader(self._folder, self._root, size, self.stats, self._on_progress)
 
     def _write_all(self) -> None:
         self._folder = folder = self._open()
@@ -327,7 +297,7 @@ class BlockStore:
             self._write(folder, write)
             state = write.block.state
             self._held -= len(state)
-            if len(state) <= MEMORY:
+            if len(state) <= MEMORY and self._spare.qsize() < WRITE_AHEAD:
                 self._spare.put(state if state.base is None else state.base)
             self.n_writing -= 1
             self._on_progress()
@@ -357,8 +327,3 @@ def _yield_cpu() -> None:
     """Leave the CPU to the threads that compute, where one thread can do that for itself."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-def _average(before: float, seconds: float) -> float:
-    """The average of the last few."""
-    return seconds if not before else 0.75 * before + 0.25 * seconds

@@ -32,10 +32,18 @@ class Unsaved:
     def begins(self, other: Unsaved) -> bool:
         """Whether the other one has all of this and more."""
         return (
-            self.domain == other.domain
-            and self.start == other.start
+            self.start == other.start
             and len(self.tokens) < len(other.tokens)
-            and bool((other.tokens[: len(self.tokens)] == self.tokens).all())
+            and self.is_of(other.tokens, other.domain)
+        )
+
+    def is_of(self, tokens: TokenArray, domain: str) -> bool:
+        """Whether `tokens` begin with all that this one holds."""
+        length = len(self.tokens)
+        return (
+            self.domain == domain
+            and length <= len(tokens)
+            and bool((tokens[:length] == self.tokens).all())
         )
 
 
@@ -77,6 +85,15 @@ class UnsavedBlocks:
     def pop(self) -> None:
         """Take that block off."""
         (self._full or self._tails).popleft()
+
+    def pop_of(self, tokens: TokenArray, domain: str) -> Unsaved | None:
+        """Take off the first block of these tokens."""
+        for blocks in (self._full, self._tails):
+            for block in blocks:
+                if block.is_of(tokens, domain):
+                    blocks.remove(block)
+                    return block
+        return None
 
     def clear(self) -> None:
         self._full.clear()

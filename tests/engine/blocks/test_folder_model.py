@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_llama.engine.blocks.block_file import Block
-from edge_llama.engine.blocks.folder import BlockFolder, Child, Entry
+from edge_llama.engine.blocks.entry import Entry
+from edge_llama.engine.blocks.folder import BlockFolder, Child
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.prefix_cache import TokenArray
 from tests.engine.blocks.making import FINGERPRINT, ROOT

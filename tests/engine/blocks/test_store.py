@@ -15,10 +15,11 @@ import pytest
 from edge_llama.config import CacheSettings
 from edge_llama.engine.blocks import store
 from edge_llama.engine.blocks.folder import BlockFolder
-from edge_llama.engine.blocks.model_hash import hash_file, model_files
+from edge_llama.engine.blocks.model_hash import FileVersion, hash_file, model_files
+from edge_llama.engine.blocks.name import PUBLIC
 from edge_llama.engine.blocks.prefix_file import write_prefix
 from edge_llama.engine.blocks.reading import LoadedBlock, Reading
-from edge_llama.engine.blocks.store import PUBLIC, BlockStore
+from edge_llama.engine.blocks.store import BlockStore
 from edge_llama.engine.kv_cache import ByteArray
 from edge_llama.engine.prefix_cache import TokenArray
 from tests.engine.blocks.making import tokens
@@ -94,10 +95,6 @@ def taken(reading: Reading) -> list[LoadedBlock]:
 
     until(take)
     return blocks
-
-
-def _refuse_to_hash(file: object) -> str:
-    raise AssertionError(f"{file} is hashed again")
 
 
 def ends(blocks: list[LoadedBlock]) -> list[int]:
@@ -184,13 +181,20 @@ def test_a_model_is_hashed_once(
     opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened.write()
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "hash_file", _refuse_to_hash)
-        again = Opened(tmp_path)
-        assert not again.store.hashing
-        assert ends(again.read())[-1] == 30
+    hashed: list[FileVersion] = []
+
+    def hash_and_note(file: FileVersion) -> str:
+        hashed.append(file)
+        return hash_file(file)
+
+    monkeypatch.setattr(store, "hash_file", hash_and_note)
+    again = Opened(tmp_path)
+    assert not again.store.hashing
+    assert ends(again.read())[-1] == 30
+    assert hashed == []
     os.utime(again.model, ns=(1, 1))
-    assert Opened(tmp_path).store.hashing
+    assert ends(Opened(tmp_path).ready().read())[-1] == 30
+    assert len(hashed) == 1
 
 
 def test_nothing_is_read_or_written_before_the_model_is_hashed(
