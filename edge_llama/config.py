@@ -25,6 +25,22 @@ with so many a prompt is read about as fast as without.
 """
 
 
+ENCODERS = frozenset(
+    {
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+    }
+)
+"""Architectures that read a text in both directions and that llama.cpp gives no KV cache."""
+
+
 KVType: TypeAlias = Literal["f16", "q8_0"]
 ContextOverflow: TypeAlias = Literal["refuse", "truncate_oldest"]
 """What becomes of a conversation that is too long."""

@@ -47,7 +47,8 @@ def model_info(
     bos_token: str = "<|begin_of_text|>",
     eos_token: str = "<|eot_id|>",
     n_ctx: int = 2048,
-    ends_embeddings: bool = False,
+    text_frame: tuple[tuple[int, ...], tuple[int, ...]] = ((128000,), ()),
+    encoder: bool = False,
 ) -> ModelInfo:
     """A Llama 3.1 as the engine would describe it."""
     return ModelInfo(
@@ -65,7 +66,8 @@ def model_info(
         control_tokens=control_tokens,
         chat_template=chat_template,
         n_embd=4,
-        ends_embeddings=ends_embeddings,
+        text_frame=text_frame,
+        encoder=encoder,
     )
 
 

@@ -27,8 +27,9 @@ MAX_INPUTS = 2048
 """OpenAI's limit."""
 
 AT_ONCE = 4
+AT_ONCE_ENCODER = 128
 """Inputs of a request that are with the engine at the same time; the requests of others come
-between them.
+between them. An encoder computes many in one step, and must not wait for more.
 """
 
 
@@ -109,12 +110,12 @@ async def _embed(chat: ChatModel, asked: EmbeddingRequest, caller: str) -> list[
         RequestError: an input, or `dimensions`, is too large for the model.
         EngineError: the engine is not ready, or ended.
     """
-    limit = (await chat.engine.ready()).n_embd
-    if asked.dimensions is not None and asked.dimensions > limit:
+    info = await chat.engine.ready()
+    if asked.dimensions is not None and asked.dimensions > info.n_embd:
         raise InvalidValue(
-            f"dimensions must be at most {limit} with this model.", param="dimensions"
+            f"dimensions must be at most {info.n_embd} with this model.", param="dimensions"
         )
-    places = asyncio.Semaphore(AT_ONCE)
+    places = asyncio.Semaphore(AT_ONCE_ENCODER if info.encoder else AT_ONCE)
 
     async def embed(text: TextOrIds) -> Embedding:
         async with places:

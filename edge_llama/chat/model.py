@@ -26,7 +26,7 @@ from edge_llama.chat.tool_grammar import tool_grammar
 from edge_llama.chat.tools import Tool
 from edge_llama.engine.grammar import Grammar, JSONSchema
 from edge_llama.engine.messages import GenerationRequest, ModelInfo, ServiceTier
-from edge_llama.engine.prompt import Control, Prompt, Text, Tokens
+from edge_llama.engine.prompt import Prompt, Text, Tokens
 from edge_llama.errors import InvalidValue, RequestError, TemplateError
 from edge_llama.text.output_decoder import OutputDecoder
 
@@ -51,6 +51,7 @@ class ChatModel:
         Raises:
             EngineStartError: the engine could not load the model.
             TemplateError: the model has no chat template that can be used.
+            InvalidValue: it only embeds texts.
         """
         await self._built_template()
         return self.engine.info
@@ -63,10 +64,11 @@ class ChatModel:
             EngineStartError: the engine could not load the model.
         """
         info = await self.engine.ready()
-        try:
-            await self._built_template(info)
-        except TemplateError as error:
-            logger.warning("%s It completes and embeds texts.", error)
+        if not info.encoder:
+            try:
+                await self._built_template(info)
+            except TemplateError as error:
+                logger.warning("%s It completes and embeds texts.", error)
         return info
 
     async def start(self, request: ChatRequest) -> ChatCompletion:
@@ -99,7 +101,7 @@ class ChatModel:
             RequestError: the request cannot be run; names the field.
             EngineError: the engine is not ready, or ended.
         """
-        await self.engine.ready()
+        _check_generates(await self.engine.ready())
         prompt = self._text_prompt(request.prompt, request.bos)
         with _naming("prompt"):
             return await self._run(prompt, request, prompt_logprobs=request.prompt_logprobs)
@@ -135,10 +137,8 @@ class ChatModel:
         return Embedding(output.embedding, generation.prompt_tokens)
 
     def _embedded_text(self, text: str) -> Prompt:
-        info = self.engine.info
-        begin = (Control(info.bos_token),) if info.bos_token in info.control_tokens else ()
-        end = (Control(info.eos_token),) if info.ends_embeddings else ()
-        return (*begin, Text(text), *end)
+        begin, end = self.engine.info.text_frame
+        return (Tokens(begin), Text(text), Tokens(end))
 
     async def tokenize(
         self, prompt: str | tuple[int, ...], *, bos: bool = True
@@ -236,9 +236,11 @@ class ChatModel:
         return prompt
 
     def _text_prompt(self, prompt: str | tuple[int, ...], bos: bool) -> Prompt:
-        if isinstance(prompt, str):
-            return self._text_prompts.prompt(prompt, bos=bos)
-        return (Tokens(prompt),)
+        if not isinstance(prompt, str):
+            return (Tokens(prompt),)
+        if self.engine.info.encoder:
+            return self._embedded_text(prompt) if bos else (Text(prompt),)
+        return self._text_prompts.prompt(prompt, bos=bos)
 
     @cached_property
     def _text_prompts(self) -> TextPrompts:
@@ -264,6 +266,7 @@ class ChatModel:
         async with self._building:
             if self._template is None:
                 info = info or await self.engine.ready()
+                _check_generates(info)
                 self._template = await asyncio.to_thread(template_for, info)
             return self._template
 
@@ -277,6 +280,15 @@ def _naming(field: str) -> Iterator[None]:
         if error.param in ("prompt", "messages"):
             error.param = field
         raise
+
+
+def _check_generates(info: ModelInfo) -> None:
+    if info.encoder:
+        raise InvalidValue(
+            f"{info.name} embeds texts and cannot continue them. Send them to /v1/embeddings, or "
+            "ask for another model.",
+            param="model",
+        )
 
 
 def _check_unicode(prompt: Prompt) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_llama.config import KVType
+from edge_llama.config import ENCODERS, KVType
 from edge_llama.errors import ModelFileError
 
 # How often GNU OpenMP's threads look for work before they sleep. With its default, 300,000, threads
@@ -130,7 +130,6 @@ class Vocab:
         self._handle = handle
         self.n_tokens = int(llama_cpp.llama_vocab_n_tokens(handle))
         self.bos = int(llama_cpp.llama_vocab_bos(handle))
-        self.add_eos = bool(llama_cpp.llama_vocab_get_add_eos(handle))
         self.add_bos = bool(llama_cpp.llama_vocab_get_add_bos(handle))
         self.eos = int(llama_cpp.llama_vocab_eos(handle))
         ids = range(self.n_tokens)
@@ -147,6 +146,19 @@ class Vocab:
     @property
     def handle(self) -> Any:
         return self._handle
+
+    @property
+    def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tokens before and after a whole text: `[CLS]` and `[SEP]` of a WordPiece vocabulary,
+        else those that begin and end a sequence, as far as the GGUF wants them.
+        """
+        begin, end = self.bos, self.eos
+        if llama_cpp.llama_vocab_type(self._handle) == llama_cpp.LLAMA_VOCAB_TYPE_WPM:
+            end = int(llama_cpp.llama_vocab_sep(self._handle))
+        else:
+            begin = begin if self.add_bos else -1
+            end = end if llama_cpp.llama_vocab_get_add_eos(self._handle) else -1
+        return (begin,) * (begin >= 0), (end,) * (end >= 0)
 
     @property
     def tokenize_address(self) -> int | None:
@@ -204,7 +216,8 @@ class Model:
         mmap: map the file instead of reading it.
 
     Raises:
-        ModelFileError: llama.cpp cannot load it, or it is not a decoder-only transformer.
+        ModelFileError: llama.cpp cannot load it, or it is neither a decoder-only transformer nor
+            an encoder.
     """
 
     def __init__(
@@ -223,7 +236,10 @@ class Model:
             raise ModelFileError(f"{path.name} cannot be loaded. {reason}".strip())
         if self._is_unsupported():
             self.close()
-            raise ModelFileError(f"{path.name} is not a decoder-only transformer such as Llama.")
+            raise ModelFileError(
+                f"{path.name} is neither a decoder-only transformer such as Llama nor an encoder "
+                "such as BERT."
+            )
         self.vocab = Vocab(llama_cpp.llama_model_get_vocab(self._handle))
         self.n_ctx_train = int(llama_cpp.llama_model_n_ctx_train(self._handle))
         original = self.architecture_metadata("rope.scaling.original_context_length")
@@ -242,6 +258,13 @@ class Model:
             or llama_cpp.llama_model_is_recurrent(self._handle)
             or llama_cpp.llama_model_is_hybrid(self._handle)
             or llama_cpp.llama_model_is_diffusion(self._handle)
+        )
+
+    @property
+    def is_encoder(self) -> bool:
+        """Every token attends to those after it too: it embeds texts and cannot continue them."""
+        return (
+            self.metadata("general.architecture") in ENCODERS
             or self.architecture_metadata("attention.causal") == "false"
         )
 
@@ -450,6 +473,9 @@ class Context:
                 f"memory. Choose a smaller --ctx-size. {_native_log.first_error()}".strip()
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
+        if not self._memory and not model.is_encoder:
+            self.close()
+            raise ModelFileError("llama.cpp runs this model without a KV cache, so it cannot chat.")
         self._n_vocab = model.vocab.n_tokens
         self._n_embd = model.n_embd
         self._gives_embeddings = False
@@ -498,6 +524,11 @@ class Context:
     def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None:
         """Forget positions `start` to `end` (exclusive; -1 is all that follow) of a sequence."""
         llama_cpp.llama_memory_seq_rm(self._memory, seq_id, start, end)
+
+    def clear(self) -> None:
+        """Forget all sequences."""
+        if self._memory:
+            llama_cpp.llama_memory_clear(self._memory, False)
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """Give `target` positions `start` to `end` (exclusive; -1 is all) of `source`.

@@ -10,6 +10,7 @@ from edge_llama.engine.binding import DecodeError, DecodeStatus
 from edge_llama.engine.messages import Output
 from edge_llama.engine.scheduler import Progress, Sampled, Scheduler, Span
 from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.stats import EngineStats
 
 SAVE_POLL = 0.005
 """Seconds between two looks whether another block can be written."""
@@ -49,6 +50,10 @@ class EngineCore:
     @property
     def has_work(self) -> bool:
         return self.scheduler.has_work
+
+    def stats(self) -> EngineStats:
+        """What was done up to the last step; may be called from any thread."""
+        return self.scheduler.stats()
 
     def add(self, sequences: Collection[Sequence]) -> None:
         for sequence in sequences:

@@ -38,6 +38,7 @@ class Intake:
         compiler: makes constraints.
         max_tokens: most tokens of output, whatever a request asks for; None is what fits.
         pooling: how embeddings are made; None if the model makes none.
+        generates: it can continue texts.
     """
 
     def __init__(
@@ -47,12 +48,15 @@ class Intake:
         compiler: Compiler,
         max_tokens: int | None = None,
         pooling: Pooling | None = Pooling.MEAN,
+        *,
+        generates: bool = True,
     ) -> None:
         self._vocab = vocab
         self._n_ctx = n_ctx
         self._compiler = compiler
         self._max_tokens = max_tokens
         self._pooling = pooling
+        self._generates = generates
 
     def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
         """The sequences of a request, one per choice.
@@ -66,6 +70,8 @@ class Intake:
             raise InvalidValue("n must be at least 1.", param="n")
         if request.max_tokens is not None and request.max_tokens < 0:
             raise InvalidValue("max_tokens must be at least 0.", param="max_tokens")
+        if not request.embeds and not self._generates:
+            raise InvalidValue("This model embeds texts, it cannot continue them.", param="model")
         if request.embeds and self._pooling is None:
             raise InvalidValue("This model ranks texts, it does not embed them.", param="model")
         if request.embeds and request.max_tokens != 0:

@@ -13,6 +13,8 @@ from edge_llama.engine.constraint_compiler import ConstraintCompiler
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
 from edge_llama.engine.disk_cache import DiskCache
+from edge_llama.engine.encoder_core import EncoderCore
+from edge_llama.engine.encoder_runner import EncoderRunner
 from edge_llama.engine.intake import Intake
 from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import ModelInfo
@@ -26,6 +28,9 @@ from edge_llama.engine.stream_kv_cache import StreamKVCache
 from edge_llama.engine.stream_prefix_cache import StreamPrefixCache
 from edge_llama.engine.unified_kv_cache import UnifiedKVCache
 from edge_llama.machine.cpus import choose_threads, read_cpus
+
+MAX_TEXTS = 64
+"""Most texts that an encoder embeds in one step."""
 
 
 def open_model(settings: EngineSettings) -> binding.Model:
@@ -41,8 +46,11 @@ def open_model(settings: EngineSettings) -> binding.Model:
 
 
 def context_size(settings: EngineSettings, model: binding.Model) -> int:
-    """Tokens of context that a request can have."""
-    return settings.ctx_size or min(model.n_ctx_train, DEFAULT_CTX_SIZE)
+    """Tokens of context that a request can have; an encoder has no positions beyond its own."""
+    own = min(model.n_ctx_train, DEFAULT_CTX_SIZE)
+    if settings.ctx_size is None:
+        return own
+    return min(settings.ctx_size, model.n_ctx_train) if model.is_encoder else settings.ctx_size
 
 
 def open_context(settings: EngineSettings, model: binding.Model) -> binding.Context:
@@ -69,6 +77,30 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
         streams=settings.kv_layout == "streams",
         flash_attention=flash_attention,
         n_outputs=settings.parallel + SCORED_TOKENS,
+    )
+
+
+def open_encoder_context(settings: EngineSettings, model: binding.Model) -> binding.Context:
+    """The compute buffers of an encoder, for steps of a text as long as the context or of several
+    short ones.
+
+    Raises:
+        ModelFileError: there is not enough memory.
+    """
+    size = max(context_size(settings, model), settings.micro_batch, MAX_TEXTS)
+    threads = settings.threads_batch or settings.threads or choose_threads(read_cpus()).prefill
+    return binding.Context(
+        model,
+        n_ctx=size,
+        n_seq_max=MAX_TEXTS,
+        batch_size=size,
+        micro_batch=size,
+        threads=threads,
+        threads_batch=threads,
+        # Without it each token is held against those of all other texts too, and each pair of
+        # tokens takes memory.
+        flash_attention=settings.flash_attention is not False,
+        n_outputs=size,
     )
 
 
@@ -100,10 +132,38 @@ class LoadedEngine:
         # Before they are loaded: what is hashed later must be the same files.
         files = model_files(Path(settings.model))
         model = open_model(settings)
-        context = open_context(settings, model)
+        pooling = Pooling.from_gguf(model.architecture_metadata("pooling_type"))
+        self.on_progress: Callable[[], None] = lambda: None
+        self.core: EngineCore | EncoderCore
+        if model.is_encoder:
+            context = open_encoder_context(settings, model)
+            self.core = _encoder_core(settings, context, pooling)
+        else:
+            context = open_context(settings, model)
+            self.core = self._decoder_core(settings, model, files, context, pooling)
+        self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
+        self.intake = Intake(
+            model.vocab,
+            self.info.n_ctx,
+            ConstraintCompiler(model.vocab),
+            settings.max_tokens,
+            pooling,
+            generates=not model.is_encoder,
+        )
+        self.piece = model.vocab.piece
+        self.abort_flag = context.abort_flag
+        """Interrupts a step."""
+
+    def _decoder_core(
+        self,
+        settings: EngineSettings,
+        model: binding.Model,
+        files: tuple[FileVersion, ...],
+        context: binding.Context,
+        pooling: Pooling | None,
+    ) -> EngineCore:
         kv, prefix_cache = make_caches(settings, context)
         pace = Pace(CostTable(settings.step_costs), settings.batch_size, settings.max_stall)
-        self.on_progress: Callable[[], None] = lambda: None
         scheduler = Scheduler(
             kv,
             prefix_cache,
@@ -112,15 +172,8 @@ class LoadedEngine:
             pace=pace,
             disk=self._disk_cache(settings, model, files, context, kv, pace),
         )
-        pooling = Pooling.from_gguf(model.architecture_metadata("pooling_type"))
         runner = ModelRunner(model, context, settings.batch_size, pooling or Pooling.MEAN)
-        self.core = EngineCore(scheduler, runner, model.vocab.piece)
-        self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
-        compiler = ConstraintCompiler(model.vocab)
-        self.intake = Intake(model.vocab, self.info.n_ctx, compiler, settings.max_tokens, pooling)
-        self.piece = model.vocab.piece
-        self.abort_flag = context.abort_flag
-        """Interrupts a step."""
+        return EngineCore(scheduler, runner, model.vocab.piece)
 
     def _disk_cache(
         self,
@@ -145,6 +198,16 @@ class LoadedEngine:
         return DiskCache(store, kv, pace)
 
 
+def _encoder_core(
+    settings: EngineSettings, context: binding.Context, pooling: Pooling | None
+) -> EncoderCore:
+    return EncoderCore(
+        EncoderRunner(context, context.n_cells, pooling or Pooling.MEAN),
+        max_texts=MAX_TEXTS,
+        max_tokens=settings.micro_batch,
+    )
+
+
 def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:
     vocab = model.vocab
     return ModelInfo(
@@ -162,5 +225,6 @@ def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:
         control_tokens=vocab.control_tokens,
         chat_template=model.chat_template,
         n_embd=model.n_embd,
-        ends_embeddings=vocab.add_eos,
+        text_frame=vocab.frame,
+        encoder=model.is_encoder,
     )

@@ -93,7 +93,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         control_tokens: ids by spelling.
         chat_template: the GGUF's Jinja template, empty if it has none.
         n_embd: numbers of an embedding.
-        ends_embeddings: a text of which an embedding is made ends with the end-of-sequence token.
+        text_frame: token ids before and after a text of which an embedding is made.
+        encoder: it embeds texts and cannot continue them.
     """
 
     name: str
@@ -110,7 +111,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     control_tokens: dict[str, int]
     chat_template: str
     n_embd: int
-    ends_embeddings: bool
+    text_frame: tuple[tuple[int, ...], tuple[int, ...]]
+    encoder: bool
 
 
 class Timings(msgspec.Struct, frozen=True, array_like=True):

@@ -106,7 +106,7 @@ class Worker:
             self._tokenize(command)
         elif isinstance(command, GetStats):
             # Here, so that it need not wait for a step, nor wake the loop.
-            self._pipe.send(Stats(command.id, self._core.scheduler.stats()))
+            self._pipe.send(Stats(command.id, self._core.stats()))
         elif command.request.grammar is None:
             self._submit(command)
         else:

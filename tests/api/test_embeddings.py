@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import struct
 from typing import Any
@@ -10,14 +11,14 @@ import pytest
 from openai.types import CreateEmbeddingResponse
 
 from edge_llama.engine.messages import ServiceTier
-from edge_llama.engine.prompt import Control, Text, Tokens
+from edge_llama.engine.prompt import Text, Tokens
 from edge_llama.errors import ContextLengthExceeded
 from tests.api.asgi_call import AsgiCall, until
 from tests.api.conftest import app_for, client_for
 from tests.fakes import FakeEngine, Script, model_info
 
 PATH = "/v1/embeddings"
-BOS = Control("<|begin_of_text|>")
+BOS, NO_END = Tokens((128000,)), Tokens(())
 VECTOR = [0.5, 0.5, -0.5, 0.5]
 
 
@@ -37,16 +38,20 @@ async def test_the_documented_shape() -> None:
         "usage": {"prompt_tokens": 2, "total_tokens": 2},
     }
     [request] = engine.submitted
-    assert (request.prompt, request.embeds, request.max_tokens) == ((BOS, Text("Hi")), True, 0)
+    assert (request.prompt, request.embeds, request.max_tokens) == (
+        (BOS, Text("Hi"), NO_END),
+        True,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
-        (["a", "b"], [(BOS, Text("a")), (BOS, Text("b"))]),
+        (["a", "b"], [(BOS, Text("a"), NO_END), (BOS, Text("b"), NO_END)]),
         ([5, 6], [(Tokens((5, 6)),)]),
         ([[5], [6, 7]], [(Tokens((5,)),), (Tokens((6, 7)),)]),
-        ("<|eot_id|>", [(BOS, Text("<|eot_id|>"))]),
+        ("<|eot_id|>", [(BOS, Text("<|eot_id|>"), NO_END)]),
     ],
 )
 async def test_inputs_in_four_forms(given: Any, sent: list[Any]) -> None:
@@ -68,9 +73,9 @@ async def test_fewer_dimensions_have_length_one_again() -> None:
 
 
 async def test_a_model_may_end_what_it_embeds() -> None:
-    engine = FakeEngine(info=model_info(ends_embeddings=True))
+    engine = FakeEngine(info=model_info(text_frame=((101,), (102,))))
     await ask(engine)
-    assert engine.submitted[0].prompt == (BOS, Text("Hi"), Control("<|eot_id|>"))
+    assert engine.submitted[0].prompt == (Tokens((101,)), Text("Hi"), Tokens((102,)))
 
 
 async def test_the_tier_is_the_requests() -> None:
@@ -105,6 +110,17 @@ async def test_too_long_an_input() -> None:
     error = answer.json()["error"]
     assert (answer.status_code, error["param"]) == (400, "input")
     assert error["code"] == "context_length_exceeded"
+
+
+async def test_an_encoder_gets_enough_to_fill_a_step() -> None:
+    engine = FakeEngine(Script(delay=60), info=model_info(encoder=True))
+    call = AsgiCall(
+        app_for(engine), PATH, [json.dumps({"model": "demo", "input": ["a"] * 200}).encode()]
+    )
+    await until(lambda: len(engine.generations) == 128)
+    call.disconnect()
+    await call.finished()
+    assert not any(generation.running for generation in engine.generations)
 
 
 async def test_few_are_with_the_engine_at_once_and_none_after_a_disconnect() -> None:

@@ -15,7 +15,7 @@ from edge_llama.engine.client import AsyncEngine
 from edge_llama.engine.messages import GenerationRequest
 from edge_llama.engine.prompt import Text, Tokens
 from edge_llama.engine.sampling import SamplingParams
-from edge_llama.errors import ContextLengthExceeded, EngineStartError, InvalidValue
+from edge_llama.errors import ContextLengthExceeded, InvalidValue
 from tests.gguf_factory import write_tiny_gguf
 
 Vector = npt.NDArray[np.float32]
@@ -131,8 +131,14 @@ async def test_a_model_that_ranks_does_not_embed(tmp_path: Path) -> None:
             await embed(engine, TOKENS[:5])
 
 
-async def test_an_encoder_is_refused_at_load(tmp_path: Path) -> None:
+async def test_a_llama_that_was_made_an_encoder(tmp_path: Path) -> None:
     path = write_tiny_gguf(tmp_path / "encoder.gguf", metadata={"llama.attention.causal": False})
-    with pytest.raises(EngineStartError, match="decoder-only"):
-        async with AsyncEngine(EngineSettings(model=str(path), threads=1)):
-            pass
+    async with AsyncEngine(EngineSettings(model=str(path), ctx_size=256, threads=1)) as engine:
+        assert engine.info.encoder
+        texts = [TOKENS[:n] for n in (1, 33, 64, 100)]
+        found = await asyncio.gather(*(embed(engine, text) for text in texts))
+        for vector, text in zip(found, texts, strict=True):
+            assert vector == pytest.approx(reference(path, text), abs=2e-3)
+        assert await embed(engine, TOKENS) == pytest.approx(found[-1], abs=2e-3)
+    causal = write_tiny_gguf(tmp_path / "decoder.gguf")
+    assert found[-1] != pytest.approx(reference(causal, TOKENS), abs=0.02)
