@@ -47,10 +47,11 @@ def model_info(
     bos_token: str = "<|begin_of_text|>",
     eos_token: str = "<|eot_id|>",
     n_ctx: int = 2048,
-    text_frame: tuple[tuple[int, ...], tuple[int, ...]] = ((128000,), ()),
+    text_frame: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
     encoder: bool = False,
 ) -> ModelInfo:
     """A Llama 3.1 as the engine would describe it."""
+    begin = (control_tokens[bos_token],) if bos_token in control_tokens else ()
     return ModelInfo(
         name=name,
         architecture="llama",
@@ -66,7 +67,7 @@ def model_info(
         control_tokens=control_tokens,
         chat_template=chat_template,
         n_embd=4,
-        text_frame=text_frame,
+        text_frame=text_frame or (begin, ()),
         encoder=encoder,
     )
 

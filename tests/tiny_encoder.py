@@ -13,6 +13,7 @@ from edge_llama.bench.blocks import Floats, TensorType
 from edge_llama.bench.gguf_writer import MetadataValue, Tensor, write_gguf
 
 Vector = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.float64]
 
 PAD, UNK, CLS, SEP, MASK = range(5)
 NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # llama_token_type
@@ -97,9 +98,10 @@ class TinyEncoder:
         """The embedding of token ids, of length 1."""
         rows = self._rows(np.array(tokens))
         pooled = {"mean": rows.mean(axis=0), "cls": rows[0], "last": rows[-1]}[pooling]
-        return (pooled / np.linalg.norm(pooled)).astype(np.float32)
+        vector: Vector = (pooled / np.linalg.norm(pooled)).astype(np.float32)
+        return vector
 
-    def _rows(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _rows(self, tokens: npt.NDArray[np.int64]) -> Rows:
         """What the last layer has for each token."""
         w = self.weights
         x = w["token_embd.weight"][tokens] + w["token_types.weight"][0]
@@ -112,10 +114,11 @@ class TinyEncoder:
             x = self._norm(x + self._feed_forward(x, block), f"{block}.layer_output_norm")
         return x
 
-    def _attention(self, x: npt.NDArray[np.float64], block: str) -> npt.NDArray[np.float64]:
-        def heads(name: str) -> npt.NDArray[np.float64]:
-            rows = self._linear(x, f"{block}.attn_{name}")
-            return rows.reshape(len(x), self.n_head, -1).transpose(1, 0, 2)
+    def _attention(self, x: Rows, block: str) -> Rows:
+        def heads(name: str) -> Rows:
+            rows = self._linear(x, f"{block}.attn_{name}").reshape(len(x), self.n_head, -1)
+            split: Rows = rows.transpose(1, 0, 2)
+            return split
 
         q, k, v = heads("q"), heads("k"), heads("v")
         if self.architecture == "nomic-bert":
@@ -126,7 +129,7 @@ class TinyEncoder:
         mixed = (shares @ v).transpose(1, 0, 2).reshape(len(x), -1)
         return self._linear(mixed, f"{block}.attn_output")
 
-    def _feed_forward(self, x: npt.NDArray[np.float64], block: str) -> npt.NDArray[np.float64]:
+    def _feed_forward(self, x: Rows, block: str) -> Rows:
         up = self._linear(x, f"{block}.ffn_up")
         if self.architecture == "bert":
             hidden = _gelu(up)
@@ -135,15 +138,16 @@ class TinyEncoder:
             hidden = up * gate / (1 + np.exp(-gate))
         return self._linear(hidden, f"{block}.ffn_down")
 
-    def _linear(self, x: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
-        return x @ self.weights[f"{name}.weight"].T + self.weights.get(f"{name}.bias", 0)
+    def _linear(self, x: Rows, name: str) -> Rows:
+        rows: Rows = x @ self.weights[f"{name}.weight"].T + self.weights.get(f"{name}.bias", 0)
+        return rows
 
-    def _norm(self, x: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
+    def _norm(self, x: Rows, name: str) -> Rows:
         centred = x - x.mean(axis=-1, keepdims=True)
-        scaled = centred / centred.std(axis=-1, keepdims=True)
+        scaled: Rows = centred / centred.std(axis=-1, keepdims=True)
         return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
-    def _make_weights(self) -> dict[str, npt.NDArray[np.float64]]:
+    def _make_weights(self) -> dict[str, Rows]:
         n, n_ff, biased = self.n_embd, 2 * self.n_embd, self.architecture == "bert"
         weights = {
             "token_embd.weight": self._noise(len(VOCABULARY), n),
@@ -174,7 +178,7 @@ class TinyEncoder:
             norm(f"{block}.layer_output_norm")
         return weights
 
-    def _noise(self, *shape: int) -> npt.NDArray[np.float64]:
+    def _noise(self, *shape: int) -> Rows:
         # As the file has them.
         return self._random.standard_normal(shape).astype(np.float32).astype(np.float64)
 
@@ -184,7 +188,7 @@ def tokens_of(*words: str) -> list[int]:
     return [CLS, *(VOCABULARY.index(f"▁{word}") for word in words), SEP]
 
 
-def _turned(heads: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _turned(heads: Rows) -> Rows:
     """RoPE as GPT-NeoX has it: the first half of a head's numbers with the second."""
     half = heads.shape[-1] // 2
     angles = np.arange(heads.shape[1])[:, None] * 1000.0 ** -(np.arange(half) / half)
@@ -193,17 +197,15 @@ def _turned(heads: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
-def _gelu(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _gelu(x: Rows) -> Rows:
     """The approximation that ggml computes."""
-    result: npt.NDArray[np.float64] = (
-        0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
-    )
+    result: Rows = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     return result
 
 
-def _tensor(name: str, weights: npt.NDArray[np.float64]) -> Tensor:
+def _tensor(name: str, weights: Rows) -> Tensor:
     return Tensor(name, weights.shape, TensorType.F32, _chunks(weights))
 
 
-def _chunks(weights: npt.NDArray[np.float64]) -> Callable[[], Iterator[Floats]]:
+def _chunks(weights: Rows) -> Callable[[], Iterator[Floats]]:
     return lambda: iter([weights.astype(np.float32)])

@@ -27,10 +27,12 @@ def model_object(model: ServedModel, name: str) -> dict[str, Any]:
         "object": "model",
         "created": model.created,
         "owned_by": "edge_llama",
+        "type": None if model.encoder is None else "embeddings" if model.encoder else "llm",
         "aliases": list(model.aliases),
         "state": model.state.value,
         "context_length": model.context_length,
         "max_model_len": model.context_length,
         "quantization": model.quantization,
         "parameters": model.info and model.info.n_params,
+        "embedding_length": model.info and model.info.n_embd,
     }

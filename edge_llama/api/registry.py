@@ -28,6 +28,7 @@ class ServedModel:
         created: Unix time, seconds.
         planned_context: tokens of context that it is going to have, if known before it is loaded.
         file_quantization: e.g. `Q4_K_M`, if known before it is loaded.
+        file_is_encoder: whether it only embeds texts, if known before it is loaded.
     """
 
     id: str
@@ -36,6 +37,7 @@ class ServedModel:
     created: int = field(default_factory=lambda: int(time.time()))
     planned_context: int | None = None
     file_quantization: str | None = None
+    file_is_encoder: bool | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,6 +59,10 @@ class ServedModel:
     @property
     def quantization(self) -> str | None:
         return self.file_quantization if self.info is None else self.info.quantization
+
+    @property
+    def encoder(self) -> bool | None:
+        return self.file_is_encoder if self.info is None else self.info.encoder
 
     @property
     def fingerprint(self) -> str:

@@ -191,18 +191,24 @@ class ChatCompletionChunk(TypedDict):
 
 
 class Model(TypedDict):
-    """OpenAI's model object, and more; what nobody knows yet is null."""
+    """OpenAI's model object, and more; what nobody knows yet is null.
+
+    `type` is `embeddings` if the model cannot continue texts; any model can embed them, as
+    `embedding_length` numbers.
+    """
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
+    type: Literal["llm", "embeddings"] | None
     aliases: list[str]
     state: Literal["available", "waiting", "loading", "loaded", "restarting", "unloading", "failed"]
     context_length: int | None
     max_model_len: int | None
     quantization: str | None
     parameters: int | None
+    embedding_length: int | None
 
 
 class ModelList(TypedDict):

@@ -40,7 +40,9 @@ class Fit:
         except DoesNotFit as error:
             return cls(None, str(error), None)
         assert plan is not None
-        return cls(plan, plan.describe(budget), speedometer.speed(shape.weight_bytes))
+        # It tells how fast tokens follow each other.
+        speed = None if shape.encoder else speedometer.speed(shape.weight_bytes)
+        return cls(plan, plan.describe(budget), speed)
 
     @classmethod
     def of_variant(

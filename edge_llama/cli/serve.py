@@ -264,7 +264,9 @@ def serve(
     notes = [note for each in plans.values() for note in each.notes(budget)]
     startup = Startup(
         partial(registry.pool.use, served[0].pooled),
-        lambda url: announce(url, named, notes, guarded=bool(settings.keys)),
+        lambda url: announce(
+            url, named, notes, guarded=bool(settings.keys), encoder=bool(served[0].encoder)
+        ),
     )
     if sys.stderr.isatty():
         typer.echo(f"Loading {named[0].id} …", err=True)
@@ -322,6 +324,7 @@ def _served(model: Obtained, planned: Planned, aliases: tuple[str, ...]) -> Serv
         aliases=aliases,
         planned_context=planned.settings.ctx_size,
         file_quantization=None if planned.plan is None else planned.plan.shape.quantization,
+        file_is_encoder=None if planned.plan is None else planned.plan.shape.encoder,
     )
 
 
@@ -332,9 +335,19 @@ def _check_environment(api_key: str | None) -> None:
 
 
 def announce(
-    url: str, models: Sequence[NamedModel], notes: Sequence[str] = (), *, guarded: bool
+    url: str,
+    models: Sequence[NamedModel],
+    notes: Sequence[str] = (),
+    *,
+    guarded: bool,
+    encoder: bool = False,
 ) -> None:
-    """Say on stdout where the server is, what there is to note, and what to try."""
+    """Say on stdout where the server is, what there is to note, and what to try.
+
+    Args:
+        guarded: requests need a key.
+        encoder: the first of the models only embeds texts.
+    """
     first, *others = models
     typer.secho(f"edge-llama is ready: {url}", bold=True)
     for note in notes:
@@ -345,19 +358,20 @@ def announce(
     if first.asked == DEMO:
         typer.echo(DEMO_NOTE)
     key = ' -H "Authorization: Bearer $' + API_KEY_VARIABLE + '"' if guarded else ""
-    message = '{"role": "user", "content": "Hello!"}'
-    chat = _program() + " chat"
-    if first.asked != DEMO:
-        chat += f" {shlex.quote(first.asked)}"
+    if encoder:
+        path, field = "embeddings", '"input": "Hello!"'
+    else:
+        path, field = "chat/completions", '"messages": [{"role": "user", "content": "Hello!"}]'
     typer.echo(
         f"""
 Try it:
-  curl {url}/v1/chat/completions{key} -H "Content-Type: application/json" \\
-    -d '{{"model": "{first.id}", "messages": [{message}]}}'
-or talk to it in another terminal:
-  {chat}
-Ctrl-C stops the server."""
+  curl {url}/v1/{path}{key} -H "Content-Type: application/json" \\
+    -d '{{"model": "{first.id}", {field}}}'"""
     )
+    if not encoder:
+        model = "" if first.asked == DEMO else f" {shlex.quote(first.asked)}"
+        typer.echo(f"or talk to it in another terminal:\n  {_program()} chat{model}")
+    typer.echo("Ctrl-C stops the server.")
 
 
 def _program() -> str:

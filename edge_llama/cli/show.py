@@ -123,9 +123,11 @@ def _dimension_facts(dimensions: Dimensions) -> Iterator[tuple[str, str]]:
     yield "parameters", format_count(dimensions.parameters)
     yield "context", f"{dimensions.context_length:,} tokens"
     yield "layers", str(dimensions.layers)
-    yield "heads", f"{dimensions.heads}, and {dimensions.kv_heads} of keys and values"
+    cached = dimensions.kv_bytes_per_token
+    shared = f", and {dimensions.kv_heads} of keys and values" if cached else ""
+    yield "heads", f"{dimensions.heads}{shared}"
     yield "vocabulary", f"{dimensions.vocabulary:,} tokens"
-    yield "KV cache", f"{dimensions.kv_bytes_per_token:,} bytes a token at f16"
+    yield "KV cache", f"{cached:,} bytes a token at f16" if cached else "none: it embeds texts"
 
 
 def _licence(name: str | None, url: str | None) -> str:

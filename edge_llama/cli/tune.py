@@ -12,7 +12,7 @@ import typer
 
 from edge_llama.cli.options import AsJSON, Model, memory_budget
 from edge_llama.cli.tables import Column, bar_mark, print_json, print_table
-from edge_llama.errors import UnknownModel
+from edge_llama.errors import SettingsError, UnknownModel
 from edge_llama.weights import DEMO, resolve_model
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def tune(
         Console(stderr=True).status("looking at the model") as status,
         _subject(model, budget) as (subject, shape),
     ):
+        if shape.encoder:
+            raise SettingsError(f"{shape.title} only embeds texts; nothing of it needs tuning.")
         busy = asyncio.run(busy_share())
         tuning = Tuner(
             ChildMeasurer(str(subject.path), subject.scale),

@@ -27,6 +27,7 @@ from edge_llama.engine.scheduler import Scheduler
 from edge_llama.engine.stream_kv_cache import StreamKVCache
 from edge_llama.engine.stream_prefix_cache import StreamPrefixCache
 from edge_llama.engine.unified_kv_cache import UnifiedKVCache
+from edge_llama.errors import ModelFileError
 from edge_llama.machine.cpus import choose_threads, read_cpus
 
 MAX_TEXTS = 64
@@ -57,8 +58,10 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
     """The KV cache and compute buffers that the settings ask for.
 
     Raises:
-        ModelFileError: there is not enough memory.
+        ModelFileError: there is not enough memory, or the model is an encoder.
     """
+    if model.is_encoder:
+        raise ModelFileError(f"{Path(settings.model).name} embeds texts and cannot continue them.")
     chosen = choose_threads(read_cpus())
     kv_type = settings.kv_type or "f16"
     flash_attention = settings.flash_attention

@@ -20,7 +20,8 @@ CONTEXTS = (131072, 65536, 32768, 16384, 8192, 4096, 2048, 1024)
 """Tokens of context that are chosen from, besides the model's own."""
 
 USEFUL_CONTEXT = 4096
-"""With fewer tokens of context a model is only run when nothing else is left."""
+USEFUL_TEXT = 512
+"""With fewer tokens of context a model, or an encoder, is only run when nothing else is left."""
 
 MICRO_BATCHES = (256, 128)
 """Tokens that are computed at once. Two cores read prompts as fast with 128 as with 512, which
@@ -69,6 +70,9 @@ def plan_memory(
     last resort. The KV cache is f16 unless only q8_0 gives that context: it takes half the memory,
     but a CPU is slower with it, and the more so the longer the context.
 
+    An encoder has no KV cache but the buffers for a text as long as the context; `USEFUL_TEXT` is
+    enough for it, and it has no positions beyond its own.
+
     Args:
         ctx_size: tokens of context; None chooses.
         parallel: requests that run at the same time.
@@ -93,12 +97,15 @@ def plan_memory(
             cached_sequences=cached_sequences,
             micro_batch=micro_batch,
             kv_type="f16",
-            kv_layout=kv_layout or "unified",
+            kv_layout="unified" if kv_layout is None or shape.encoder else kv_layout,
             prefer_flash_attention=prefer_flash_attention,
         ),
         tuple(min(size, batch_size) for size in (micro_batch, *smaller)),
     )
     types = kv_types(shape) if kv_type is None else (kv_type,)
+    if shape.encoder:
+        types, prefer_streams = ("f16",), False
+        ctx_size = None if ctx_size is None else min(ctx_size, shape.context_length)
     if ctx_size is None:
         chosen = plans.automatic(types, budget)
     else:
@@ -178,8 +185,11 @@ class _Plans:
     def automatic(self, types: Iterable[KVType], budget: int) -> MemoryPlan | None:
         """The one that `plan_memory` describes."""
         own = self.shape.context_length
+        enough = USEFUL_TEXT if self.shape.encoder else USEFUL_CONTEXT
         contexts = [own, *(size for size in CONTEXTS if size < own)]
-        useful = [size for size in contexts if size >= USEFUL_CONTEXT] or [own]
+        if enough < min(contexts):
+            contexts.append(enough)
+        useful = [size for size in contexts if size >= enough] or [own]
         *larger, smallest = useful
         for kv_type in types:
             modest = (p for p in self.all(larger, [kv_type]) if _is_modest(p, budget))
@@ -209,17 +219,21 @@ def _is_modest(plan: MemoryPlan, budget: int) -> bool:
 
 def _refusal(plans: _Plans, types: tuple[KVType, ...], budget: int, ctx_size: int | None) -> str:
     shape = plans.shape
-    tokens = ctx_size or min(CONTEXTS[-1], shape.context_length)
+    smallest = USEFUL_TEXT if shape.encoder else CONTEXTS[-1]
+    tokens = ctx_size or min(smallest, shape.context_length)
     needed = min((plans.smallest(tokens, each) for each in types), key=lambda plan: plan.total)
+    cache = "" if shape.encoder else f"KV cache {format_size(needed.kv_cache)}, "
     lines = [
         f"{shape.title} does not fit into {format_size(budget)} of memory: with {needed.context} "
         f"of context it takes {format_size(needed.total)} (weights {format_size(needed.weights)}, "
-        f"KV cache {format_size(needed.kv_cache)}, "
-        f"buffers {format_size(needed.compute + needed.process)})."
+        f"{cache}buffers {format_size(needed.compute + needed.process)})."
     ]
     fitting = [plan for each in types if (plan := plans.largest(each, budget, tokens))]
     if fitting:
-        options = (f"--ctx-size {p.ctx_size} (KV cache {p.kv_type})" for p in fitting)
+        options = (
+            f"--ctx-size {p.ctx_size}" + f" (KV cache {p.kv_type})" * (not shape.encoder)
+            for p in fitting
+        )
         lines.append(f"What fits: {' or '.join(options)}.")
         lines.append("Or choose a smaller quantization or model, or give it more with --memory.")
     else:

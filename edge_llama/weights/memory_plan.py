@@ -71,13 +71,21 @@ class MemoryPlan:
 
     @property
     def flash_attention(self) -> bool:
-        """Whether llama.cpp's fused attention is used on a CPU: a quantized cache needs it."""
-        return self.prefer_flash_attention or self.kv_type != "f16"
+        """Whether llama.cpp's fused attention is used on a CPU: a quantized cache needs it, and
+        encoders are faster with it.
+        """
+        return self.prefer_flash_attention or self.kv_type != "f16" or self.shape.encoder
+
+    @property
+    def step(self) -> int:
+        """Most tokens that are computed at once: for an encoder, a text as long as the context."""
+        return max(self.ctx_size, self.micro_batch) if self.shape.encoder else self.micro_batch
 
     @property
     def attended(self) -> int:
         """Cells that a token attends to when the context is full."""
-        return -(-self.ctx_size // CELL_MULTIPLE) * CELL_MULTIPLE
+        tokens = self.step if self.shape.encoder else self.ctx_size
+        return -(-tokens // CELL_MULTIPLE) * CELL_MULTIPLE
 
     @property
     def cells(self) -> int:
@@ -104,7 +112,7 @@ class MemoryPlan:
     @property
     def compute(self) -> int:
         """Bytes for one step at full depth: activations, attention scores, logits."""
-        return self.micro_batch * self._token_bytes + self._output_bytes
+        return self.step * self._token_bytes + self._output_bytes
 
     @property
     def process(self) -> int:
@@ -124,12 +132,17 @@ class MemoryPlan:
 
     def describe(self, budget: int) -> str:
         """The plan in one line, held against the bytes there are for it."""
-        buffers = self.compute + self.process
-        repacked = f"repacked {format_size(self.repacked)} + " if self.repack else ""
+        parts = [f"weights {format_size(self.weights)}"]
+        if self.repack:
+            parts.append(f"repacked {format_size(self.repacked)}")
+        if self.kv_cache:
+            parts.append(f"KV cache {format_size(self.kv_cache)} ({self.context}, {self.kv_type})")
+        parts.append(f"buffers {format_size(self.compute + self.process)}")
+        if not self.kv_cache:
+            parts[-1] += f" ({self.context})"
         return (
-            f"{self.shape.title}: weights {format_size(self.weights)} + {repacked}"
-            f"KV cache {format_size(self.kv_cache)} ({self.context}, {self.kv_type}) + "
-            f"buffers {format_size(buffers)} = {format_size(self.total)} of {format_size(budget)}"
+            f"{self.shape.title}: {' + '.join(parts)} = {format_size(self.total)} of "
+            f"{format_size(budget)}"
         )
 
     @property
@@ -158,8 +171,11 @@ class MemoryPlan:
     @property
     def _output_bytes(self) -> int:
         """Logits: a row for every sequence, or for every token of a prompt that is scored, and what
-        choosing a token takes for running ones.
+        choosing a token takes for running ones. llama.cpp has room for those of an encoder too,
+        which computes none, beside its embeddings.
         """
+        if self.shape.encoder:
+            return self.step * (self.shape.vocabulary + self.shape.embedding_length) * F32_BYTES
         sequences = sequence_ids(self.kv_layout, self.parallel, self.cached_sequences)
         rows = max(sequences, self.parallel + SCORED_TOKENS)
         running = self.parallel * (F32_BYTES + CANDIDATE_BYTES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_llama.config import ENCODERS
 from edge_llama.errors import ModelFileError, UnknownModel
 from edge_llama.weights.catalog import CatalogModel
 from edge_llama.weights.file_type import quantization_in
@@ -27,13 +28,14 @@ class ModelShape:
         weight_bytes: bytes of its weights.
         layers: transformer blocks.
         heads: attention heads of a layer.
-        kv_heads: heads of keys and values, summed over the layers.
+        kv_heads: heads of keys and values that are cached, summed over the layers.
         key_length: numbers in a head's key.
         value_length: numbers in a head's value.
         embedding_length: width of the residual stream.
         feed_forward_length: width of the feed-forward layers.
         vocabulary: tokens.
         context_length: tokens of context it was trained for.
+        encoder: every token attends to those after it too, so it only embeds texts.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ModelShape:
     feed_forward_length: int
     vocabulary: int
     context_length: int
+    encoder: bool = False
 
     @classmethod
     def of_file(cls, path: Path) -> ModelShape:
@@ -77,6 +80,8 @@ class ModelShape:
         layers, heads = dimension("block_count"), dimension("attention.head_count")
         width = dimension("embedding_length")
         per_layer = model.numbers(f"{architecture}.attention.head_count_kv") or (heads,)
+        if architecture in ENCODERS:
+            per_layer = (0,)
         return cls(
             name=_one_line(model.text("general.name")) or model.path.stem,
             architecture=architecture,
@@ -94,6 +99,8 @@ class ModelShape:
             feed_forward_length=dimension("feed_forward_length", width),
             vocabulary=model.length("tokenizer.ggml.tokens") or dimension("vocab_size"),
             context_length=dimension("context_length"),
+            encoder=architecture in ENCODERS
+            or model.headers[0].metadata.get(f"{architecture}.attention.causal") is False,
         )
 
     @classmethod

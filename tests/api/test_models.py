@@ -24,12 +24,14 @@ async def test_the_list(client: httpx.AsyncClient) -> None:
                 "object": "model",
                 "created": 1738752367,
                 "owned_by": "edge_llama",
+                "type": "llm",
                 "aliases": ["meta/llama-3.1-70b-instruct", "llama3_1_8b_instruct"],
                 "state": "loaded",
                 "context_length": 2048,
                 "max_model_len": 2048,
                 "quantization": "F32",
                 "parameters": 1000,
+                "embedding_length": 4,
             }
         ],
     }

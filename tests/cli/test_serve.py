@@ -139,6 +139,14 @@ def test_the_announcement_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> N
     assert "demo" not in out
 
 
+def test_of_an_encoder_something_else_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
+    announce("http://127.0.0.1:9", [FILE], guarded=False, encoder=True)
+    out = capsys.readouterr().out
+    assert "curl http://127.0.0.1:9/v1/embeddings" in out
+    assert '{"model": "My model", "input": "Hello!"}' in out
+    assert "chat" not in out
+
+
 def test_the_demo_is_called_a_demo(capsys: pytest.CaptureFixture[str]) -> None:
     announce("http://127.0.0.1:9", [NamedModel("demo", "demo")], guarded=False)
     out = capsys.readouterr().out

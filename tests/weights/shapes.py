@@ -22,3 +22,22 @@ LLAMA_8B = ModelShape(
     vocabulary=128_256,
     context_length=131_072,
 )
+
+NOMIC = ModelShape(
+    name="nomic-embed-text-v1.5",
+    architecture="nomic-bert",
+    quantization="F16",
+    parameters=136_727_040,
+    weight_bytes=274_000_000,
+    layers=12,
+    heads=12,
+    kv_heads=0,
+    key_length=64,
+    value_length=64,
+    embedding_length=768,
+    feed_forward_length=3072,
+    vocabulary=30_522,
+    context_length=2048,
+    encoder=True,
+)
+"""An encoder, which has no KV cache."""

@@ -14,7 +14,7 @@ from edge_llama.weights.catalog import CatalogModel, load_catalog
 from edge_llama.weights.fit import choose_variant, plan_memory
 from edge_llama.weights.memory_plan import MemoryPlan
 from edge_llama.weights.variant import Variant, WeightFile
-from tests.weights.shapes import GB, LLAMA_8B
+from tests.weights.shapes import GB, LLAMA_8B, NOMIC
 
 CATALOG = load_catalog(Path("no such file"))
 
@@ -176,6 +176,36 @@ class TestPlan:
         chosen = plan_memory(LLAMA_8B, 24 * GB, ctx_size=8192, prefer_flash_attention=True)
         assert chosen.kv_type == "f16"
         assert chosen.flash_attention
+
+
+class TestEncoders:
+    MANY_TOKENS = replace(NOMIC, vocabulary=250_000, context_length=8192)
+    """As multilingual ones have: a row of logits takes 1 MB."""
+
+    def test_they_get_all_of_their_context(self) -> None:
+        assert plan_memory(NOMIC, 4 * GB).ctx_size == 2048
+        assert plan_memory(replace(NOMIC, context_length=512), GB).ctx_size == 512
+
+    @pytest.mark.parametrize(("budget", "expected"), [(30, 8192), (8, 2048), (2, 512), (1, 512)])
+    def test_or_what_a_third_of_the_memory_has_room_for(self, budget: int, expected: int) -> None:
+        assert plan_memory(self.MANY_TOKENS, budget * GB).ctx_size == expected
+
+    def test_no_more_than_they_have_positions_for(self) -> None:
+        assert plan_memory(NOMIC, 4 * GB, ctx_size=8192).ctx_size == 2048
+        assert plan_memory(NOMIC, 4 * GB, ctx_size=300).ctx_size == 300
+
+    def test_what_is_for_a_kv_cache_says_nothing_to_them(self) -> None:
+        planned = plan_memory(NOMIC, 4 * GB, kv_type="q8_0", kv_layout="streams")
+        assert planned == plan_memory(NOMIC, 4 * GB)
+
+    def test_a_refusal_names_what_would_fit(self) -> None:
+        with pytest.raises(DoesNotFit) as caught:
+            plan_memory(self.MANY_TOKENS, 2 * GB, ctx_size=8192)
+        said = str(caught.value)
+        assert "KV cache" not in said
+        largest = re.search(r"What fits: --ctx-size (\d+)\.", said)
+        assert largest is not None
+        assert plan_memory(self.MANY_TOKENS, 2 * GB, ctx_size=int(largest[1])).total <= 2 * GB
 
 
 class TestChoice:

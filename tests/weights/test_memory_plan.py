@@ -7,7 +7,7 @@ import pytest
 
 from edge_llama.config import SCORED_TOKENS
 from edge_llama.weights.memory_plan import MemoryPlan, kv_types
-from tests.weights.shapes import GB, LLAMA_8B
+from tests.weights.shapes import GB, LLAMA_8B, NOMIC
 
 MIB = 1 << 20
 
@@ -41,6 +41,28 @@ def test_a_step_is_what_llama_cpp_reserves(changes: dict[str, Any], reserved: fl
     planned = plan(**changes, shape=replace(LLAMA_8B, vocabulary=0))
     copies = 0 if planned.flash_attention else 2 * 32 * planned.cells * 512
     assert (planned.compute - copies) / 512 == pytest.approx(reserved * MIB / 540, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "reserved"), [(256, 10.63), (512, 21.51), (1024, 44.01), (4096, 200.05)]
+)
+def test_an_encoder_reads_a_text_at_once(tokens: int, reserved: float) -> None:
+    """Against llama.cpp's log. It also has room for logits, which no encoder computes."""
+    planned = plan(shape=NOMIC, ctx_size=tokens, micro_batch=128)
+    rows = tokens * (30_522 + 768) * 4
+    assert (planned.compute - rows) / MIB == pytest.approx(reserved, rel=0.1)
+    assert planned.kv_cache == 0
+    assert planned.flash_attention
+    several = plan(shape=NOMIC, ctx_size=64, micro_batch=tokens)
+    assert several.compute == planned.compute
+
+
+def test_the_plan_of_an_encoder_in_one_line() -> None:
+    planned = plan(shape=NOMIC, ctx_size=512)
+    assert planned.describe(14_400_000_000) == (
+        "nomic-embed-text-v1.5 F16: weights 274 MB + buffers 212 MB (512 tokens) = 486 MB of "
+        "14.4 GB"
+    )
 
 
 def test_logits_have_a_row_for_each_sequence_or_scored_token() -> None:

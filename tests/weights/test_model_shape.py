@@ -11,6 +11,7 @@ from edge_llama.weights import bundled_model
 from edge_llama.weights.catalog import load_catalog
 from edge_llama.weights.model_shape import ModelShape
 from tests.gguf_factory import write_tiny_gguf
+from tests.tiny_encoder import TinyEncoder
 
 METADATA: dict[str, MetadataValue] = {
     "general.architecture": "qwen",
@@ -45,6 +46,15 @@ def test_every_dimension_is_read(tmp_path: Path) -> None:
     assert (shape.vocabulary, shape.context_length) == (600, 2048)
     assert shape.weight_bytes == 4 * shape.parameters  # F32
     assert shape.quantization == "F32"
+
+
+def test_an_encoder_has_no_kv_cache(tmp_path: Path) -> None:
+    shape = ModelShape.of_file(TinyEncoder().write(tmp_path / "m.gguf"))
+    assert (shape.encoder, shape.heads, shape.kv_heads) == (True, 2, 0)
+    made = write_tiny_gguf(tmp_path / "made.gguf", metadata={"llama.attention.causal": False})
+    shape = ModelShape.of_file(made)
+    assert (shape.encoder, shape.kv_heads) == (True, 4)
+    assert not ModelShape.of_file(write_tiny_gguf(tmp_path / "llama.gguf")).encoder
 
 
 def test_what_a_header_may_leave_out_is_derived(tmp_path: Path) -> None:
