@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -244,7 +245,7 @@ class ServerSettings:
         port: 0 picks a free port.
         api_key: when set, every route but /health wants it, or one of `api_keys`, as a Bearer
             token.
-        api_keys: more keys.
+        api_keys: more keys, looked at for each request, so that they may change.
         insecure_no_key: allow an address that others can reach without any key.
         share_prefixes: let requests with different API keys share what is computed of prompts that
             begin alike; how fast an answer begins then tells whether another key sent its prompt.
@@ -265,7 +266,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     api_key: str | None = None
-    api_keys: tuple[HashedKey, ...] = ()
+    api_keys: Iterable[HashedKey] = ()
     insecure_no_key: bool = False
     share_prefixes: bool = False
     allowed_hosts: tuple[str, ...] = ()
@@ -298,9 +299,9 @@ class ServerSettings:
 
     @property
     def keys(self) -> tuple[HashedKey, ...]:
-        """All keys that open it; none at all leaves it open."""
+        """All keys that open it now; none at all leaves it open."""
         if self.api_key is None:
-            return self.api_keys
+            return tuple(self.api_keys)
         return (HashedKey("", hash_key(self.api_key)), *self.api_keys)
 
 

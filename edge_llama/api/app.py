@@ -76,7 +76,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
         )
     return [
         *layers,
-        Middleware(ApiKeyMiddleware, keys=settings.keys),
+        Middleware(ApiKeyMiddleware, keys=lambda: settings.keys),
         Middleware(AdmissionMiddleware, limits=settings.limits),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,12 +25,12 @@ class ApiKeyMiddleware:
 
     Args:
         app: what is guarded.
-        keys: none lets every request pass.
+        keys: gives those of the moment; none lets every request pass.
     """
 
-    def __init__(self, app: ASGIApp, keys: Iterable[HashedKey]) -> None:
+    def __init__(self, app: ASGIApp, keys: Callable[[], Collection[HashedKey]]) -> None:
         self._app = app
-        self._keys = tuple(keys)
+        self._keys = keys
         self._guesses = GuessLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,14 +42,15 @@ class ApiKeyMiddleware:
             await self._app(scope, receive, send)
 
     def _caller(self, scope: Scope) -> str | None:
-        if not self._keys or scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
+        keys = self._keys()
+        if not keys or scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
             return ""
         key = _offered_key(Headers(scope=scope))
         if key is None:
             return None
         offered = hash_key(key)
         # Every key is compared, in the same time whether it fits or not.
-        fitting = [each for each in self._keys if hmac.compare_digest(each.digest, offered)]
+        fitting = [each for each in keys if hmac.compare_digest(each.digest, offered)]
         return fitting[0].digest.hex() if fitting else None
 
     def _refusal(self, scope: Scope) -> InvalidApiKey | TooManyRequests:

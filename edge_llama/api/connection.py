@@ -22,6 +22,7 @@ LAST_WORDS_SECONDS = 2.0
 """How long a client that is turned away has to read why."""
 
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_FOLDED_LINE = re.compile(rb"\r\n[ \t]")
 
 
 class ConnectionConfig(uvicorn.Config):
@@ -158,19 +159,35 @@ class _StrictHTTP(h11.Connection):
         """As h11's.
 
         Raises:
-            h11.RemoteProtocolError: also for a line feed alone, and for both ways to tell the
-                body's length at once (RFC 9112, 2.2 and 6.1).
+            h11.RemoteProtocolError: also for what RFC 9112 lets a server refuse: a line feed
+                alone (2.2), folded lines (5.2), other versions (2.3), two ways to tell the body's
+                length at once, and chunks in HTTP/1.0 (6.1); and for a head of more than
+                `MAX_HEADER_BYTES`, also if it comes all at once.
         """
         if self.their_state is h11.IDLE:
             head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
             if _BARE_LINE_FEED.search(head):
                 raise h11.RemoteProtocolError("a line ends with a line feed alone")
+            if _FOLDED_LINE.search(head):
+                raise h11.RemoteProtocolError("a header has several lines")
+            if len(head) > MAX_HEADER_BYTES:
+                raise h11.RemoteProtocolError("the headers are too long")
         event = super().next_event()
         if isinstance(event, h11.Request):
-            names = {name for name, _ in event.headers}
-            if {b"content-length", b"transfer-encoding"} <= names:
-                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+            _check_framing(event)
         return event
+
+
+def _check_framing(request: h11.Request) -> None:
+    if request.http_version not in (b"1.0", b"1.1"):
+        raise h11.RemoteProtocolError("neither HTTP/1.0 nor HTTP/1.1")
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" not in names:
+        return
+    if b"content-length" in names:
+        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+    if request.http_version == b"1.0":
+        raise h11.RemoteProtocolError("chunks in HTTP/1.0")
 
 
 class _Deadline:

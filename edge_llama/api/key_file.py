@@ -8,16 +8,48 @@ alice sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge_llama.config import HashedKey, hash_key
 from edge_llama.errors import SettingsError
 
+logger = logging.getLogger(__name__)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-f]{{64}})")
+
+
+class KeyFile:
+    """The keys of a file, as it is each time that they are looked at.
+
+    A change that cannot be read is told once, in the log, and leaves the keys as they were.
+
+    Args:
+        path: the file.
+
+    Raises:
+        SettingsError: as `read_keys` does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = _version(path)
+        self._keys = read_keys(path)
+
+    def __iter__(self) -> Iterator[HashedKey]:
+        version = _version(self._path)
+        if version != self._seen:
+            self._seen = version
+            try:
+                self._keys = read_keys(self._path)
+            except SettingsError as error:
+                logger.warning("%s The API keys stay as they were.", error)
+        return iter(self._keys)
 
 
 def read_keys(path: Path) -> tuple[HashedKey, ...]:
@@ -70,6 +102,15 @@ def add_key(path: Path, name: str) -> str:
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {_reason(error)}.") from None
     return key
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """Another one when the file was written or replaced; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _parse(line: str, place: str) -> HashedKey:

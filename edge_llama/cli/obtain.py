@@ -115,12 +115,14 @@ def plan(
 
     Raises:
         DoesNotFit: it needs more memory; the text says what would fit.
-        ModelFileError: the file is damaged.
+        ModelFileError: the file is damaged, or llama.cpp would end the process over it.
     """
+    from edge_llama.weights.gguf_check import check_model
     from edge_llama.weights.gguf_model import read_model
     from edge_llama.weights.model_shape import ModelShape
 
     model = read_model(Path(settings.model))
+    check_model(model)
     try:
         shape = ModelShape.of_model(model)
     except ModelFileError:

@@ -202,7 +202,7 @@ def serve(
     keep_alive_seconds = parse_keep_alive(keep_alive)
     budget = memory_budget(memory)
 
-    from edge_llama.api.key_file import read_keys
+    from edge_llama.api.key_file import KeyFile
     from edge_llama.config import EngineSettings, Limits, PoolSettings, ServerSettings
 
     kept = disk_cache(cache_dir, cache_size, prefix)
@@ -232,7 +232,7 @@ def serve(
         host=host,
         port=port,
         api_key=api_key,
-        api_keys=() if api_key_file is None else read_keys(api_key_file),
+        api_keys=() if api_key_file is None else KeyFile(api_key_file),
         insecure_no_key=insecure_no_key,
         share_prefixes=share_prefixes,
         context_overflow=context_overflow.value,

@@ -13,7 +13,7 @@ import mmap
 import stat
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import SEEK_END, BufferedReader
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -60,9 +60,13 @@ class LongArray:
 
     Attributes:
         length: its entries.
+        start: bytes of the file before the first.
+        is_text: the entries are strings.
     """
 
     length: int
+    start: int = field(default=0, compare=False)
+    is_text: bool = field(default=False, compare=False)
 
 
 Scalar: TypeAlias = bool | int | float | str
@@ -149,6 +153,24 @@ def read_header(path: Path) -> GGUFHeader:
             "Download or copy it again."
         )
     return header
+
+
+def read_strings(path: Path, header: GGUFHeader, key: str) -> Iterator[bytes]:
+    """The strings of a `LongArray` of the metadata of `path`; none if it is something else.
+
+    Raises:
+        ModelFileError: the file cannot be read, or is another one by now.
+    """
+    array = header.metadata.get(key)
+    if not isinstance(array, LongArray) or not array.is_text:
+        return
+    with _opened(path) as file:
+        file.seek(array.start)
+        for _ in range(array.length):
+            size = int.from_bytes(file.read(_UINT64.size), "little")
+            if size > MAX_HEADER_BYTES:
+                raise ModelFileError(f"{path} was changed while it was read. Try again.")
+            yield file.read(size)
 
 
 def _check_fixed_part(path: Path, file: BufferedReader) -> int:
@@ -280,6 +302,7 @@ def _array(cursor: _Cursor) -> tuple[Scalar, ...] | LongArray:
     kind, length = cursor.number(_UINT32), cursor.number(_UINT64)
     if kind == _ARRAY:
         raise _MalformedHeader("it has an array of arrays")
+    start = cursor.position
     if length <= MAX_KEPT:
         return tuple(_scalar(cursor, kind) for _ in range(length))
     if kind == _STRING:
@@ -288,7 +311,7 @@ def _array(cursor: _Cursor) -> tuple[Scalar, ...] | LongArray:
         cursor.skip(length * _NUMBERS[kind].size)
     else:
         raise _MalformedHeader(f"it has an array of the unknown type {kind}")
-    return LongArray(length)
+    return LongArray(length, start, kind == _STRING)
 
 
 def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[tuple[str, TensorInfo]]:

@@ -16,6 +16,7 @@ import pytest
 from edge_llama.config import EngineSettings
 from edge_llama.engine.client import AsyncEngine
 from edge_llama.errors import EngineStartError, ModelFileError
+from edge_llama.weights.gguf_check import check_model
 from edge_llama.weights.gguf_header import read_header
 from edge_llama.weights.gguf_model import read_model
 from edge_llama.weights.model_shape import ModelShape
@@ -80,8 +81,9 @@ def mutants(model: bytes, folder: Path, count: int, seed: int) -> Iterator[Path]
         path.write_bytes(mutate(model, header, rng))
         began = time.monotonic()
         try:
-            read_header(path)
-            ModelShape.of_model(read_model(path))
+            read = read_model(path)
+            ModelShape.of_model(read)
+            check_model(read)
         except ModelFileError:
             continue
         finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.api.key_file import add_key, read_keys
+from edge_llama.api.key_file import KeyFile, add_key, read_keys
 from edge_llama.config import ServerSettings, hash_key
 from edge_llama.errors import SettingsError
 from tests.api.conftest import client_for
@@ -91,3 +91,59 @@ def test_a_name_that_is_taken(path: Path) -> None:
     with pytest.raises(SettingsError, match="already"):
         add_key(path, "alice")
     assert path.read_text() == before
+
+
+def remove_first_line(path: Path) -> None:
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+
+
+def names(keys: KeyFile) -> list[str]:
+    return [key.name for key in keys]
+
+
+def test_keys_come_and_go_with_the_lines_of_the_file(path: Path) -> None:
+    add_key(path, "alice")
+    keys = KeyFile(path)
+    assert names(keys) == ["alice"]
+    add_key(path, "bob")
+    assert names(keys) == ["alice", "bob"]
+    remove_first_line(path)
+    assert names(keys) == ["bob"]
+
+
+@pytest.mark.parametrize("broken", ["alice sha256:12", "", None])
+def test_a_broken_change_is_told_once_and_keeps_the_keys(
+    path: Path, caplog: pytest.LogCaptureFixture, broken: str | None
+) -> None:
+    add_key(path, "alice")
+    keys, whole = KeyFile(path), path.read_text()
+    if broken is None:
+        path.unlink()
+    else:
+        path.write_text(broken)
+    for _ in range(3):
+        assert names(keys) == ["alice"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "stay as they were" in caplog.text
+    path.write_text(whole.replace("alice", "carol"))
+    assert names(keys) == ["carol"]
+    assert len(caplog.records) == 1
+
+
+def test_a_file_that_is_broken_from_the_start_is_refused(path: Path) -> None:
+    path.write_text("alice")
+    with pytest.raises(SettingsError, match="line 1"):
+        KeyFile(path)
+
+
+async def test_a_key_that_is_removed_opens_no_more(path: Path) -> None:
+    key, other = add_key(path, "alice"), add_key(path, "bob")
+    client = client_for(FakeEngine(), ServerSettings(api_keys=KeyFile(path)))
+
+    async def status(key: str) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        return (await client.get("/v1/models", headers=headers)).status_code
+
+    assert [await status(key), await status(other)] == [200, 200]
+    remove_first_line(path)
+    assert [await status(key), await status(other)] == [401, 200]

@@ -1,0 +1,92 @@
+"""Whether a model may be given to llama.cpp, which asserts what is checked here: where that fails,
+the process ends without a word that helps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from edge_llama.errors import ModelFileError
+from edge_llama.weights.gguf_header import read_strings
+from edge_llama.weights.gguf_model import GGUFModel
+
+MAX_LAYERS = 512
+MAX_EXPERTS = 1024
+ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
+TOKENS = "tokenizer.ggml.tokens"
+
+_EPSILONS = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
+_HEADS_AS_WIDE_AS_ROPE = ("llama",)
+"""Architectures whose heads have one width, by all of which positions turn."""
+
+
+def check_model(model: GGUFModel) -> None:
+    """See that nothing in a model's header makes llama.cpp end the process.
+
+    Raises:
+        ModelFileError: something does.
+    """
+    for fault in _faults(model):
+        raise ModelFileError(f"{model.path} is not a model that can be run: {fault}.")
+
+
+def _faults(model: GGUFModel) -> Iterator[str]:
+    architecture = model.text("general.architecture")
+    layers = model.number(f"{architecture}.block_count")
+    if layers is not None and not 1 <= layers <= MAX_LAYERS:
+        yield f"it has {layers} layers, and 1 to {MAX_LAYERS} can be"
+    if (model.number(f"{architecture}.nextn_predict_layers") or 0) > (layers or 0):
+        yield "it predicts with more layers than it has"
+    yield from _faults_of_experts(model, architecture)
+    yield from _faults_of_attention(model, architecture)
+    yield from _faults_of_vocabulary(model)
+
+
+def _faults_of_experts(model: GGUFModel, architecture: str) -> Iterator[str]:
+    experts = model.number(f"{architecture}.expert_count") or 0
+    used = model.number(f"{architecture}.expert_used_count") or 0
+    groups = model.number(f"{architecture}.expert_group_count") or 0
+    used_groups = model.number(f"{architecture}.expert_group_used_count") or 0
+    if experts > MAX_EXPERTS or not min(experts, 1) <= used <= experts:
+        yield f"it has {experts} experts and uses {used} of them"
+    if groups and not groups < experts:
+        yield f"it has {groups} groups of {experts} experts"
+    if groups > 1 and (experts % groups or not 0 < used_groups < groups):
+        yield f"it has {experts} experts in {groups} groups, of which {used_groups} are used"
+
+
+def _faults_of_attention(model: GGUFModel, architecture: str) -> Iterator[str]:
+    scaling = model.text(f"{architecture}.rope.scaling.type") or "linear"
+    if scaling not in ROPE_SCALINGS:
+        yield "the type of its rope scaling is unknown"
+    for name in _EPSILONS:
+        epsilon = model.headers[0].metadata.get(f"{architecture}.{name}", 0.0)
+        if not (isinstance(epsilon, float) and math.isfinite(epsilon) and epsilon >= 0):
+            yield f"its {name} is no small number"
+    heads = model.number(f"{architecture}.attention.head_count") or 0
+    if architecture not in _HEADS_AS_WIDE_AS_ROPE or not heads:
+        return
+    width = (model.number(f"{architecture}.embedding_length") or 0) // heads
+    key, value, rope = (
+        model.number(f"{architecture}.{name}")
+        for name in ("attention.key_length", "attention.value_length", "rope.dimension_count")
+    )
+    key = width if key is None else key
+    if not key or key % 2 or {key, width if value is None else value, rope or key} != {key}:
+        yield "its heads have impossible widths"
+    for kv_heads in model.numbers(f"{architecture}.attention.head_count_kv"):
+        if not kv_heads or heads % kv_heads:
+            yield f"its {heads} heads cannot share {kv_heads} of keys and values"
+            return
+
+
+def _faults_of_vocabulary(model: GGUFModel) -> Iterator[str]:
+    hashes = set()
+    count = 0
+    for count, token in enumerate(read_strings(model.path, model.headers[0], TOKENS), 1):
+        # As llama.cpp reads it: up to a NUL, and with a name if it has none.
+        spelling = token.partition(b"\0")[0] or b"[EMPTY_%d]" % (count - 1)
+        hashes.add(hash(spelling))
+    if len(hashes) != count:
+        yield "its vocabulary has a token twice"
