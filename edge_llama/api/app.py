@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, Router
 
+from edge_llama.api.address import AddressMiddleware
 from edge_llama.api.admission import AdmissionMiddleware
 from edge_llama.api.auth import ApiKeyMiddleware
 from edge_llama.api.endpoint import IGNORED_HEADER
@@ -61,6 +62,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
     """The first is the outermost."""
     layers = [
         Middleware(RequestIdMiddleware),
+        Middleware(AddressMiddleware),
         Middleware(HostMiddleware, allowed=settings.allowed_hosts),
     ]
     if settings.cors_origins:

@@ -95,7 +95,7 @@ async def test_unknown_routes_and_methods_have_the_same_shape(client: httpx.Asyn
     assert response.json()["error"]["type"] == "invalid_request_error"
     assert response.json()["error"]["message"] == "GET is not possible here."
     assert (await client.delete("/v1/models")).headers["Allow"] in ("GET, HEAD", "HEAD, GET")
-    assert (await client.get("/v1/models/")).status_code == 404
+    assert (await client.get("/v1/model")).status_code == 404
 
 
 async def test_a_bug_leaks_nothing() -> None:
