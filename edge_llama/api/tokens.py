@@ -97,7 +97,7 @@ class TokenizeRequest(RequestBody):
         if self.prompt is not None:
             return await chat.tokenize(self.prompt, bos=self.add_special_tokens)
         assert self.content is not None
-        return await chat.tokenize(self.content, bos=self.add_special)
+        return await chat.tokenize(self.content, bos=self.add_special, field="content")
 
     def _conversation(self) -> ChatRequest:
         tools = tuple(as_tool(tool.function) for tool in self.tools)
@@ -179,7 +179,7 @@ async def detokenize(request: Request) -> JSONResponse:
     asked = await read_request(request, partial(parse, DetokenizeRequest))
 
     async def work(chat: ChatModel) -> Detokenized:
-        text = text_of(await chat.tokenize(asked.tokens))
+        text = text_of(await chat.tokenize(asked.tokens, field="tokens"))
         return {"prompt": text, "content": text}
 
     return JSONResponse(await with_model(request, _model(request, asked.model), work))

@@ -141,16 +141,17 @@ class ChatModel:
         return (Tokens(begin), Text(text), Tokens(end))
 
     async def tokenize(
-        self, prompt: str | tuple[int, ...], *, bos: bool = True
+        self, prompt: str | tuple[int, ...], *, bos: bool = True, field: str = "prompt"
     ) -> tuple[Token, ...]:
         """The tokens of a text or of token ids, as a `TextRequest` is charged for them.
 
         Raises:
-            InvalidValue: there is no token of such an id.
+            InvalidValue: there is no token of such an id; names `field`.
             EngineError: the engine is not ready, or ended.
         """
         await self.engine.ready()
-        return await self._tokens(self._text_prompt(prompt, bos))
+        with _naming(field):
+            return await self._tokens(self._text_prompt(prompt, bos))
 
     async def tokenize_chat(self, request: ChatRequest) -> tuple[Token, ...]:
         """The tokens that a `ChatRequest` is charged for.

@@ -99,6 +99,9 @@ async def test_what_a_tokenizer_is(client: httpx.AsyncClient) -> None:
         ("/detokenize", {"tokens": "a"}, "tokens"),
         ("/detokenize", {"tokens": [True]}, "tokens"),
         ("/detokenize", {"tokens": [2**31]}, "tokens"),
+        ("/detokenize", {"tokens": [2**31 - 1]}, "tokens"),
+        ("/tokenize", {"prompt": [2**31 - 1]}, "prompt"),
+        ("/tokenize", {"content": [2**31 - 1]}, "content"),
     ],
 )
 async def test_refusals_name_the_field(
