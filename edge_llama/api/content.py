@@ -7,17 +7,17 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from edge_llama.api.validation import invalid, missing, unsupported, without_nul
+from edge_llama.api.validation import Text, invalid, missing, unsupported, without_nul
 
 
 class TextPart(TypedDict):
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class RefusalPart(TypedDict):
     type: Literal["refusal"]
-    refusal: str
+    refusal: Text
 
 
 MEDIA_PARTS = frozenset(

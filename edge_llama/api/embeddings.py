@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from typing_extensions import TypedDict
 
-from edge_llama.api.completions.schemas import TextOrIds, TextsInput, as_texts
+from edge_llama.api.completions.schemas import NamesInput, TextOrIds, as_texts
 from edge_llama.api.disconnect import cancel, unless_disconnected
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.request_body import RequestBody, parse, read_request
@@ -49,7 +49,7 @@ class EmbeddingRequest(RequestBody):
     model: Name
     input: Annotated[
         tuple[TextOrIds, ...],
-        PlainValidator(as_texts, json_schema_input_type=TextsInput),
+        PlainValidator(as_texts, json_schema_input_type=NamesInput),
         AfterValidator(_not_too_many),
     ]
     encoding_format: Literal["float", "base64"] = "float"

@@ -28,6 +28,7 @@ class Endpoint:
         answer: type of the JSON of an answer.
         media_type: of an answer that is not JSON.
         query: names of its query parameters.
+        headers: names of headers that make a difference.
         body: schema of the request's body, if it has one.
         example: a body that the demo model answers.
         events: type of the JSON of each event, if the answer can be streamed.
@@ -43,6 +44,7 @@ class Endpoint:
     answer: Any
     media_type: str = "application/json"
     query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
     body: type[RequestBody] | None = None
     example: Mapping[str, Any] | None = None
     events: Any = None

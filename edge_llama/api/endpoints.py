@@ -6,11 +6,19 @@ from typing import Any
 
 from edge_llama.api.anthropic.endpoints import count_tokens, create_message
 from edge_llama.api.anthropic.schemas import Conversation, MessagesRequest
-from edge_llama.api.anthropic.shapes import AnthropicError, Message, MessageEvent, TokenCount
+from edge_llama.api.anthropic.shapes import (
+    AnthropicError,
+    AnthropicModel,
+    AnthropicModelList,
+    Message,
+    MessageEvent,
+    TokenCount,
+)
 from edge_llama.api.chat import create_chat_completion
 from edge_llama.api.completions.endpoint import create_completion
 from edge_llama.api.completions.schemas import CompletionRequest
 from edge_llama.api.completions.shapes import Completion
+from edge_llama.api.dialect import VERSION_HEADER
 from edge_llama.api.embeddings import EmbeddingList, EmbeddingRequest, create_embeddings
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.health import health, live, ready
@@ -24,6 +32,7 @@ from edge_llama.api.schemas import ChatCompletionRequest
 from edge_llama.api.shapes import (
     ChatCompletion,
     ChatCompletionChunk,
+    Error,
     Health,
     Model,
     ModelList,
@@ -191,14 +200,18 @@ V1_ENDPOINTS = (
         path="/models",
         handle=list_models,
         summary="The models that are served",
-        answer=ModelList,
+        headers=(VERSION_HEADER,),
+        answer=ModelList | AnthropicModelList,
+        error=Error | AnthropicError,
     ),
     Endpoint(
         method="GET",
         path="/models/{id:path}",
         handle=retrieve_model,
         summary="One model",
-        answer=Model,
+        headers=(VERSION_HEADER,),
+        answer=Model | AnthropicModel,
+        error=Error | AnthropicError,
         errors=(404,),
     ),
 )

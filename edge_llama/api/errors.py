@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from edge_llama.api.dialect import speaks_anthropic
 from edge_llama.errors import (
     EdgeLlamaError,
     EngineDied,
@@ -130,7 +131,6 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     BaseException: _Answer(500, _SERVER_ERROR, "The server failed; its log says why."),
 }
 
-_ANTHROPIC_PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -167,7 +167,7 @@ def anthropic_error_body(error: Exception) -> dict[str, Any]:
 
 
 class ErrorResponse(JSONResponse):
-    """Tells of `error` in the shape of the API whose address was asked."""
+    """Tells of `error` in the shape of the API that was asked."""
 
     def __init__(self, error: Exception) -> None:
         status = _status(error)
@@ -175,7 +175,7 @@ class ErrorResponse(JSONResponse):
         self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].endswith(_ANTHROPIC_PATHS):
+        if speaks_anthropic(scope):
             self.body = self.render(anthropic_error_body(self._error))
             self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, FailFast, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+    model_validator,
+)
 from typing_extensions import Self
 
 from edge_llama.api.content import RefusalPart, TextPart, as_parts, part_text
@@ -46,12 +54,36 @@ class MessageToolCall(Schema):
 Content = Annotated[
     list[Annotated[Text, BeforeValidator(part_text({"text": "text", "refusal": "refusal"}))]],
     FailFast(),
-    BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart | RefusalPart]),
+    BeforeValidator(as_parts, json_schema_input_type=Text | list[TextPart | RefusalPart]),
+]
+
+
+def _of_role(role: str) -> dict[str, JsonValue]:
+    return {"properties": {"role": {"const": role}}}
+
+
+_NEEDED_BY_ROLE: list[JsonValue] = [
+    {
+        "if": _of_role("assistant"),
+        "else": {
+            "properties": {"content": {"type": ["string", "array"], "minItems": 1}},
+            "required": ["content"],
+        },
+    },
+    {
+        "if": _of_role("tool"),
+        "then": {
+            "properties": {"tool_call_id": {"type": "string"}},
+            "required": ["tool_call_id"],
+        },
+    },
 ]
 
 
 class ChatMessage(Schema):
     """One turn; `name` and other keys are tolerated."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": _NEEDED_BY_ROLE})
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content = Field(default_factory=list)
@@ -59,7 +91,7 @@ class ChatMessage(Schema):
     tool_calls: Annotated[list[MessageToolCall], FailFast()] = Field(default_factory=list)
     function_call: FunctionCall | None = None
     tool_call_id: Text | None = None
-    audio: Any = None
+    audio: Annotated[Any, WithJsonSchema({"type": "null"})] = None
 
     @model_validator(mode="after")
     def _fits_its_role(self) -> Self:

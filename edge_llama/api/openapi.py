@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF_TEMPLATE = "#/components/schemas/{model}"
+_REFERENCE = re.compile(r'"#/components/schemas/([^"]+)"')
 _OF_EVERY_ADDRESS = (401, 421, 429)
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 _IGNORED = {
@@ -76,6 +77,7 @@ def openapi_document(root: Sequence[Endpoint], v1: Sequence[Endpoint]) -> dict[s
             "description": "A null in a request means that the field is absent.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {"schemas": schemas.definitions, "securitySchemes": _SECURITY_SCHEMES},
     }
@@ -90,10 +92,20 @@ class _Schemas:
             (repr(kind), "validation", TypeAdapter(kind)) for kind in types
         ]
         self._schemas, rest = TypeAdapter.json_schemas(inputs, ref_template=_REF_TEMPLATE)
-        self.definitions = dict(sorted(rest.get("$defs", {}).items()))
+        found = rest.get("$defs", {})
+        # pydantic leaves types there that only defaults are of.
+        names = _named(list(self._schemas.values()))
+        while more := _named([found[name] for name in names]) - names:
+            names |= more
+        self.definitions = {name: found[name] for name in sorted(names)}
 
     def of(self, kind: Any) -> dict[str, Any]:
         return self._schemas[repr(kind), "validation"]
+
+
+def _named(schemas: list[Any]) -> set[str]:
+    """The components that they refer to."""
+    return set(_REFERENCE.findall(json.dumps(schemas)))
 
 
 def _types(endpoint: Endpoint) -> Iterator[Any]:
@@ -124,6 +136,8 @@ def _parameters(endpoint: Endpoint, path: str) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     for name in endpoint.query:
         yield {"name": name, "in": "query", "schema": {"type": "string"}}
+    for name in endpoint.headers:
+        yield {"name": name, "in": "header", "schema": {"type": "string"}}
     if path.startswith(PROJECT_PREFIX):
         yield {"name": "project_id", "in": "query", "schema": {"type": "integer"}}
 

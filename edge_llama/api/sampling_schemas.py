@@ -8,10 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator
 
 from edge_llama.api.request_body import RequestBody
-from edge_llama.api.validation import Count, Integer, Number, Text, invalid, without_nul
+from edge_llama.api.validation import (
+    INT64_MAX,
+    Count,
+    Integer,
+    Integral,
+    Number,
+    Text,
+    invalid,
+    without_nul,
+)
 from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import CFG, Grammar, Regex
-from edge_llama.engine.messages import ServiceTier
+from edge_llama.engine.messages import MAX_LOGPROBS, ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.errors import InvalidValue
 
@@ -71,7 +80,8 @@ def _no_limit(value: Any) -> Any:
     return None if value == -1 else value
 
 
-Amount = Annotated[Integer, Field(ge=0)]
+Amount = Annotated[int, Field(ge=0, le=INT64_MAX), Integral]
+TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), Integral]
 MaxTokens = Annotated[
     Count | None, BeforeValidator(_no_limit, json_schema_input_type=Count | Literal[-1] | None)
 ]
@@ -104,7 +114,7 @@ class SampledRequest(RequestBody):
         | None
     ) = None
     ignore_eos: bool | None = None
-    min_tokens: Annotated[Integer, Field(ge=0)] = 0
+    min_tokens: Amount = 0
     stop: Annotated[
         list[Stop],
         FailFast(),

@@ -12,7 +12,12 @@ from typing_extensions import Self
 from edge_llama.api.message_schemas import ChatMessage
 from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
-from edge_llama.api.sampling_schemas import ConversationRequest, MaxTokens, most_tokens
+from edge_llama.api.sampling_schemas import (
+    ConversationRequest,
+    MaxTokens,
+    TopLogprobs,
+    most_tokens,
+)
 from edge_llama.api.tool_schemas import (
     Choice,
     FunctionDefinition,
@@ -22,11 +27,10 @@ from edge_llama.api.tool_schemas import (
     as_tool,
     check_tools,
 )
-from edge_llama.api.validation import Count, Integer, Name, Schema, invalid
+from edge_llama.api.validation import Count, Name, Schema, invalid
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.tools import ToolChoice
 from edge_llama.engine.grammar import Grammar
-from edge_llama.engine.messages import MAX_LOGPROBS
 from edge_llama.errors import InvalidValue
 
 MAX_MESSAGES = 30_000
@@ -55,7 +59,7 @@ class ChatCompletionRequest(ConversationRequest):
     max_tokens: MaxTokens = None
     n: Count = 1
     logprobs: bool = False
-    top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    top_logprobs: TopLogprobs | None = None
     response_format: ResponseFormat | None = None
     return_progress: bool = False
     tools: Annotated[list[FunctionTool], FailFast()] = Field(default_factory=list)

@@ -10,10 +10,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
 
@@ -52,6 +54,18 @@ class Schema(BaseModel):
         if not isinstance(value, dict) or None not in value.values():
             return value
         return {key: entry for key, entry in value.items() if entry is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The documentation says too that null means absent."""
+        schema = handler(core_schema)
+        told = handler.resolve_ref_schema(schema)
+        properties = told.get("properties", {})
+        for name in properties.keys() - set(told.get("required", ())):
+            properties[name] = _or_null(properties[name])
+        return schema
 
 
 S = TypeVar("S", bound=Schema)
@@ -126,8 +140,24 @@ def without_nul(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(without_nul)]
-Name = Annotated[str, Field(min_length=1), AfterValidator(without_nul)]
+def _or_null(field: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a field that may be absent."""
+    told = {key: field.pop(key) for key in ("title", "description", "default") if key in field}
+    if isinstance(told.get("default"), dict):
+        del told["default"]  # The fields of an object have defaults of their own.
+    options = field["anyOf"] if field.keys() == {"anyOf"} else [field]
+    if {} not in options and _NULL not in options:
+        field = {"anyOf": [*options, _NULL]}
+    return field | told
+
+
+_NULL = {"type": "null"}
+_WITHOUT_NUL = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
+
+Text = Annotated[str, AfterValidator(without_nul), _WITHOUT_NUL]
+Name = Annotated[str, Field(min_length=1), AfterValidator(without_nul), _WITHOUT_NUL]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Integer = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX), BeforeValidator(_integral)]
-Count = Annotated[int, Field(ge=1, le=INT64_MAX), BeforeValidator(_integral)]
+Integral = BeforeValidator(_integral)
+"""Comes after the bounds, which are not documented otherwise."""
+Integer = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX), Integral]
+Count = Annotated[int, Field(ge=1, le=INT64_MAX), Integral]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import math
 
 import httpx
 import pytest
+from anthropic.types import ModelInfo
 
 from edge_llama.api.registry import ServedModel
 from edge_llama.chat.pooled_model import ModelState, PooledModel
@@ -75,3 +77,30 @@ async def test_an_unloaded_model_stays_known() -> None:
         model = (await client.get("/v1/models/one")).json()
         assert (model["state"], model["context_length"]) == ("available", 2048)
         assert (model["quantization"], model["parameters"]) == ("F32", 1000)
+
+
+ANTHROPICS = {"anthropic-version": "2023-06-01"}
+
+
+async def test_anthropics_clients_get_their_own_list(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/v1/models?limit=20", headers=ANTHROPICS)
+    page = reply.json()
+    assert (page["first_id"], page["last_id"], page["has_more"]) == ("demo", "demo", False)
+    [model] = page["data"]
+    assert model == (await client.get("/v1/models/demo", headers=ANTHROPICS)).json()
+    assert model["created_at"] == "2025-02-05T10:46:07Z"
+    told = ModelInfo.model_validate_json(json.dumps(model), strict=True)
+    assert (told.id, told.display_name, told.type, told.model_extra) == (
+        "demo",
+        "demo",
+        "model",
+        {},
+    )
+
+
+async def test_anthropics_clients_get_their_own_errors(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/models/gpt-4", "/v1/messages/batches"):
+        answer = await client.get(path, headers=ANTHROPICS)
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "error"
+        assert answer.json()["error"]["type"] == "not_found_error"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -97,6 +98,62 @@ def test_answers_are_as_documented(case: schemathesis.Case[Any]) -> None:
 
 def test_the_document_is_valid() -> None:
     validate(DOCUMENT)
+
+
+def schemas_in(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects of the document."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for entry in value:
+            yield from schemas_in(entry)
+
+
+def test_bounds_have_json_schemas_names() -> None:
+    assert not [each for each in schemas_in(DOCUMENT) if each.keys() & {"ge", "gt", "le", "lt"}]
+
+
+def test_every_component_is_used() -> None:
+    used = {each["$ref"].rpartition("/")[2] for each in schemas_in(DOCUMENT) if "$ref" in each}
+    assert used == DOCUMENT["components"]["schemas"].keys()
+
+
+@pytest.mark.parametrize("endpoint", WITH_EXAMPLES, ids=lambda endpoint: endpoint.path)
+async def test_what_may_be_absent_may_be_null(
+    client: httpx.AsyncClient, endpoint: Endpoint
+) -> None:
+    assert endpoint.body is not None
+    schema = DOCUMENT["components"]["schemas"][endpoint.body.__name__]
+    optional = schema["properties"].keys() - set(schema.get("required", ()))
+    body = dict.fromkeys(optional) | dict(endpoint.example or {})
+    check(body, schema)
+    assert (await client.post(f"/v1{endpoint.path}", json=body)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("message", "valid"),
+    [
+        ({"role": "user", "content": "Hi"}, True),
+        ({"role": "user", "content": []}, False),
+        ({"role": "user", "content": None}, False),
+        ({"role": "user"}, False),
+        ({"role": "assistant"}, True),
+        ({"role": "assistant", "content": None, "tool_calls": None}, True),
+        ({"role": "tool", "content": "5", "tool_call_id": "a"}, True),
+        ({"role": "tool", "content": "5"}, False),
+        ({"role": "user", "content": "a\0b"}, False),
+    ],
+)
+async def test_messages_are_documented_as_they_are_taken(
+    client: httpx.AsyncClient, message: dict[str, Any], valid: bool
+) -> None:
+    body = {"model": "demo", "messages": [message]}
+    schema = DOCUMENT["components"]["schemas"]["ChatCompletionRequest"]
+    shape = schema | {"components": DOCUMENT["components"]}
+    assert jsonschema.Draft202012Validator(shape).is_valid(body) is valid
+    status = (await client.post("/v1/chat/completions", json=body)).status_code
+    assert status == (200 if valid else 400)
 
 
 async def test_the_document_is_served(client: httpx.AsyncClient) -> None:

@@ -103,3 +103,24 @@ class MessageEvent(TypedDict):
 
 class TokenCount(TypedDict):
     input_tokens: int
+
+
+class AnthropicModel(TypedDict):
+    """A model; what nobody knows before it is loaded is null."""
+
+    type: Literal["model"]
+    id: str
+    display_name: str
+    created_at: str
+    lifecycle: Literal["active"]
+    max_input_tokens: int | None
+    max_tokens: int | None
+
+
+class AnthropicModelList(TypedDict):
+    """One page that has all models."""
+
+    data: list[AnthropicModel]
+    first_id: str
+    last_id: str
+    has_more: Literal[False]

@@ -16,7 +16,7 @@ from edge_llama.chat.messages import Message, Role, ToolCall
 Texts = Annotated[
     list[Annotated[Text, BeforeValidator(part_text({"text": "text"}))]],
     FailFast(),
-    BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart]),
+    BeforeValidator(as_parts, json_schema_input_type=Text | list[TextPart]),
 ]
 
 
@@ -97,7 +97,7 @@ class Turn(Schema):
     content: Annotated[
         list[Annotated[Block, PlainValidator(_read_block, json_schema_input_type=Block)]],
         FailFast(),
-        BeforeValidator(as_parts, json_schema_input_type=str | list[Block]),
+        BeforeValidator(as_parts, json_schema_input_type=Text | list[Block]),
     ]
 
     @model_validator(mode="after")

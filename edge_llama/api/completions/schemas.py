@@ -11,12 +11,16 @@ from typing_extensions import Self
 
 from edge_llama.api.request_body import parse
 from edge_llama.api.response_format import ResponseFormat
-from edge_llama.api.sampling_schemas import MaxTokensOrZero, SampledRequest, most_tokens
+from edge_llama.api.sampling_schemas import (
+    MaxTokensOrZero,
+    SampledRequest,
+    TopLogprobs,
+    most_tokens,
+)
 from edge_llama.api.schemas import StreamOptions
 from edge_llama.api.unsupported import HARMLESS_VALUES, TOOLS
-from edge_llama.api.validation import Count, Integer, Name, invalid, without_nul
+from edge_llama.api.validation import Count, Name, Text, invalid, without_nul
 from edge_llama.chat.messages import TextRequest
-from edge_llama.engine.messages import MAX_LOGPROBS
 from edge_llama.errors import InvalidValue
 
 MAX_CHOICES = 512
@@ -27,7 +31,10 @@ MAX_TOKEN_ID = 2**31 - 1
 TextOrIds: TypeAlias = str | tuple[int, ...]
 
 _TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]], Field(min_length=1)]
-TextsInput = str | Annotated[list[str], Field(min_length=1)] | _TokenIds | list[_TokenIds]
+_Ids = _TokenIds | Annotated[list[_TokenIds], Field(min_length=1)]
+TextsInput = Text | Annotated[list[Text], Field(min_length=1)] | _Ids
+NamesInput = Name | Annotated[list[Name], Field(min_length=1)] | _Ids
+"""Where no text may be empty."""
 
 _IMPLEMENTED = frozenset({"add_special_tokens", "best_of", "echo", "suffix"})
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
@@ -78,7 +85,7 @@ class CompletionRequest(SampledRequest):
     n: Count = 1
     best_of: Count | None = None
     echo: bool = False
-    logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    logprobs: TopLogprobs | None = None
     response_format: ResponseFormat | None = None
     return_progress: bool = False
     stream: bool = False

@@ -22,13 +22,13 @@ _PART_FIELDS = {
 
 class InputPart(TypedDict):
     type: Literal["input_text", "output_text", "text"]
-    text: str
+    text: Text
 
 
 Content = Annotated[
     list[Annotated[Text, BeforeValidator(part_text(_PART_FIELDS))]],
     FailFast(),
-    BeforeValidator(as_parts, json_schema_input_type=str | list[InputPart]),
+    BeforeValidator(as_parts, json_schema_input_type=Text | list[InputPart]),
 ]
 
 

@@ -9,12 +9,11 @@ from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_val
 from typing_extensions import Self
 
 from edge_llama.api.responses.items import InputItem, Item, to_messages
-from edge_llama.api.sampling_schemas import ConversationRequest, most_tokens
+from edge_llama.api.sampling_schemas import ConversationRequest, TopLogprobs, most_tokens
 from edge_llama.api.tool_schemas import Choice, as_tool, check_tools, function_definition
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import (
     Count,
-    Integer,
     Name,
     Schema,
     Text,
@@ -28,7 +27,6 @@ from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.tools import CallMode, ToolChoice
 from edge_llama.config import ContextOverflow
 from edge_llama.engine.grammar import Grammar
-from edge_llama.engine.messages import MAX_LOGPROBS
 
 LOGPROBS = "message.output_text.logprobs"
 """The only entry of `include` that there is something for."""
@@ -120,7 +118,7 @@ class ResponsesRequest(ConversationRequest):
     instructions: Text | None = None
     max_output_tokens: Count | None = None
     include: list[str] = Field(default_factory=list)
-    top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] = 0
+    top_logprobs: TopLogprobs = 0
     truncation: Literal["auto", "disabled"] | None = None
     text: TextConfig | None = None
     tools: Annotated[
