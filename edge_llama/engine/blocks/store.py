@@ -106,16 +106,20 @@ class BlockStore:
         self._warned = False
         self._readings: queue.SimpleQueue[Reading | _Use] = queue.SimpleQueue()
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._held = 0
+        # Counted by who gives and by the thread that writes, each alone: blocks and bytes.
+        self._n_given = self._n_done = self._bytes_given = self._bytes_done = 0
         self._spare: queue.SimpleQueue[ByteArray] = queue.SimpleQueue()
-        self.n_writing = 0
-        """Blocks that were given to `write` and are not written yet."""
         self._known = KnownHashes(Path(settings.folder) / "kv" / "models")
         self._hashes = self._known.find(model)
         self._opened = threading.Event()
         self._writer = threading.Thread(target=self._write_all, name="blocks-write", daemon=True)
         self._writer.start()
         threading.Thread(target=self._read_all, name="blocks-read", daemon=True).start()
+
+    @property
+    def n_writing(self) -> int:
+        """Blocks that were given to `write` and are not written yet."""
+        return self._n_given - self._n_done
 
     @property
     def can_write(self) -> bool:
@@ -200,8 +204,8 @@ class BlockStore:
         names = self._names(tokens, domain)
         start = last_start(len(tokens), self._block_size)
         block = Block(self._fingerprint, names[-2], tokens[start:], state, self._label)
-        self.n_writing += 1
-        self._held += len(state)
+        self._n_given += 1
+        self._bytes_given += len(state)
         self._writes.put(_Write(block, names[:-1]))
 
     def close(self, timeout: float) -> None:
@@ -209,6 +213,11 @@ class BlockStore:
         if self._folder is not None:
             self._writes.put(None)
             self._writer.join(timeout)
+
+    @property
+    def _held(self) -> int:
+        """Bytes that wait to be written."""
+        return self._bytes_given - self._bytes_done
 
     def _root(self, domain: str) -> BlockName:
         return root_name(self._fingerprint, domain)
@@ -296,10 +305,10 @@ class BlockStore:
         while (write := self._writes.get()) is not None:
             self._write(folder, write)
             state = write.block.state
-            self._held -= len(state)
+            self._bytes_done += len(state)
             if len(state) <= MEMORY and self._spare.qsize() < WRITE_AHEAD:
                 self._spare.put(state if state.base is None else state.base)
-            self.n_writing -= 1
+            self._n_done += 1
             self._on_progress()
 
     def _write(self, folder: BlockFolder, write: _Write) -> None:
