@@ -316,6 +316,7 @@ class BlockFolder:
         self.n_damaged += 1
         with suppress(OSError), self._locked():
             child.path.unlink(missing_ok=True)
+            self._bad.discard(child.path)
             self._total = -1
 
     def _forget(self, child: Child) -> None:

@@ -205,6 +205,30 @@ def test_damage_is_a_miss_logged_once_and_the_file_goes(
     assert found(again, block().tokens)[0] is not None
 
 
+def test_what_another_process_writes_instead_of_a_damaged_block_is_found(tmp_path: Path) -> None:
+    one, two = opened(tmp_path), opened(tmp_path)
+    one.add(block())
+    files(one)[0].write_bytes(b"")
+    assert found(one, block().tokens)[0] is None
+    two.add(block())
+    assert found(one, block().tokens)[0] is not None
+
+
+def test_a_folder_in_the_place_of_a_block_is_logged_once(
+    folder: BlockFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.add(block())
+    [path] = files(folder)
+    path.unlink()
+    path.mkdir()
+    again = opened(folder.path.parent)
+    for _ in range(3):
+        assert found(again, block().tokens)[0] is None
+    assert len(caplog.records) == 1
+    with pytest.raises(OSError, match="directory"):
+        again.add(block())
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX modes")
 def test_a_file_that_may_not_be_read_is_a_miss(
     folder: BlockFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
