@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import median
 
 from edge_llama.config import StepCost
@@ -22,6 +22,11 @@ SAMPLES = 5
 LAST_STEPS = 3
 """Steps that tell how fast the machine is now."""
 
+BAND = 1.2
+"""How far these may be from what was thought before it changes: a context that grows makes steps
+slower too, little by little, and that belongs to its depths.
+"""
+
 PENALTY = 1.5
 """What a token may cost more in a smaller step than in a larger one that was measured."""
 
@@ -36,15 +41,16 @@ def sizes_up_to(most: int) -> tuple[int, ...]:
 class CostTable:
     """Measured step times.
 
-    A time is looked up where it was measured: at this size, at the nearest depth. Between measured
-    sizes it is bounded, not interpolated, for the staircase goes down in places:
+    A time is looked up where it was measured: at this size, between the depths around this one, or
+    at the nearest. Between measured sizes it is bounded, not interpolated, for the staircase goes
+    down in places:
 
         t(n) ≤ t(smaller) · n / smaller       a larger step costs no more per token
         t(n) ≤ PENALTY · t(larger) · n / larger, and not less than t(smaller)
 
     Machines get busy, hot and slow, and recover. So times are kept relative to the machine's
-    slowness, a running median of what the last steps took over what they usually take, and one
-    that was measured a while ago is still right:
+    slowness, a running median of what the last steps took over what they usually take, as soon as
+    that differs by more than `BAND`; and one that was measured a while ago is still right:
 
         t(n) = slowness now · median of (seconds / slowness then)
 
@@ -55,6 +61,7 @@ class CostTable:
     def __init__(self, earlier: Iterable[StepCost] = ()) -> None:
         self._samples: dict[int, dict[int, deque[float]]] = {}
         self._ratios: deque[float] = deque(maxlen=LAST_STEPS)
+        self._slowness = 1.0
         for size, depth, seconds in earlier:
             self._at(size, depth).append(seconds)
 
@@ -69,43 +76,67 @@ class CostTable:
         samples = self._at(size, depth)
         if samples:
             self._ratios.append(seconds / median(samples))
+            now = median(self._ratios)
+            if not 1 / BAND <= now / self._slowness <= BAND:
+                self._slowness = now
         samples.append(seconds / self._slowness)
 
     def seconds(self, size: int, depth: int) -> float | None:
         """What a step of `size` tokens takes, or an upper bound; None if nothing was measured."""
-        known = self._known(depth)
-        if size in known or not known:
-            return known.get(size)
-        sizes = sorted(known)
-        place = bisect_left(sizes, size)
-        bounds = []
-        least = 0.0
-        if place > 0:
-            smaller = sizes[place - 1]
-            least = known[smaller]
-            bounds.append(least * size / smaller)
-        if place < len(sizes):
-            larger = sizes[place]
-            bounds.append(max(least, PENALTY * known[larger] * size / larger))
-        return min(bounds)
+        return self.curve([size], depth).get(size)
 
-    @property
-    def _slowness(self) -> float:
-        return median(self._ratios) if self._ratios else 1.0
+    def curve(self, sizes: Iterable[int], depth: int) -> dict[int, float]:
+        """What steps of these sizes take, as `seconds`; empty if nothing was measured."""
+        known = self._known(depth)
+        return {size: _bounded(size, known) for size in sizes} if known else {}
 
     def _at(self, size: int, depth: int) -> deque[float]:
-        by_depth = self._samples.setdefault(size, {})
-        return by_depth.setdefault(_level(depth), deque(maxlen=SAMPLES))
+        by_level = self._samples.setdefault(size, {})
+        return by_level.setdefault(_level(depth), deque(maxlen=SAMPLES))
 
     def _known(self, depth: int) -> dict[int, float]:
-        """Seconds by size, measured at the depth that is nearest."""
-        level, slowness = _level(depth), self._slowness
+        """Seconds by size, of the sizes that were measured."""
         return {
-            size: slowness * median(by_depth[min(by_depth, key=lambda each: abs(each - level))])
-            for size, by_depth in self._samples.items()
+            size: self._slowness * _between(by_level, depth)
+            for size, by_level in self._samples.items()
         }
+
+
+def _bounded(size: int, known: dict[int, float]) -> float:
+    """Seconds of a size, or an upper bound that those of others give."""
+    if size in known:
+        return known[size]
+    sizes = sorted(known)
+    place = bisect_left(sizes, size)
+    bounds = []
+    least = 0.0
+    if place > 0:
+        smaller = sizes[place - 1]
+        least = known[smaller]
+        bounds.append(least * size / smaller)
+    if place < len(sizes):
+        larger = sizes[place]
+        bounds.append(max(least, PENALTY * known[larger] * size / larger))
+    return min(bounds)
+
+
+def _between(by_level: Mapping[int, Iterable[float]], depth: int) -> float:
+    """A median, interpolated between the depths around this one, or of the nearest."""
+    level = _level(depth)
+    lower = max((each for each in by_level if each <= level), default=min(by_level))
+    upper = min((each for each in by_level if each >= level), default=max(by_level))
+    low, high = median(by_level[lower]), median(by_level[upper])
+    if lower == upper:
+        return low
+    way = (depth - _depth(lower)) / (_depth(upper) - _depth(lower))
+    return low + way * (high - low)
 
 
 def _level(depth: int) -> int:
     """0 up to 256 tokens, then two more with each doubling."""
     return math.ceil(2 * math.log2(max(depth, _SHALLOW) / _SHALLOW))
+
+
+def _depth(level: int) -> float:
+    """The most tokens of a level."""
+    return _SHALLOW * 2 ** (level / 2)

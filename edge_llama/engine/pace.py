@@ -9,7 +9,12 @@ SHORTEST_STALL = 0.5
 """The default limit of a step, in seconds and in steps that only decode, whichever is longer."""
 
 SHARE = 0.8
-"""The part of the limit that a step may fill; the rest is for what varies."""
+"""The part of the limit that a step should fill; the rest is for what varies."""
+
+WORTH = 0.8
+"""What a size must reach of the prompt tokens a second of the best size within the whole limit: one
+that reads much less makes a newcomer wait much longer for a little safety.
+"""
 
 FIRST_STEP = 16
 """Tokens of prompts in a step of which nothing is known."""
@@ -21,8 +26,8 @@ SMALLEST_STEP = 8
 class Pace:
     """Chooses the size of steps in which some sequences decode while others read their prompts.
 
-    Of the sizes whose measured time keeps the limit, the one that reads most prompt tokens a
-    second.
+    Of the sizes whose measured time keeps well within the limit, the one that reads most prompt
+    tokens a second, unless one that fills it reads far more.
 
     Args:
         costs: what steps took.
@@ -47,16 +52,18 @@ class Pace:
         if not decoding:
             return self._batch_size
         limit = self._limit(decoding, depth)
-        rates = {
-            size: (size - decoding) / seconds
-            for size in self._sizes
-            if size > decoding and (seconds := self.costs.seconds(size, depth)) is not None
-            if seconds <= limit
-        }
-        if rates:
-            return max(rates, key=lambda size: rates[size])
-        known = self.costs.seconds(decoding, depth) is not None
-        return min(self._batch_size, decoding + (SMALLEST_STEP if known else FIRST_STEP))
+        curve = self.costs.curve(self._sizes, depth)
+        if not curve:
+            return min(self._batch_size, decoding + FIRST_STEP)
+        best = safe = (0.0, decoding + SMALLEST_STEP)
+        for size, seconds in curve.items():
+            if size > decoding and seconds <= limit:
+                way = ((size - decoding) / seconds, size)
+                best = max(best, way)
+                if seconds <= limit * SHARE:
+                    safe = max(safe, way)
+        _, size = safe if safe[0] >= WORTH * best[0] else best
+        return min(self._batch_size, size)
 
     def token_seconds(self, depth: int) -> float | None:
         """What a token of a prompt takes in the largest step; None if nothing was measured."""
@@ -68,4 +75,4 @@ class Pace:
         if limit is None:
             solo = self.costs.seconds(decoding, depth) or 0.0
             limit = max(SHORTEST_STALL, STALL_FACTOR * solo)
-        return limit * SHARE
+        return limit

@@ -40,14 +40,33 @@ def test_when_the_machine_slows_down_all_sizes_do() -> None:
     assert costs.seconds(64, 0) == pytest.approx(0.5)
 
 
+def test_a_context_that_grows_is_no_machine_that_slows_down() -> None:
+    costs = CostTable([StepCost(64, 256, 0.3)])
+
+    def cost(depth: int) -> float:
+        return 0.2 + 0.0002 * depth
+
+    for depth in range(40, 4000, 40):
+        costs.record(32, depth, cost(depth))
+    assert costs.seconds(64, 256) == pytest.approx(0.3)
+    assert costs.seconds(32, 4000) == pytest.approx(cost(4000), rel=0.1)
+    assert costs.seconds(32, 1024) == pytest.approx(cost(1024), rel=0.1)
+
+
 def test_depths_are_told_apart_and_the_nearest_stands_in() -> None:
     costs = CostTable()
     costs.record(8, 400, 0.1)
     costs.record(8, 8000, 0.5)
     assert costs.seconds(8, 0) == 0.1
-    assert costs.seconds(8, 700) == 0.1
-    assert costs.seconds(8, 5000) == 0.5
     assert costs.seconds(8, 100_000) == 0.5
+
+
+def test_between_two_depths_a_time_is_interpolated() -> None:
+    costs = CostTable()
+    costs.record(8, 512, 0.1)
+    costs.record(8, 2048, 0.4)
+    assert costs.seconds(8, 1024) == pytest.approx(0.2)
+    assert costs.seconds(8, 2048) == pytest.approx(0.4)
 
 
 def test_an_unknown_size_is_bounded_by_its_neighbours() -> None:

@@ -37,6 +37,17 @@ def test_a_staircase_is_climbed_where_it_reads_most() -> None:
     assert Pace(costs, 512, max_stall=0.35).step_size(1, 0) == 16
 
 
+def test_safety_does_not_cost_a_newcomer_much() -> None:
+    def costs(of_48: float) -> CostTable:
+        return measured(lambda size: {8: 0.2, 16: 0.21, 32: 0.38, 48: of_48}.get(size, 9.0))
+
+    assert SHARE == 0.8
+    assert Pace(costs(0.39), 512, max_stall=0.5).step_size(1, 0) == 48
+    assert Pace(costs(0.45), 512, max_stall=0.5).step_size(1, 0) == 48
+    assert Pace(costs(0.49), 512, max_stall=0.5).step_size(1, 0) == 32
+    assert Pace(costs(0.51), 512, max_stall=0.5).step_size(1, 0) == 32
+
+
 def test_the_default_limit_grows_with_the_cost_of_decoding() -> None:
     fast = measured(lambda size: 0.005 * size)
     slow = measured(lambda size: 0.25 + 0.035 * size)
@@ -62,7 +73,7 @@ def test_a_step_keeps_the_limit_whenever_one_can(
     possible = [n for n in sizes_up_to(512) if n > decoding and cost(n) <= max_stall * SHARE]
     if possible:
         assert cost(size) <= max_stall
-        assert size == max(possible)
+        assert size >= max(possible)
 
 
 @pytest.mark.parametrize("batch_size", [17, 64, 300])
