@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from edge_llama.config import StepCost
 
-Kind: TypeAlias = Literal["decode", "prefill", "together"]
+Kind: TypeAlias = Literal["decode", "prefill", "together", "beside"]
 
 
 class Step(NamedTuple):
@@ -16,7 +16,8 @@ class Step(NamedTuple):
 
     Attributes:
         sequences: requests in it.
-        size: tokens in it; as many as requests where these generate.
+        size: tokens in it; as many as requests where these generate. What is more belongs to the
+            last of them, which reads its prompt.
         depth: tokens in the KV cache before it.
     """
 
@@ -26,9 +27,14 @@ class Step(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        if self.size > self.sequences:
-            return "prefill"
-        return "decode" if self.size == 1 else "together"
+        if self.sequences > 1:
+            return "together" if self.size == self.sequences else "beside"
+        return "decode" if self.size == 1 else "prefill"
+
+    @property
+    def n_told(self) -> int:
+        """Tokens of it that a figure counts: of a prompt beside others only its own."""
+        return self.size - self.sequences + 1 if self.kind == "beside" else self.size
 
 
 ONE_TOKEN = Step(1, 1, 0)
@@ -38,7 +44,8 @@ class Figure(NamedTuple):
     """What is told in tokens a second.
 
     Attributes:
-        kind: one request that generates, a prompt that is read, or several requests that generate.
+        kind: one request that generates, a prompt that is read, several requests that generate, or
+            a prompt that is read beside such.
         depth: tokens of context.
     """
 
@@ -97,7 +104,7 @@ class Measurement:
         found: dict[Figure, float] = {}
         for times in sorted(self.times, key=lambda times: times.step):
             step = times.step
-            found[Figure(step.kind, step.depth)] = step.size / times.median
+            found[Figure(step.kind, step.depth)] = step.n_told / times.median
         return found
 
     def scaled(self, scale: Scale) -> Measurement:

@@ -23,6 +23,7 @@ from edge_llama.errors import EdgeLlamaError
 from edge_llama.tune.measurement import Measurement, Step, StepTimes
 from edge_llama.tune.workload import (
     BATCH_SIZE,
+    BESIDE,
     PROMPTS,
     ROOM,
     SEQUENCE_DEPTH,
@@ -100,7 +101,8 @@ class Probe:
             self._context.remove(0)
         if n := workload.sequences:
             self._fill_all(n)
-            self._measure(Step(n, n, n * SEQUENCE_DEPTH))
+            for size in (n, n - 1 + BESIDE):
+                self._measure(Step(n, size, n * SEQUENCE_DEPTH))
         return Measurement(self._load, tuple(StepTimes(*each) for each in self._times.items()))
 
     def _longest_prompt(self) -> int:
@@ -164,8 +166,9 @@ class Probe:
     def _compute(self, step: Step) -> float:
         """Run a step; the seconds that it took."""
         self._batch.clear()
-        tokens = [TOKEN] * (step.size // step.sequences)
+        last = step.sequences - 1
         for seq_id in range(step.sequences):
+            tokens = [TOKEN] * (step.size - last if seq_id == last else 1)
             self._batch.add(tokens, self._context.length(seq_id), seq_id, n_outputs=1)
         start = time.perf_counter()
         status = self._context.decode(self._batch)

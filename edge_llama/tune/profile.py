@@ -20,6 +20,7 @@ class Profile:
             tokens.
         prefill: reading a prompt at the start of the context, and at 3,000 tokens.
         together: several requests that generate, each with 768 tokens of context.
+        beside: reading a prompt in small steps, beside such.
         memory: bytes that the model takes with all its context; less is better.
     """
 
@@ -28,6 +29,7 @@ class Profile:
     decode: tuple[float, float, float]
     prefill: tuple[float, float]
     together: float
+    beside: float
     memory: float
 
     def score(self, ratios: Mapping[Figure, float], memory: float) -> float:
@@ -49,6 +51,8 @@ class Profile:
     def _weight(self, figure: Figure, measured: Mapping[Figure, float]) -> float:
         if figure.kind == "together":
             return self.together
+        if figure.kind == "beside":
+            return self.beside
         weights = self.decode if figure.kind == "decode" else self.prefill
         depths = sorted(each.depth for each in measured if each.kind == figure.kind)
         return weights[min(depths.index(figure.depth), len(weights) - 1)]
@@ -63,6 +67,7 @@ PROFILES = {
             decode=(0.15, 0.35, 0.2),
             prefill=(0.15, 0.05),
             together=0.0,
+            beside=0.0,
             memory=0.1,
         ),
         Profile(
@@ -71,14 +76,16 @@ PROFILES = {
             decode=(0.0, 0.1, 0.25),
             prefill=(0.25, 0.3),
             together=0.0,
+            beside=0.0,
             memory=0.1,
         ),
         Profile(
             name="server",
             use="several people at once",
             decode=(0.05, 0.1, 0.05),
-            prefill=(0.15, 0.1),
-            together=0.45,
+            prefill=(0.1, 0.05),
+            together=0.3,
+            beside=0.25,
             memory=0.1,
         ),
         Profile(
@@ -87,6 +94,7 @@ PROFILES = {
             decode=(0.05, 0.1, 0.05),
             prefill=(0.1, 0.1),
             together=0.0,
+            beside=0.0,
             memory=0.6,
         ),
     )

@@ -25,6 +25,7 @@ def columns(tuning: Tuning) -> list[str]:
         "decode": "decode at {:,}",
         "prefill": "prompt at {:,}",
         "together": f"{SEQUENCES} at once",
+        "beside": f"prompt beside {SEQUENCES - 1}",
     }
     figures = [titles[figure.kind].format(figure.depth) for figure in _figures(tuning)]
     return ["", *figures, "memory", "score"]

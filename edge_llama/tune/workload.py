@@ -11,6 +11,9 @@ SEQUENCES = 4
 SEQUENCE_DEPTH = 768
 """Requests at the same time, and the tokens of context that each has."""
 
+BESIDE = 32
+"""Tokens of a prompt that are read in a step of which the other requests wait for a token."""
+
 BATCH_SIZE = 512
 PROMPTS = (512, 256, 128, 64)
 """Tokens of a prompt that is read in one step: the most that `prefill_seconds` allow."""
@@ -29,7 +32,8 @@ class Workload:
     Attributes:
         decode: depths at which one request generates.
         prefill: depths at which a prompt is read.
-        sequences: requests that generate together; 0 leaves that out.
+        sequences: requests that generate together, and next to which the last of them reads its
+            prompt; 0 leaves both out.
         prefill_seconds: most seconds of a step that reads a prompt; slow machines read shorter
             ones.
         sizes: tokens of further steps, at all depths, for the cost table.

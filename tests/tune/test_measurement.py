@@ -13,6 +13,7 @@ MEASUREMENT = Measurement(
         StepTimes(Step(1, 8, 0), (0.2,)),
         StepTimes(Step(1, 1, 3000), (9.0, 0.1, 0.1)),
         StepTimes(Step(4, 4, 3072), (0.2,)),
+        StepTimes(Step(4, 35, 3072), (0.4,)),
     ),
 )
 
@@ -22,6 +23,7 @@ def test_figures_are_medians_in_tokens_a_second() -> None:
         Figure("prefill", 0): 128.0,
         Figure("decode", 3000): 10.0,
         Figure("together", 3072): 20.0,
+        Figure("beside", 3072): 80.0,
     }
 
 
@@ -31,6 +33,7 @@ def test_costs_count_the_tokens_after_the_step() -> None:
         StepCost(8, 8, 0.2),
         StepCost(1, 3001, 0.1),
         StepCost(4, 3076, 0.2),
+        StepCost(35, 3107, 0.4),
     )
 
 

@@ -29,6 +29,7 @@ def test_a_tiny_model_is_measured(tiny_model: Path) -> None:
         *(Figure("decode", depth) for depth in (0, 1024)),
         *(Figure("prefill", depth) for depth in (0, 1024)),
         Figure("together", 1536),
+        Figure("beside", 1536),
     }
     assert min(figures.values()) > 0
     assert {(cost.size, cost.depth) for cost in measurement.costs()} >= {(1, 1), (64, 1088)}
@@ -47,7 +48,11 @@ def test_streams_are_measured_where_several_requests_are(
     streams = replace(candidate, kv_layout="streams")
     workload = Workload(decode=(0,), sequences=3)
     measurement = ChildMeasurer(str(tiny_model)).measure(streams, workload, LIMIT)
-    assert measurement.figures().keys() == {Figure("decode", 0), Figure("together", 3 * 768)}
+    assert measurement.figures().keys() == {
+        Figure("decode", 0),
+        Figure("together", 3 * 768),
+        Figure("beside", 3 * 768),
+    }
 
 
 def test_what_takes_too_long_is_ruled_out(tiny_model: Path) -> None:

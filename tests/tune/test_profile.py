@@ -13,6 +13,7 @@ FIGURES = [
     *(Figure("decode", depth) for depth in DEPTHS),
     *(Figure("prefill", depth) for depth in (0, 3000)),
     Figure("together", 3072),
+    Figure("beside", 3072),
 ]
 profiles = st.sampled_from(list(PROFILES.values()))
 ratio = st.floats(0.1, 10)
@@ -24,8 +25,8 @@ def test_the_command_knows_all_profiles() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_weights_add_up(profile: Profile) -> None:
-    weights = (*profile.decode, *profile.prefill, profile.together, profile.memory)
-    assert sum(weights) == pytest.approx(1)
+    alone, others = (*profile.decode, *profile.prefill), (profile.together, profile.beside)
+    assert sum((*alone, *others, profile.memory)) == pytest.approx(1)
 
 
 @given(profiles, ratio)
@@ -59,16 +60,14 @@ def test_profiles_differ_in_what_they_weigh() -> None:
     assert best_at(Figure("decode", 1024)) == "chat"
     assert best_at(Figure("prefill", 3000)) == "rag"
     assert best_at(Figure("together", 3072)) == "server"
+    assert best_at(Figure("beside", 3072)) == "server"
     assert best_at(Figure("decode", 0), memory=0.2) == "low-memory"
 
 
 def test_what_was_not_measured_has_no_weight() -> None:
     chat = PROFILES["chat"]
     assert chat.score({Figure("prefill", 0): 2.0}, 1.0) == pytest.approx(2 ** (0.15 / 0.25))
-    no_prompts = {Figure("prefill", 0): 2.0}
-    assert (
-        Profile(name="", use="", decode=(1, 0, 0), prefill=(0, 0), together=0, memory=0).score(
-            no_prompts, 3.0
-        )
-        == 1.0
+    of_decode = Profile(
+        name="", use="", decode=(1, 0, 0), prefill=(0, 0), together=0, beside=0, memory=0
     )
+    assert of_decode.score({Figure("prefill", 0): 2.0}, 3.0) == 1.0

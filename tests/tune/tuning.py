@@ -8,7 +8,7 @@ from dataclasses import replace
 from edge_llama.tune.candidate import Candidate
 from edge_llama.tune.measurement import Measurement, Step, StepTimes
 from edge_llama.tune.measurer import RuledOut
-from edge_llama.tune.workload import SEQUENCE_DEPTH, Workload
+from edge_llama.tune.workload import BESIDE, SEQUENCE_DEPTH, Workload
 from edge_llama.weights.model_shape import ModelShape
 from tests.weights.shapes import LLAMA_8B
 
@@ -35,7 +35,7 @@ def measurement_of(candidate: Candidate, workload: Workload, seconds: Speed) -> 
     steps += [Step(1, size, depth) for depth in workload.decode for size in workload.sizes]
     steps += [Step(1, PROMPT, depth) for depth in workload.prefill]
     if n := workload.sequences:
-        steps.append(Step(n, n, n * SEQUENCE_DEPTH))
+        steps += [Step(n, size, n * SEQUENCE_DEPTH) for size in (n, n - 1 + BESIDE)]
     times = (StepTimes(step, (seconds(candidate, step),)) for step in steps)
     return Measurement(0.5, tuple(times))
 
