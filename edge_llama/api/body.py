@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
 
 import msgspec
@@ -17,7 +18,16 @@ from edge_llama.api.errors import (
 )
 from edge_llama.config import ServerSettings
 
+MAX_CONTAINERS = 10_000
+"""Objects and lists of a body: each takes some 25 µs to check, in which nobody else is served."""
+MAX_VALUES = 262_144
+"""Of all objects and lists together: twice the tokens of the longest context."""
+MAX_DIGITS = 400
+"""Of a number: a double has up to 309 before the point, and more take ever longer to read."""
+
 logger = logging.getLogger(__name__)
+
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 
 
 async def read_body(request: Request) -> dict[str, Any]:
@@ -51,13 +61,16 @@ async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Parse strictly: UTF-8 without BOM, no NaN, no lone surrogates, nothing after the object.
+    """Parse strictly: UTF-8 without BOM, no NaN, no lone surrogates, no key twice, nothing after
+    the object.
 
     Raises:
         InvalidJson: it is not JSON, not an object, or nested or sized beyond reason.
     """
+    _check_size(body)
     try:
         value = msgspec.json.decode(body)
+        json.loads(body.decode(), object_pairs_hook=_check_keys)
     except RecursionError:
         raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
     except UnicodeDecodeError:
@@ -67,6 +80,35 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidJson("The body must be a JSON object.")
     return value
+
+
+def _check_size(body: bytes) -> None:
+    """What takes long to parse is refused before; what looks like it may stand in a string."""
+    if not (_is_manifold(body) or _LONG_NUMBER.search(body)):
+        return
+    bare = _without_strings(body)
+    if _is_manifold(bare):
+        raise InvalidJson(
+            f"The body has more than {MAX_CONTAINERS} objects and lists, or {MAX_VALUES} values."
+        )
+    if _LONG_NUMBER.search(bare):
+        raise InvalidJson(f"The body has a number of more than {MAX_DIGITS} digits.")
+
+
+def _is_manifold(text: bytes) -> bool:
+    return text.count(b"{") + text.count(b"[") > MAX_CONTAINERS or text.count(b",") > MAX_VALUES
+
+
+def _without_strings(body: bytes) -> bytes:
+    """JSON without what stands between quotes."""
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(unescaped.split(b'"')[::2])
+
+
+def _check_keys(pairs: list[tuple[str, Any]]) -> None:
+    """Another program might take the first of two, where this one takes the last."""
+    if len(dict(pairs)) != len(pairs):
+        raise InvalidJson("The body has an object with the same key twice.")
 
 
 def _reason(error: msgspec.DecodeError) -> str:

@@ -22,6 +22,9 @@ from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
+MAX_FIELDS = 256
+"""Of an object with fields of its own; those that no schema knows count too."""
+
 _INVALID = "invalid_value"
 _UNSUPPORTED = "unsupported_parameter"
 
@@ -51,7 +54,11 @@ class Schema(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or None not in value.values():
+        if not isinstance(value, dict):
+            return value
+        if len(value) > MAX_FIELDS:
+            raise invalid(f"must have at most {MAX_FIELDS} fields.")
+        if None not in value.values():
             return value
         return {key: entry for key, entry in value.items() if entry is not None}
 
@@ -117,10 +124,10 @@ def _request_error(details: ErrorDetails) -> RequestError:
     param = _param(path)
     template = _TEXTS.get(details["type"])
     text = details["msg"] if template is None else template.format_map(context)
-    message = f"{param} {text}"
+    message = f"{param or 'The body'} {text}"
     if details["type"] == _UNSUPPORTED:
         return UnsupportedParameter(message, param=param)
-    return InvalidValue(message, param=param)
+    return InvalidValue(message, param=param or None)
 
 
 def _param(path: tuple[int | str, ...]) -> str:

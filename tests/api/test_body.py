@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import time
 
@@ -40,6 +41,12 @@ BAD_BODIES = {
     "-Infinity": b'{"temperature": -Infinity}',
     "1e999": b'{"temperature": 1e999}',
     "5,000 digits": b'{"seed": ' + b"9" * 5000 + b"}",
+    "2 MB of digits": b'{"top_p": 0.' + b"3" * 2_000_000 + b"}",
+    "2 MB of objects": b'{"messages": [' + b"{}," * 600_000 + b"{}]}",
+    "2 MB of integers": b'{"stop": [' + b"1," * 900_000 + b"1]}",
+    "2 MB of lists": b'{"messages": [' + b"[]," * 600_000 + b"[]]}",
+    "the same key twice": b'{"model": "demo", "model": "demo"}',
+    "the same key twice, escaped": b'{"messages": [{"a": 1, "\\u0061": 1}]}',
     "single quotes": b"{'model': 'demo'}",
     "comment": b"{} // done",
 }
@@ -63,11 +70,34 @@ def test_pairs_of_surrogates_and_large_numbers_are_read() -> None:
     }
 
 
+def test_what_looks_large_may_stand_in_a_text() -> None:
+    text = '\\"{[,' * 20_000 + "," * 300_000 + "9" * 20_000
+    assert parse_object(json.dumps({"a": [text], text: 1}).encode()) == {"a": [text], text: 1}
+
+
+async def test_a_request_has_a_bounded_number_of_fields(client: httpx.AsyncClient) -> None:
+    many = {f"field{number}": 1 for number in range(257)}
+    top = await client.post(PATH, json={"model": "demo"} | many)
+    nested = await client.post(PATH, json={"model": "demo", "messages": [many]})
+    for response, said in (
+        (top, "The body must have at most 256 fields."),
+        (nested, "messages[0] must have at most 256 fields."),
+    ):
+        assert response.status_code == 400
+        assert response.json()["error"]["message"] == said
+
+
 def test_the_reason_is_told() -> None:
+    with pytest.raises(InvalidJson, match="same key twice"):
+        parse_object(b'{"a": {"b": 1, "b": 2}}')
+    with pytest.raises(InvalidJson, match="more than 10000 objects"):
+        parse_object(b'{"a": [' + b"{}," * 10_000 + b"{}]}")
+    with pytest.raises(InvalidJson, match="more than 400 digits"):
+        parse_object(b'{"a": -1.' + b"9" * 401 + b"}")
     with pytest.raises(InvalidJson, match=r"not valid JSON: trailing characters"):
         parse_object(b"{} x")
     with pytest.raises(InvalidJson, match="nested too deeply"):
-        parse_object(b"[" * 100_000)
+        parse_object(b"[" * 5_000)
     with pytest.raises(InvalidJson, match="must be a JSON object"):
         parse_object(b"[]")
 
