@@ -38,7 +38,7 @@ WRITE_AHEAD = 2
 MEMORY = 64 << 20
 """Blocks that may wait to be written, and bytes, unless there is only one."""
 
-MOST_MEMORY = 256 << 20
+MOST_MEMORY = 128 << 20
 """Bytes that may wait to be written where they would be lost otherwise."""
 
 NICE = 10
