@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from statistics import median
+from dataclasses import dataclass
+from statistics import mean
 
-from edge_llama.bench.load import beside_a_stream
+from edge_llama.bench.load import one_after_the_other
 from edge_llama.bench.quantity import Figure, Quantity, Unit
 from edge_llama.bench.scenarios import RESTART
 from edge_llama.bench.server import ServerTarget
 from edge_llama.bench.stream import Stream
 from edge_llama.config import EngineSettings
 
-PROMPTS, PROMPT_TOKENS, OUTPUT_TOKENS = 2, 260, 6
-"""Of a run: a full block of each, and so short that the machine seldom changes its speed between
-the two runs of a pair.
+PROMPTS, PROMPT_TOKENS, OUTPUT_TOKENS = 2, 260, 9
+"""Of a run. A prompt is a full block, which is written while the answer to it is generated.
+
+A run is short, so that the machine seldom changes its speed between the two of a pair. And nobody
+reads while another one decodes: then the size of the steps would depend on what each server has
+measured so far.
 """
 
 PAIRS_SECONDS = 120.0
 FEWEST_PAIRS, MOST_PAIRS = 2, 15
 
-STEP_TOKENS = 64
-NO_LIMIT = 3600.0
-"""Most tokens of a step, and seconds that it may take: so both servers read prompts in the same
-steps, whatever each has found out about their cost.
-"""
-
 THROUGHPUT = Quantity("throughput_share", "tokens a second, kept / not kept", Unit.RATIO)
-GAP = Quantity("gap_share", "longest gap of a running stream, kept / not kept", Unit.RATIO)
+GAP = Quantity("gap_share", "gap between tokens, blocks written / not", Unit.RATIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +47,10 @@ async def measure_keeping(
     Raises:
         EdgeLlamaError: a server failed.
     """
-    off, on = (replace(each, batch_size=STEP_TOKENS, max_stall=NO_LIMIT) for each in (off, on))
     throughputs, gaps = [], []
     async with ServerTarget(off, tuned=tuned) as without, ServerTarget(on, tuned=tuned) as with_it:
         for server in (without, with_it):
-            await server.run(beside_a_stream(1, PROMPT_TOKENS, OUTPUT_TOKENS), seed=-1)
+            await server.run(one_after_the_other(1, PROMPT_TOKENS, OUTPUT_TOKENS), seed=-1)
         deadline = time.monotonic() + PAIRS_SECONDS
         for number in range(MOST_PAIRS):
             if number >= FEWEST_PAIRS and time.monotonic() > deadline:
@@ -68,22 +64,13 @@ async def measure_keeping(
 
 
 async def _run(server: ServerTarget, seed: int) -> _Run:
-    streams = await server.run(beside_a_stream(PROMPTS, PROMPT_TOKENS, OUTPUT_TOKENS), seed)
+    streams = await server.run(one_after_the_other(PROMPTS, PROMPT_TOKENS, OUTPUT_TOKENS), seed)
     # What is still to be written must not disturb the other server.
     await server.all_saved()
-    return _Run(_throughput(streams), _gap(streams))
+    return _Run(_throughput(streams), mean(gap for stream in streams for gap in stream.gaps()))
 
 
 def _throughput(streams: Sequence[Stream]) -> float:
-    """Tokens a second of all, read and written, while prompts come."""
-    running, *prompts = streams
-    start, end = prompts[0].start, prompts[-1].end
-    tokens = sum(p.prompt_tokens - (p.cached_tokens or 0) + p.output_tokens for p in prompts)
-    tokens += len([time for time in running.times if start < time <= end])
-    return tokens / (end - start)
-
-
-def _gap(streams: Sequence[Stream]) -> float:
-    """The longest gap while a prompt is there; the median of the prompts."""
-    running, *prompts = streams
-    return median(max(running.gaps(p.start, p.end), default=0.0) for p in prompts)
+    """Tokens a second, read and written."""
+    tokens = sum(s.prompt_tokens - (s.cached_tokens or 0) + s.output_tokens for s in streams)
+    return tokens / (streams[-1].end - streams[0].start)

@@ -119,19 +119,18 @@ def newcomer(prompt_tokens: int) -> Load:
     )
 
 
-def beside_a_stream(count: int, prompt_tokens: int, output_tokens: int) -> Load:
-    """A running stream (0), and prompts beside it that are answered one after the other."""
-    stream = Request(prompt_tokens=16, output_tokens=512, until=count)
-    prompts = [
-        Request(
-            prompt_tokens=prompt_tokens,
-            output_tokens=output_tokens,
-            after=number - 1,
-            after_outputs=None if number > 1 else 4,
+def one_after_the_other(count: int, prompt_tokens: int, output_tokens: int) -> Load:
+    """Requests of which each waits for the end of the one before."""
+    return Load(
+        tuple(
+            Request(
+                prompt_tokens=prompt_tokens,
+                output_tokens=output_tokens,
+                after=number - 1 if number else None,
+            )
+            for number in range(count)
         )
-        for number in range(1, count + 1)
-    ]
-    return Load((stream, *prompts))
+    )
 
 
 def same_system_prompt(system_tokens: int, question_tokens: int) -> Load:

@@ -118,7 +118,7 @@ async def _ready_url(process: Process) -> str:
 
 def _serve_command(settings: EngineSettings, port: int) -> list[str]:
     command = [*module_command("edge_llama"), "serve", settings.model]
-    options: dict[str, float | str | None] = {
+    options: dict[str, int | str | None] = {
         "--port": port,
         "--ctx-size": settings.ctx_size,
         "--parallel": settings.parallel,
@@ -126,7 +126,6 @@ def _serve_command(settings: EngineSettings, port: int) -> list[str]:
         "--threads-batch": settings.threads_batch,
         "--batch-size": settings.batch_size,
         "--cached-sequences": settings.cached_sequences,
-        "--max-stall": settings.max_stall,
         "--cache-size": 0,
     }
     if settings.disk_cache is not None:

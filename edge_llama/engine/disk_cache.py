@@ -59,11 +59,11 @@ class DiskCache:
         """Begin to read what is on disk of a prompt after its first `start` tokens, which are in
         memory; None if that is nothing.
         """
+        reading = None
+        if len(prompt) - start >= SMALLEST_READING:
+            reading = self._store.read(prompt, domain, start, self._pace.token_seconds(depth))
         if start:
             self._store.use(prompt[:start], domain)
-        if len(prompt) - start < SMALLEST_READING:
-            return None
-        reading = self._store.read(prompt, domain, start, self._pace.token_seconds(depth))
         # Mostly that is told in less than a millisecond; otherwise its first step would be lost.
         if reading is None or reading.finds_nothing(PATIENCE):
             return None

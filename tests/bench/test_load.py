@@ -22,13 +22,10 @@ def test_a_newcomer_finds_a_running_stream() -> None:
     assert load.clients == 2
 
 
-def test_prompts_come_beside_a_stream_one_after_the_other() -> None:
-    load = loads.beside_a_stream(3, 260, 6)
-    stream, *prompts = load.requests
-    assert stream.until == 3
-    assert [request.after for request in prompts] == [0, 1, 2]
-    assert [request.after_outputs for request in prompts] == [4, None, None]
-    assert load.clients == 2
+def test_one_request_after_the_other() -> None:
+    load = loads.one_after_the_other(3, 260, 9)
+    assert [request.after for request in load.requests] == [None, 0, 1]
+    assert load.clients == 1
 
 
 def test_a_system_prompt_is_said_twice() -> None:
