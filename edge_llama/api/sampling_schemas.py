@@ -109,7 +109,7 @@ class SampledRequest(RequestBody):
     logit_bias: (
         Annotated[
             dict[int, float],
-            PlainValidator(_token_biases, json_schema_input_type=dict[TokenId, Bias]),
+            PlainValidator(_token_biases, json_schema_input_type=dict[TokenId, Bias | None]),
         ]
         | None
     ) = None

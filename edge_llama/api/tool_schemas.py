@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
+from typing_extensions import NotRequired, TypedDict
 
 from edge_llama.api.validation import Schema, Text, invalid, missing, unsupported
 from edge_llama.chat.messages import TemplateOptions
@@ -16,6 +17,7 @@ from edge_llama.errors import InvalidValue
 MAX_TOOLS = 128
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+FunctionName = Annotated[str, Field(pattern=f"^{_NAME.pattern}$")]
 _OPTIONAL = {"description": (str, "a string"), "parameters": (dict, "a JSON Schema")}
 
 
@@ -41,7 +43,24 @@ def function_definition(value: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in value.items() if v is not None and k != "strict"}
 
 
-FunctionDefinition = Annotated[dict[str, Any], AfterValidator(function_definition)]
+class FunctionShape(TypedDict):
+    """A function, its arguments described by a JSON Schema."""
+
+    name: FunctionName
+    description: NotRequired[str | None]
+    parameters: NotRequired[dict[str, Any] | None]
+    strict: NotRequired[Any]
+
+
+def _function(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid("must be an object.")
+    return function_definition(value)
+
+
+FunctionDefinition = Annotated[
+    dict[str, Any], PlainValidator(_function, json_schema_input_type=FunctionShape)
+]
 
 
 class FunctionTool(Schema):
@@ -87,7 +106,11 @@ def _tool_name(value: Any) -> str:
 
 
 Choice = Annotated[
-    ToolChoice, PlainValidator(_tool_choice, json_schema_input_type=str | dict[str, Any])
+    ToolChoice,
+    PlainValidator(
+        _tool_choice,
+        json_schema_input_type=Literal["none", "auto", "required"] | dict[str, Any],
+    ),
 ]
 
 
@@ -130,7 +153,20 @@ def _known_only(value: Any) -> Any:
 class TemplateArguments(Schema):
     """Variables of Llama 3.1's chat template, under its names."""
 
-    builtin_tools: Annotated[list[str], BeforeValidator(_builtin_tools)] | None = None
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    builtin_tools: (
+        Annotated[
+            list[str],
+            BeforeValidator(
+                _builtin_tools,
+                json_schema_input_type=list[
+                    Literal["brave_search", "wolfram_alpha", "code_interpreter"]
+                ],
+            ),
+        ]
+        | None
+    ) = None
     date_string: Text | None = None
     tools_in_user_message: bool = True
 

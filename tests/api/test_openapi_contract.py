@@ -66,6 +66,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 STRICT = strict(DOCUMENT)
 PREFIXES = (("", ROOT_ENDPOINTS), ("/v1", V1_ENDPOINTS), (PROJECT_PREFIX, V1_ENDPOINTS))
 WITH_EXAMPLES = [endpoint for endpoint in V1_ENDPOINTS if endpoint.body is not None]
+FUNCTION = {"name": "add", "parameters": {"type": "object"}}
 STREAMING = [endpoint for endpoint in V1_ENDPOINTS if endpoint.events is not None]
 
 
@@ -156,6 +157,36 @@ async def test_messages_are_documented_as_they_are_taken(
     assert status == (200 if valid else 400)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "valid"),
+    [
+        ("tools", [{"type": "function", "function": FUNCTION}], True),
+        ("tools", [{"function": FUNCTION | {"description": None, "strict": None}}], True),
+        ("tools", [{"type": "function", "function": {"parameters": {}}}], False),
+        ("tools", [{"type": "function", "function": {"name": "a b"}}], False),
+        ("tools", [{"type": "function", "function": "add"}], False),
+        ("functions", [FUNCTION], True),
+        ("functions", [{}], False),
+        ("tool_choice", "none", True),
+        ("tool_choice", "all", False),
+        ("logit_bias", {"5": None}, True),
+        ("logit_bias", {"5": 101}, False),
+        ("chat_template_kwargs", {"builtin_tools": ["brave_search"]}, True),
+        ("chat_template_kwargs", {"builtin_tools": ["search"]}, False),
+        ("chat_template_kwargs", {"thinking": True}, False),
+    ],
+)
+async def test_fields_are_documented_as_they_are_taken(
+    client: httpx.AsyncClient, field: str, value: Any, valid: bool
+) -> None:
+    body = dict(WITH_EXAMPLES[0].example or {}) | {field: value}
+    shape = DOCUMENT["components"]["schemas"]["ChatCompletionRequest"]
+    shape = shape | {"components": DOCUMENT["components"]}
+    assert jsonschema.Draft202012Validator(shape).is_valid(body) is valid
+    status = (await client.post("/v1/chat/completions", json=body)).status_code
+    assert status == (200 if valid else 400)
+
+
 async def test_the_document_is_served(client: httpx.AsyncClient) -> None:
     response = await client.get("/openapi.json")
     assert response.headers["content-type"] == "application/json"
@@ -185,7 +216,6 @@ async def test_examples_are_answered_as_documented(
 
 
 CALL = ['{"name": "add", ', '"parameters": {"a": 1}}']
-FUNCTION = {"name": "add", "parameters": {"type": "object"}}
 TOOLS = {
     "/chat/completions": {"type": "function", "function": FUNCTION},
     "/responses": {"type": "function"} | FUNCTION,

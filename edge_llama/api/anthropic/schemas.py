@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import FailFast, Field, PlainValidator, model_validator
-from typing_extensions import Self
+from typing_extensions import NotRequired, Self, TypedDict
 
 from edge_llama.api.anthropic.turns import Texts, Turn
 from edge_llama.api.request_body import RequestBody
 from edge_llama.api.sampling_schemas import MAX_STOPS, ConversationRequest, Stop, most_tokens
 from edge_llama.api.schemas import MAX_MESSAGES
-from edge_llama.api.tool_schemas import as_tool, check_tools, function_definition
+from edge_llama.api.tool_schemas import (
+    FunctionName,
+    as_tool,
+    check_tools,
+    function_definition,
+)
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import Count, Name, Schema, invalid, missing, unsupported
 from edge_llama.chat.json_schema import json_schema_grammar
@@ -49,6 +54,15 @@ class OutputConfig(Schema):
     """The form of the answer."""
 
     format: JSONFormat | None = None
+
+
+class CustomTool(TypedDict):
+    """A tool, its input described by a JSON Schema."""
+
+    name: FunctionName
+    description: NotRequired[str | None]
+    input_schema: NotRequired[dict[str, Any]]
+    type: NotRequired[Literal["custom"] | None]
 
 
 def _custom_tool(value: Any) -> dict[str, Any]:
@@ -92,9 +106,14 @@ class Conversation(RequestBody):
     model: Name
     messages: Annotated[list[Turn], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
     system: Texts = Field(default_factory=list)
-    tools: Annotated[list[Annotated[dict[str, Any], PlainValidator(_custom_tool)]], FailFast()] = (
-        Field(default_factory=list)
-    )
+    tools: Annotated[
+        list[
+            Annotated[
+                dict[str, Any], PlainValidator(_custom_tool, json_schema_input_type=CustomTool)
+            ]
+        ],
+        FailFast(),
+    ] = Field(default_factory=list)
     tool_choice: ToolUse = ToolUse(type="auto")
 
     def to_tools(self) -> tuple[Tool, ...]:

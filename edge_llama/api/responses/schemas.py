@@ -6,11 +6,17 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
-from typing_extensions import Self
+from typing_extensions import NotRequired, Self
 
 from edge_llama.api.responses.items import InputItem, Item, to_messages
 from edge_llama.api.sampling_schemas import ConversationRequest, TopLogprobs, most_tokens
-from edge_llama.api.tool_schemas import Choice, as_tool, check_tools, function_definition
+from edge_llama.api.tool_schemas import (
+    Choice,
+    FunctionShape,
+    as_tool,
+    check_tools,
+    function_definition,
+)
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.api.validation import (
     Count,
@@ -56,6 +62,12 @@ def _as_items(value: Any) -> Any:
     if isinstance(value, list):
         return value
     raise invalid("must be a string or a list of items.")
+
+
+class FlatFunction(FunctionShape):
+    """A function, as the Responses API has it."""
+
+    type: NotRequired[Literal["function"]]
 
 
 def _flat_function(value: Any) -> dict[str, Any]:
@@ -122,7 +134,12 @@ class ResponsesRequest(ConversationRequest):
     truncation: Literal["auto", "disabled"] | None = None
     text: TextConfig | None = None
     tools: Annotated[
-        list[Annotated[dict[str, Any], PlainValidator(_flat_function)]], FailFast()
+        list[
+            Annotated[
+                dict[str, Any], PlainValidator(_flat_function, json_schema_input_type=FlatFunction)
+            ]
+        ],
+        FailFast(),
     ] = Field(default_factory=list)
     tool_choice: Choice = ToolChoice()
     parallel_tool_calls: bool = True

@@ -6,14 +6,14 @@ from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.shapes import ContextOverflow, ErrorDetails
+from edge_llama.api.shapes import ContextOverflow, ErrorDetails, TokenLogprob
 
 
 class OutputText(TypedDict):
     type: Literal["output_text"]
     text: str
     annotations: list[Any]
-    logprobs: list[Any]
+    logprobs: list[TokenLogprob]
 
 
 class OutputMessage(TypedDict):
@@ -128,7 +128,7 @@ class ResponseEvent(TypedDict):
     text: NotRequired[str]
     name: NotRequired[str]
     arguments: NotRequired[str]
-    logprobs: NotRequired[list[Any]]
+    logprobs: NotRequired[list[TokenLogprob]]
     error: NotRequired[ErrorDetails]
     code: NotRequired[str | None]
     message: NotRequired[str]
