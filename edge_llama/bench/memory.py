@@ -77,7 +77,8 @@ class MemoryFigure:
 async def measure_memory(
     model: Path, threads: int | None, progress: Callable[[str], None], ctx_size: int = CTX_SIZE
 ) -> MemoryFigure:
-    """Fill the context of a server with one long prompt, answer several at once, and look.
+    """Fill the context of a server with one long prompt, answer several at once, score one, and
+    look.
 
     Args:
         progress: called with a line for people before each step.
@@ -98,6 +99,8 @@ async def measure_memory(
         await target.run(solo(n_prompt, OUTPUT_TOKENS), seed=1)
         progress("memory: several streams")
         await target.run(concurrent(settings.parallel, 16, OUTPUT_TOKENS, apart=0), seed=2)
+        progress("memory: a scored prompt")
+        await target.score(plan.scored_tokens + 1)
         engine, server = resident_bytes(target.pid)
     return MemoryFigure(plan, engine, server)
 
@@ -110,6 +113,7 @@ def _plan(shape: ModelShape, settings: EngineSettings) -> MemoryPlan:
         parallel=settings.parallel,
         cached_sequences=settings.cached_sequences,
         micro_batch=settings.micro_batch,
+        scored_tokens=settings.scored_tokens,
         kv_type=settings.kv_type or "f16",
         kv_layout=settings.kv_layout or "unified",
     )

@@ -67,6 +67,19 @@ class ServerTarget:
         assert self._target is not None, "run() outside `async with`"
         return await self._target.run(load, seed)
 
+    async def score(self, n_tokens: int) -> None:
+        """Have it tell the log-probabilities of a prompt's tokens.
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        assert self._client is not None, "score() outside `async with`"
+        assert self._target is not None, "score() outside `async with`"
+        scored = {"prompt": [5] * n_tokens, "max_tokens": 0, "echo": True, "logprobs": 0}
+        body = {"model": self._target.model, **scored, "stream": True}
+        async for _ in self._client.events("/v1/completions", body):
+            pass
+
     async def all_saved(self) -> None:
         """Wait until all that is kept on disk is there.
 

@@ -175,6 +175,7 @@ def plan_shape(
         kv_type=chosen.kv_type,
         kv_layout=chosen.kv_layout,
         micro_batch=chosen.micro_batch,
+        scored_tokens=chosen.scored_tokens,
         flash_attention=chosen.flash_attention or settings.flash_attention,
         repack=chosen.repack,
         memory_limit=chosen.total,

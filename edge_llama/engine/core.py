@@ -63,6 +63,10 @@ class EngineCore:
         """End choices of a request; their last outputs."""
         return [self._output(Progress(sequence)) for sequence in self.scheduler.abort(id, index)]
 
+    def pause(self, id: int, paused: bool) -> None:
+        """Have a request wait, or go on."""
+        self.scheduler.pause(id, paused)
+
     def step(self) -> list[Output]:
         """Compute one step and tell what it gave; nothing if it was interrupted.
 

@@ -60,6 +60,9 @@ class EncoderCore:
         ended = [each for each in self.waiting if each.id == id and index in (None, each.index)]
         return [self._finish(sequence, FinishReason.ABORT) for sequence in ended]
 
+    def pause(self, id: int, paused: bool) -> None:
+        """A text has one output, so there is nothing to hold back."""
+
     def step(self) -> list[Output]:
         """Embed the next texts; nothing if that was interrupted: they still wait then.
 

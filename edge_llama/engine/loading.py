@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_llama.config import DEFAULT_CTX_SIZE, SCORED_TOKENS, EngineSettings
+from edge_llama.config import DEFAULT_CTX_SIZE, EngineSettings
 from edge_llama.engine import binding
 from edge_llama.engine.blocks.model_hash import FileVersion, model_files
 from edge_llama.engine.blocks.store import BlockStore
@@ -79,7 +79,7 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
         kv_type=kv_type,
         streams=settings.kv_layout == "streams",
         flash_attention=flash_attention,
-        n_outputs=settings.parallel + SCORED_TOKENS,
+        n_outputs=settings.parallel + settings.scored_tokens,
     )
 
 
@@ -173,6 +173,7 @@ class LoadedEngine:
             eog_tokens=model.vocab.eog_tokens,
             parallel=settings.parallel,
             pace=pace,
+            scored_tokens=settings.scored_tokens,
             disk=self._disk_cache(settings, model, files, context, kv, pace),
         )
         runner = ModelRunner(model, context, settings.batch_size, pooling or Pooling.MEAN)

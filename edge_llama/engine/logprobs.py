@@ -20,21 +20,21 @@ class LogProbabilities:
     """
 
     def __init__(self, logits: FloatArray) -> None:
-        shifted = logits - logits.max()
-        self._values = shifted - np.float32(np.log(np.exp(shifted).sum(dtype=np.float64)))
+        self._shifted = logits - logits.max()
+        self._log_sum = float(np.log(np.exp(self._shifted).sum(dtype=np.float64)))
 
     def of(self, token: int) -> float:
         """Natural logarithm of a token's probability, at least `LOWEST`."""
-        value = float(self._values[token])
+        value = float(self._shifted[token]) - self._log_sum
         return value if value > LOWEST else LOWEST
 
     def best(self, n: int) -> list[int]:
         """The `n` most likely tokens, best first."""
         if n <= 0:
             return []
-        n = min(n, len(self._values))
-        ids = top_k(self._values, n)
-        order = np.lexsort((ids, -self._values[ids]))
+        n = min(n, len(self._shifted))
+        ids = top_k(self._shifted, n)
+        order = np.lexsort((ids, -self._shifted[ids]))
         return [int(token) for token in ids[order]]
 
     def entry(self, token: int, n_top: int, vocab: Vocab) -> TokenLogprob:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from edge_llama.config import PROGRESS_TOKENS, SCORED_TOKENS
+from edge_llama.config import FEW_SCORED_TOKENS, PROGRESS_TOKENS, SCORED_TOKENS
 from edge_llama.engine.blocks.reading import LoadedBlock
 from edge_llama.engine.blocks.unsaved import Unsaved
 from edge_llama.engine.disk_cache import DiskCache
@@ -107,6 +107,7 @@ class Scheduler:
         eog_tokens: ids that end a sequence.
         parallel: most sequences that run at the same time.
         pace: how large a step may be while sequences decode.
+        scored_tokens: most prompt tokens of a step that give logits; fewer while sequences decode.
         disk: where prompts are kept beyond the KV cache; None keeps none.
         clock: seconds.
     """
@@ -119,6 +120,7 @@ class Scheduler:
         eog_tokens: Collection[int],
         parallel: int,
         pace: Pace,
+        scored_tokens: int = SCORED_TOKENS,
         disk: DiskCache | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -127,6 +129,7 @@ class Scheduler:
         self._eog_tokens = frozenset(eog_tokens)
         self._parallel = parallel
         self._pace = pace
+        self._scored_tokens = scored_tokens
         self._disk = disk
         self._clock = clock
         self.waiting = WaitingQueue()
@@ -201,7 +204,7 @@ class Scheduler:
             budget = self._step_size(plan) - len(plan)
             if any(sequence.embeds for sequence in prefilling):
                 # llama.cpp then has logits of all tokens of a step, whoever they belong to.
-                budget = min(budget, SCORED_TOKENS)
+                budget = min(budget, self._scored_room(plan))
             for sequence in prefilling:
                 budget -= self._plan(sequence, budget, plan)
         return sorted(plan.values(), key=lambda span: span.seq_id)
@@ -345,7 +348,7 @@ class Scheduler:
         scored = sequence.scoring and start == sequence.num_scored
         n = min(sequence.num_pending, budget)
         if scored:
-            n = min(n, SCORED_TOKENS - sum(len(s.tokens) for s in plan.values() if s.scored))
+            n = min(n, self._scored_room(plan))
         elif sequence.scoring:
             n = min(n, sequence.num_scored - start)
         if sequence.progress:
@@ -358,6 +361,13 @@ class Scheduler:
         seq_id = self._kv.native_id(sequence.seq_id)
         plan[sequence] = Span(sequence, start, tokens, n_outputs, seq_id, scored, sequence.embeds)
         return n
+
+    def _scored_room(self, plan: Plan) -> int:
+        """How many more tokens of prompts may give logits in a step, beside what is planned."""
+        room = self._scored_tokens
+        if any(sequence.decoding for sequence in plan):
+            room = min(room, FEW_SCORED_TOKENS)
+        return room - sum(len(span.tokens) for span in plan.values() if span.scored)
 
     def _make_room(self, sequence: Sequence, n: int, plan: Plan) -> bool:
         """Free `n` cells: cached prefixes go first, then the youngest running sequence, of `flex`

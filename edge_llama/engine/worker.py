@@ -187,7 +187,7 @@ class Worker:
         if isinstance(item, Abort):
             return self._core.abort(item.id, item.index)
         if isinstance(item, Pause):
-            self._core.scheduler.pause(item.id, item.paused)
+            self._core.pause(item.id, item.paused)
         elif item is not None:
             self._core.add(item)
         return []

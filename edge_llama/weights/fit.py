@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from edge_llama.config import KVLayout, KVType
+from edge_llama.config import SCORED_TOKENS, KVLayout, KVType
 from edge_llama.errors import DoesNotFit
 from edge_llama.units import format_size
 from edge_llama.weights.catalog import CatalogModel
@@ -68,7 +68,8 @@ def plan_memory(
 
     `USEFUL_CONTEXT` is chosen regardless of these, if it fits at all, and fewer tokens only as the
     last resort. The KV cache is f16 unless only q8_0 gives that context: it takes half the memory,
-    but a CPU is slower with it, and the more so the longer the context.
+    but a CPU is slower with it, and the more so the longer the context. What is left is for the
+    logits of many tokens, so that prompts can be scored fast.
 
     An encoder has no KV cache but the buffers for a text as long as the context; `USEFUL_TEXT` is
     enough for it, and it has no positions beyond its own.
@@ -114,7 +115,8 @@ def plan_memory(
         raise DoesNotFit(_refusal(plans, types, budget, ctx_size))
     if prefer_streams and kv_layout is None:
         chosen = _if_fits(replace(chosen, kv_layout="streams"), budget, chosen)
-    return _if_fits(replace(chosen, repack=repack), budget, chosen)
+    chosen = _if_fits(replace(chosen, repack=repack), budget, chosen)
+    return _if_fits(replace(chosen, scored_tokens=SCORED_TOKENS), budget, chosen)
 
 
 def choose_variant(

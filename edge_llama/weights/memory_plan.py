@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_llama.config import SCORED_TOKENS, KVLayout, KVType, sequence_ids
+from edge_llama.config import FEW_SCORED_TOKENS, KVLayout, KVType, sequence_ids
 from edge_llama.units import format_size
 from edge_llama.weights.model_shape import ModelShape
 
@@ -52,6 +52,7 @@ class MemoryPlan:
         parallel: requests that run at the same time.
         cached_sequences: finished requests whose KV is kept.
         micro_batch: most tokens that llama.cpp computes at once.
+        scored_tokens: prompt tokens whose log-probabilities are told by one step.
         kv_type: how keys and values are stored.
         kv_layout: whether all requests share `ctx_size` tokens, or each has as many.
         prefer_flash_attention: use llama.cpp's fused attention also where the cache does not need
@@ -64,6 +65,7 @@ class MemoryPlan:
     parallel: int = 4
     cached_sequences: int = 32
     micro_batch: int
+    scored_tokens: int = FEW_SCORED_TOKENS
     kv_type: KVType
     kv_layout: KVLayout = "unified"
     prefer_flash_attention: bool = False
@@ -112,7 +114,7 @@ class MemoryPlan:
     @property
     def compute(self) -> int:
         """Bytes for one step at full depth: activations, attention scores, logits."""
-        return self.step * self._token_bytes + self._output_bytes
+        return max(self.step * self._token_bytes, self._logits_bytes) + self._output_bytes
 
     @property
     def process(self) -> int:
@@ -169,17 +171,30 @@ class MemoryPlan:
         )
 
     @property
+    def _logits_bytes(self) -> int:
+        """The last of what a micro-batch takes, in the memory of all before: logits, and what they
+        are computed of.
+        """
+        if self.shape.encoder:
+            return 0
+        rows = min(self.micro_batch, self._output_rows)
+        return rows * (self.shape.vocabulary + self.shape.embedding_length) * F32_BYTES
+
+    @property
+    def _output_rows(self) -> int:
+        """Tokens of a step that give logits: one of every sequence, or all of a scored prompt."""
+        sequences = sequence_ids(self.kv_layout, self.parallel, self.cached_sequences)
+        return max(sequences, self.parallel + self.scored_tokens)
+
+    @property
     def _output_bytes(self) -> int:
-        """Logits: a row for every sequence, or for every token of a prompt that is scored, and what
-        choosing a token takes for running ones. llama.cpp has room for those of an encoder too,
-        which computes none, beside its embeddings.
+        """The logits that are kept, and what choosing a token takes for running sequences.
+        llama.cpp has room for those of an encoder too, which computes none, beside its embeddings.
         """
         if self.shape.encoder:
             return self.step * (self.shape.vocabulary + self.shape.embedding_length) * F32_BYTES
-        sequences = sequence_ids(self.kv_layout, self.parallel, self.cached_sequences)
-        rows = max(sequences, self.parallel + SCORED_TOKENS)
         running = self.parallel * (F32_BYTES + CANDIDATE_BYTES)
-        return self.shape.vocabulary * (rows * F32_BYTES + running)
+        return self.shape.vocabulary * (self._output_rows * F32_BYTES + running)
 
 
 def kv_types(shape: ModelShape) -> tuple[KVType, ...]:

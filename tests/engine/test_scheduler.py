@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge_llama.config import PROGRESS_TOKENS, SCORED_TOKENS
+from edge_llama.config import FEW_SCORED_TOKENS, PROGRESS_TOKENS
 from edge_llama.engine.binding import DecodeStatus
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
@@ -49,6 +49,7 @@ class Engine:
         busy_prefill: int = 4,
         cached: int = 3,
         streams: bool = False,
+        scored_tokens: int = FEW_SCORED_TOKENS,
     ) -> None:
         self.now = 0.0
         self.memory = FakeStreams() if streams else FakeMemory()
@@ -59,6 +60,7 @@ class Engine:
             eog_tokens={EOG},
             parallel=parallel,
             pace=FixedPace(batch_size, busy_prefill),
+            scored_tokens=scored_tokens,
             clock=lambda: self.now,
         )
         self.runner = FakeRunner(self.memory)
@@ -183,7 +185,7 @@ def test_a_scored_prompt_is_read_anew_in_bounded_steps() -> None:
     outputs = engine.finish()
     assert scores(outputs) == all_scores(prompt)
     steps = [[len(span.tokens) for span in step] for step in engine.runner.steps[done:]]
-    assert steps == [[SCORED_TOKENS], [SCORED_TOKENS], [70 - 2 * SCORED_TOKENS], [1]]
+    assert steps == [[FEW_SCORED_TOKENS], [FEW_SCORED_TOKENS], [70 - 2 * FEW_SCORED_TOKENS], [1]]
     assert sequence.num_cached == 0
     assert sequence.token_ids == expected(prompt, 2)
 
@@ -193,7 +195,18 @@ def test_two_scored_prompts_share_a_step() -> None:
     engine.add([1] * 20, scored=True)
     engine.add([2] * 20, scored=True)
     engine.step()
-    assert [len(span.tokens) for span in engine.runner.steps[0]] == [20, SCORED_TOKENS - 20]
+    assert [len(span.tokens) for span in engine.runner.steps[0]] == [20, FEW_SCORED_TOKENS - 20]
+
+
+def test_scored_prompts_leave_running_streams_their_pace() -> None:
+    engine = Engine(n_cells=800, batch_size=200, busy_prefill=200, scored_tokens=100)
+    engine.add([1, 2, 3], max_tokens=2)
+    engine.step()
+    engine.add([1 + i % 49 for i in range(300)], scored=True)
+    engine.step()
+    engine.step()
+    sizes = [[len(span.tokens) for span in step] for step in engine.runner.steps]
+    assert sizes[1:] == [[1, FEW_SCORED_TOKENS], [100]]
 
 
 def test_a_preempted_prompt_is_scored_once() -> None:
@@ -224,7 +237,7 @@ def test_choices_of_a_scored_prompt_share_it() -> None:
     outputs = engine.finish()
     assert scores(outputs) == all_scores(prompt)
     assert first.num_cached == 0
-    assert second.num_cached == 3 * SCORED_TOKENS
+    assert second.num_cached == 3 * FEW_SCORED_TOKENS
 
 
 def test_decode_goes_first_and_prefill_gets_the_rest() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_llama.config import KVLayout, KVType
+from edge_llama.config import FEW_SCORED_TOKENS, SCORED_TOKENS, KVLayout, KVType
 from edge_llama.errors import DoesNotFit
 from edge_llama.weights.catalog import CatalogModel, load_catalog
 from edge_llama.weights.fit import choose_variant, plan_memory
@@ -155,10 +155,18 @@ class TestPlan:
             assert plan.total <= budget
             assert plan.ctx_size == (ctx_size or min(plan.ctx_size, own))
 
+    def test_prompts_are_scored_fast_only_with_what_is_left(self) -> None:
+        chosen = plan_memory(LLAMA_8B, 24 * GB, ctx_size=8192)
+        assert chosen.scored_tokens == SCORED_TOKENS
+        tight = plan_memory(LLAMA_8B, chosen.total - 1, ctx_size=8192)
+        assert tight.scored_tokens == FEW_SCORED_TOKENS
+        assert sizes(tight) == sizes(chosen)
+
     def test_weights_are_repacked_only_into_what_is_left(self) -> None:
         chosen = plan_memory(LLAMA_8B, 24 * GB, ctx_size=8192, repack=True)
         assert chosen.repack
-        tight = plan_memory(LLAMA_8B, chosen.total - 1, ctx_size=8192, repack=True)
+        least = replace(chosen, scored_tokens=FEW_SCORED_TOKENS).total
+        tight = plan_memory(LLAMA_8B, least - 1, ctx_size=8192, repack=True)
         assert not tight.repack
         assert sizes(tight) == sizes(chosen)
 
@@ -169,7 +177,8 @@ class TestPlan:
 
     def test_a_larger_micro_batch_yields_to_the_context(self) -> None:
         large = plan_memory(LLAMA_8B, 24 * GB, ctx_size=8192, micro_batch=512)
-        tight = plan_memory(LLAMA_8B, large.total - 1, ctx_size=8192, micro_batch=512)
+        least = replace(large, scored_tokens=FEW_SCORED_TOKENS).total
+        tight = plan_memory(LLAMA_8B, least - 1, ctx_size=8192, micro_batch=512)
         assert sizes(tight) == (8192, "f16", 256)
 
     def test_flash_attention_can_be_preferred(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge_llama.config import SCORED_TOKENS
+from edge_llama.config import FEW_SCORED_TOKENS
 from edge_llama.weights.memory_plan import MemoryPlan, kv_types
 from tests.weights.shapes import GB, LLAMA_8B, NOMIC
 
@@ -66,16 +66,28 @@ def test_the_plan_of_an_encoder_in_one_line() -> None:
 
 
 def test_logits_have_a_row_for_each_sequence_or_scored_token() -> None:
-    few, many = plan(cached_sequences=SCORED_TOKENS), plan(cached_sequences=100)
-    assert many.compute - few.compute == (100 - SCORED_TOKENS) * 4 * LLAMA_8B.vocabulary
+    few, many = plan(cached_sequences=FEW_SCORED_TOKENS), plan(cached_sequences=100)
+    assert many.compute - few.compute == (100 - FEW_SCORED_TOKENS) * 4 * LLAMA_8B.vocabulary
     assert plan(cached_sequences=0).compute == few.compute
+    assert plan(scored_tokens=100, cached_sequences=0).compute == many.compute
+
+
+@pytest.mark.parametrize(("scored", "reserved"), [(256, 129.27), (128, 67.64)])
+def test_the_logits_of_a_step_may_be_most_of_it(scored: int, reserved: float) -> None:
+    """Against llama.cpp's log for the 1B, with a context too short for attention to be more."""
+    shape = replace(
+        LLAMA_8B, embedding_length=2048, feed_forward_length=8192, layers=16, kv_heads=8 * 16
+    )
+    planned = plan(shape=shape, ctx_size=1024, micro_batch=256, scored_tokens=scored)
+    kept = shape.vocabulary * (4 * (4 + scored) + 4 * 13)
+    assert (planned.compute - kept) / MIB == pytest.approx(reserved, rel=0.05)
 
 
 def test_streams_reserve_the_context_for_each_request() -> None:
     streams = plan(kv_layout="streams", parallel=3)
     assert streams.kv_cache == 3 * plan().kv_cache
     # Tokens attend to their own stream, and prefixes are kept where nobody runs.
-    unified = plan(parallel=3, cached_sequences=SCORED_TOKENS + 8)
+    unified = plan(parallel=3, cached_sequences=FEW_SCORED_TOKENS + 8)
     logits = 8 * 4 * LLAMA_8B.vocabulary
     assert streams.compute == unified.compute - logits
     assert "KV cache 3.22 GB (3 x 8,192 tokens, f16)" in streams.describe(14_400_000_000)
