@@ -11,7 +11,7 @@ from edge_llama.bench import synthetic
 from edge_llama.cli.diagnosis import diagnose
 from edge_llama.cli.exit_codes import ExitCode
 from edge_llama.cli.obtain import plan
-from edge_llama.config import EngineSettings, StepCost
+from edge_llama.config import FEW_SCORED_TOKENS, EngineSettings, StepCost
 from edge_llama.tune import measurer, tuner
 from edge_llama.tune.candidate import Candidate
 from edge_llama.tune.choice import TunedChoice
@@ -205,7 +205,8 @@ def test_flags_win_over_what_was_tuned(tuned: InstalledModel) -> None:
 def test_what_was_tuned_yields_to_memory(tuned: InstalledModel) -> None:
     enough = plan(settings(tuned), BUDGET, ctx_size=1024).plan
     assert enough is not None
-    tight = plan(settings(tuned), enough.total - 1, ctx_size=1024)
+    least = replace(enough, scored_tokens=FEW_SCORED_TOKENS).total
+    tight = plan(settings(tuned), least - 1, ctx_size=1024)
     assert not tight.settings.repack
     assert "repacked" not in tight.notes(BUDGET)[-1]
 
