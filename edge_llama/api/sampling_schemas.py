@@ -18,8 +18,9 @@ from edge_llama.api.validation import (
     invalid,
     without_nul,
 )
+from edge_llama.chat.client_grammar import client_grammar
 from edge_llama.config import ContextOverflow
-from edge_llama.engine.grammar import CFG, Grammar, Regex
+from edge_llama.engine.grammar import Grammar, Regex
 from edge_llama.engine.messages import MAX_LOGPROBS, ServiceTier
 from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.errors import InvalidValue
@@ -162,7 +163,7 @@ class SampledRequest(RequestBody):
         """
         told = {
             name: grammar,
-            "grammar": CFG(self.grammar, "grammar") if self.grammar else None,
+            "grammar": client_grammar(self.grammar, param="grammar") if self.grammar else None,
             "regex": Regex(self.regex, "regex") if self.regex else None,
         }
         given = {name: grammar for name, grammar in told.items() if grammar is not None}

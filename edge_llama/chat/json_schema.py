@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from edge_llama.chat.required_length import required_length
+from edge_llama.chat.required_size import RequiredSizes
 from edge_llama.engine.grammar import JSONSchema
-from edge_llama.errors import InvalidValue, UnsupportedParameter
+from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
 
 UNSUPPORTED = frozenset(
     {"not", "if", "then", "else", "contains", "minContains", "maxContains", "uniqueItems"}
@@ -21,12 +22,32 @@ UNSUPPORTED = frozenset(
 _OFF_IF_FALSE = frozenset({"not", "uniqueItems"})
 """Keywords that restrict nothing when they are false."""
 
-OPTIONS = "x-guidance"
-"""Where llguidance looks for options, which are ours to set."""
+DROPPED = frozenset({"x-guidance", "$schema", "$dynamicAnchor", "$recursiveAnchor"})
+"""llguidance's own options, which are ours to set; older drafts, in which it would know fewer
+keywords; and names of places to which no reference can lead.
+"""
+
+MAX_NUMBER = 2**53
+"""In `enum` and `const`. Beyond it digits are lost, and llguidance crashes at some numbers."""
 
 MAX_DEPTH = 100
-MAX_ENTRIES = 20_000
-"""Keywords and values of a schema."""
+MAX_SIZE = 20_000
+"""Of a schema: its keywords and values, some of which count several times."""
+WEIGHTS = {
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), 20),
+    **dict.fromkeys(("format", "multipleOf"), 40),
+    **dict.fromkeys(("pattern", "minLength", "maxLength"), 5),
+}
+"""Keywords that take longer to compile than others."""
+PATTERN_WEIGHT = 20
+"""Of an entry of `patternProperties`."""
+VALUE_WEIGHT = 5
+"""Of a name in `required`, and of a list or an object in `enum` or `const`."""
+MAX_REQUIRED = 32_768
+"""Characters of the shortest text that a part of a schema allows: it may be all that can follow,
+and would be written at once."""
+MAX_PATH = 200
+"""Characters of a path in an error."""
 MAX_PROPERTIES = 500
 MAX_PROPERTIES_IN_ALL = 5000
 MAX_PATTERNS = 50
@@ -78,15 +99,37 @@ def json_schema_grammar(schema: dict[str, Any], *, param: str) -> JSONSchema:
 
 def enforceable(schema: dict[str, Any], *, param: str) -> dict[str, Any]:
     """The schema in terms that can be enforced. Raises as `json_schema_grammar`."""
-    result: dict[str, Any] = _Walk().schema(schema, param, 0)
+    try:
+        result: dict[str, Any] = _Walk().schema(schema, param, 0)
+    except RequestError as error:
+        path = error.param or param
+        raise type(error)(
+            error.message.replace(path, _shortened(path)), param=_shortened(path)
+        ) from None
+    try:
+        required = RequiredSizes(result).largest()
+    except RecursionError:
+        raise InvalidValue(f"{param} has references nested too deeply.", param=param) from None
+    if required > MAX_REQUIRED:
+        raise InvalidValue(
+            f"{param} allows no answer, or no part of one, with less than {MAX_REQUIRED} "
+            "characters. Require less of it.",
+            param=param,
+        )
     return result
+
+
+def _shortened(path: str) -> str:
+    """The ends of a path tell most."""
+    half = MAX_PATH // 2 - 2
+    return path if len(path) <= MAX_PATH else f"{path[:half]}...{path[-half:]}"
 
 
 class _Walk:
     """One way through a schema, which adds up what compiling it takes."""
 
     def __init__(self) -> None:
-        self._entries = self._properties = 0
+        self._size = self._properties = 0
         self._multiples: set[Decimal] = set()
 
     def schema(self, schema: Any, path: str, depth: int) -> Any:
@@ -98,7 +141,7 @@ class _Walk:
         result = {
             keyword: self._keyword(keyword, value, f"{path}.{keyword}", depth + 1)
             for keyword, value in schema.items()
-            if keyword != OPTIONS and not (keyword in _OFF_IF_FALSE and value is False)
+            if keyword not in DROPPED and not (keyword in _OFF_IF_FALSE and value is False)
         }
         self._key_count(schema, path)
         format = str(result.get("format"))
@@ -134,7 +177,10 @@ class _Walk:
             self._multiple(value, path)
         elif keyword == "pattern":
             self._pattern(value, path)
-        self._value(value, path, depth)
+        elif keyword == "required":
+            self._required(value, path)
+        weight, exact = WEIGHTS.get(keyword, 1), keyword in ("enum", "const")
+        self._value(value, path, depth, weight, exact=exact)
         return value
 
     def _list(self, value: Any, path: str) -> list[Any]:
@@ -153,6 +199,8 @@ class _Walk:
             raise InvalidValue(
                 f"The schema has more than {MAX_PROPERTIES_IN_ALL} properties in all.", param=path
             )
+        if keyword == "patternProperties":
+            self._size += len(value) * PATTERN_WEIGHT
         for name in value:
             self._pattern(name, path) if keyword == "patternProperties" else self._text(name, path)
         return value
@@ -164,6 +212,13 @@ class _Walk:
                 "possible.",
                 param=path,
             )
+
+    def _required(self, value: Any, path: str) -> None:
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise InvalidValue(f"{path} must be a list of names.", param=path)
+        if len(value) > MAX_PROPERTIES:
+            raise InvalidValue(f"{path} may have at most {MAX_PROPERTIES} names.", param=path)
+        self._size += len(value) * (VALUE_WEIGHT - 1)
 
     def _pattern(self, value: Any, path: str) -> None:
         if not isinstance(value, str):
@@ -213,26 +268,33 @@ class _Walk:
                 param=path,
             )
 
-    def _value(self, value: Any, path: str, depth: int) -> None:
-        """A value that has no schemas in it."""
-        self._count(path, depth)
+    def _value(
+        self, value: Any, path: str, depth: int, weight: int = 1, *, exact: bool = False
+    ) -> None:
+        """A value that has no schemas in it; an answer may have to be exactly that."""
+        self._count(path, depth, weight)
         if isinstance(value, str):
             self._text(value, path)
+        elif exact and isinstance(value, (int, float)) and not -MAX_NUMBER <= value <= MAX_NUMBER:
+            raise InvalidValue(f"{path} must be a number between -2^53 and 2^53.", param=path)
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                self._value(item, f"{path}[{index}]", depth + 1)
+                weight = VALUE_WEIGHT if isinstance(item, (dict, list)) else 1
+                self._value(item, f"{path}[{index}]", depth + 1, weight, exact=exact)
         elif isinstance(value, dict):
             for name, item in value.items():
                 self._text(name, path)
-                self._value(item, f"{path}.{name}", depth + 1)
+                self._value(item, f"{path}.{name}", depth + 1, exact=exact)
 
-    def _count(self, path: str, depth: int) -> None:
+    def _count(self, path: str, depth: int, weight: int = 1) -> None:
         if depth > MAX_DEPTH:
-            raise InvalidValue(f"{path[:200]} is nested too deeply.", param=path[:200])
-        self._entries += 1
-        if self._entries > MAX_ENTRIES:
+            raise InvalidValue(f"{path} is nested too deeply.", param=path)
+        self._size += weight
+        if self._size > MAX_SIZE:
             raise InvalidValue(
-                f"The schema has more than {MAX_ENTRIES} keywords and values.", param=path[:200]
+                f"The schema is too large, from {path} on. At most {MAX_SIZE} keywords and values "
+                "are possible; formats, patterns and bounds count several times.",
+                param=path,
             )
 
 

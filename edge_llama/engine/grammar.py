@@ -56,13 +56,13 @@ class TriggeredCFG(msgspec.Struct, frozen=True, tag="triggered_cfg", array_like=
     """Free text, until something in it begins a form: from there on a context-free grammar.
 
     Attributes:
-        form: the grammar, in llguidance's Lark syntax.
+        text: the grammar, in llguidance's Lark syntax.
         triggers: texts that begin the form.
         control: spellings of control tokens that begin it; the grammar has them itself.
         param: what the request calls it.
     """
 
-    form: str
+    text: str
     triggers: tuple[Trigger, ...]
     control: tuple[str, ...]
     param: str

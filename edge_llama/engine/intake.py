@@ -59,13 +59,17 @@ class Intake:
         self._generates = generates
 
     def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
-        """The sequences of a request, one per choice.
+        """The sequences of a request, one per choice. Raises as `read` and `sequences`."""
+        arrived = time.perf_counter()
+        return self.sequences(id, request, self.read(request), arrived)
+
+    def read(self, request: GenerationRequest) -> list[int]:
+        """The token ids of a request's prompt, when all but its grammar is found to be in order.
 
         Raises:
             InvalidValue: a field cannot be used with this model.
             ContextLengthExceeded: the prompt leaves no room for a token of output.
         """
-        arrived = time.perf_counter()
         if request.n < 1:
             raise InvalidValue("n must be at least 1.", param="n")
         if request.max_tokens is not None and request.max_tokens < 0:
@@ -85,6 +89,16 @@ class Intake:
             raise InvalidValue("The prompt is empty.", param="prompt")
         if len(token_ids) + (request.max_tokens != 0) > self._n_ctx:
             raise ContextLengthExceeded(self._n_ctx, len(token_ids))
+        return token_ids
+
+    def sequences(
+        self, id: int, request: GenerationRequest, token_ids: list[int], arrived: float
+    ) -> list[Sequence]:
+        """The sequences of a request that was read; its grammar is compiled, which may take long.
+
+        Raises:
+            InvalidValue: the grammar cannot be used.
+        """
         wanted = [request.max_tokens, self._max_tokens, self._n_ctx - len(token_ids)]
         max_tokens = min(limit for limit in wanted if limit is not None)
         constraint = None

@@ -145,10 +145,11 @@ class LoadedEngine:
             context = open_context(settings, model)
             self.core = self._decoder_core(settings, model, files, context, pooling)
         self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
+        self.compiler = ConstraintCompiler(model.vocab)
         self.intake = Intake(
             model.vocab,
             self.info.n_ctx,
-            ConstraintCompiler(model.vocab),
+            self.compiler,
             settings.max_tokens,
             pooling,
             generates=not model.is_encoder,

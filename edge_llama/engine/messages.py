@@ -203,6 +203,10 @@ class Tokenized(msgspec.Struct, frozen=True, tag="tokenized", array_like=True):
     pieces: tuple[bytes, ...]
 
 
+Refusal: TypeAlias = InvalidValue | ContextLengthExceeded
+"""Why a request is refused."""
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
     """The request was refused before any work; carries the error across the pipe."""
 
@@ -213,12 +217,12 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
     prompt_tokens: int = 0
 
     @classmethod
-    def of(cls, id: int, error: InvalidValue | ContextLengthExceeded) -> Refused:
+    def of(cls, id: int, error: Refusal) -> Refused:
         if isinstance(error, ContextLengthExceeded):
             return cls(id, error.message, error.param, error.n_ctx, error.prompt_tokens)
         return cls(id, error.message, error.param)
 
-    def error(self) -> InvalidValue | ContextLengthExceeded:
+    def error(self) -> Refusal:
         if self.n_ctx:
             return ContextLengthExceeded(self.n_ctx, self.prompt_tokens)
         return InvalidValue(self.message, param=self.param)

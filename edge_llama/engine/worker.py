@@ -20,11 +20,13 @@ import time
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import BinaryIO
 
 import msgspec
 
 from edge_llama.config import EngineSettings
+from edge_llama.engine.compile_queue import CompileQueue, Result
 from edge_llama.engine.frames import encode_frame, read_frame
 from edge_llama.engine.loading import LoadedEngine
 from edge_llama.engine.messages import (
@@ -91,8 +93,7 @@ class Worker:
         self._pipe = pipe
         self._inbox: queue.SimpleQueue[list[Sequence] | Abort | Pause | None] = queue.SimpleQueue()
         self._stopping = False
-        self._to_compile: queue.SimpleQueue[Submit | Abort] = queue.SimpleQueue()
-        self._compiling: set[int] = set()
+        self._compile_queue = CompileQueue(engine.compiler.prepare, self._settle)
         engine.on_progress = lambda: self._inbox.put(None)
         threading.Thread(target=self._compile, daemon=True).start()
 
@@ -107,11 +108,8 @@ class Worker:
         elif isinstance(command, GetStats):
             # Here, so that it need not wait for a step, nor wake the loop.
             self._pipe.send(Stats(command.id, self._core.stats()))
-        elif command.request.grammar is None:
-            self._submit(command)
         else:
-            self._compiling.add(command.id)
-            self._to_compile.put(command)
+            self._submit(command)
 
     def stop(self) -> None:
         """Have `run` return after the current step, which is interrupted; from any thread."""
@@ -133,13 +131,24 @@ class Worker:
         self._core.save_all(SAVE_SECONDS)
 
     def _submit(self, command: Submit) -> None:
+        intake, request, arrived = self._engine.intake, command.request, time.perf_counter()
         try:
-            sequences = self._engine.intake.accept(command.id, command.request)
+            token_ids = intake.read(request)
         except (InvalidValue, ContextLengthExceeded) as error:
-            self._pipe.send(Refused.of(command.id, error))
+            self._settle(command.id, error)
             return
-        self._pipe.send(Accepted(command.id, sequences[0].num_prompt))
-        self._inbox.put(sequences)
+        accept = partial(intake.sequences, command.id, request, token_ids, arrived)
+        if request.grammar is None:
+            self._settle(command.id, accept())
+        else:
+            self._compile_queue.put(command.id, request.grammar, accept)
+
+    def _settle(self, id: int, result: Result) -> None:
+        if isinstance(result, (InvalidValue, ContextLengthExceeded)):
+            self._pipe.send(Refused.of(id, result))
+            return
+        self._pipe.send(Accepted(id, result[0].num_prompt))
+        self._inbox.put(result)
 
     def _tokenize(self, command: Tokenize) -> None:
         try:
@@ -151,24 +160,18 @@ class Worker:
         self._pipe.send(Tokenized(command.id, tuple(tokens), pieces))
 
     def _abort(self, command: Abort) -> None:
-        if command.id in self._compiling:
-            # It must come after the request.
-            self._to_compile.put(command)
+        if self._compile_queue.abort(command.id):
+            error = InvalidValue("The request was aborted.", param=None)
+            self._pipe.send(Refused.of(command.id, error))
             return
         self._inbox.put(command)
         if command.index is None and command.id == self._core.prefilling:
             self._engine.abort_flag.set()
 
     def _compile(self) -> None:
-        """The compile thread: whatever a grammar takes, aborts and other requests pass it by."""
+        """The compile thread."""
         with _ending_the_process("compile"):
-            while True:
-                command = self._to_compile.get()
-                if isinstance(command, Abort):
-                    self._inbox.put(command)
-                    continue
-                self._submit(command)
-                self._compiling.discard(command.id)
+            self._compile_queue.run()
 
     def _take_commands(self) -> list[Output]:
         outputs: list[Output] = []

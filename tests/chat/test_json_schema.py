@@ -37,8 +37,17 @@ def test_what_can_be_enforced_stays_as_it_is() -> None:
     assert (json.loads(grammar.text), grammar.param) == (result, "s")
 
 
-def test_llguidance_s_own_options_are_not_the_client_s() -> None:
-    assert "x-guidance" not in enforceable({"x-guidance": {"lenient": True}}, param="s")
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("x-guidance", {"lenient": True}),
+        ("$schema", "http://json-schema.org/draft-04/schema#"),
+        ("$dynamicAnchor", "a"),
+        ("$recursiveAnchor", True),
+    ],
+)
+def test_what_changes_nothing_here_is_dropped(keyword: str, value: Any) -> None:
+    assert enforceable({"items": {keyword: value}}, param="s") == {"items": {}}
 
 
 @pytest.mark.parametrize("keyword", sorted(UNSUPPORTED))
@@ -71,6 +80,24 @@ def nested(levels: int) -> Any:
     return schema
 
 
+def doubling(levels: int) -> Any:
+    """Each definition requires the one before twice."""
+    pair = [
+        {
+            "properties": {name: {"$ref": f"#/$defs/{i}"} for name in "ab"},
+            "required": ["a", "b"],
+        }
+        for i in range(levels)
+    ]
+    defs = {"0": {"type": "null"}} | {str(i + 1): each for i, each in enumerate(pair)}
+    return {"$ref": f"#/$defs/{levels}", "$defs": defs}
+
+
+def chain(levels: int) -> Any:
+    defs = {str(i): {"$ref": f"#/$defs/{i + 1}"} for i in range(levels)}
+    return {"$ref": "#/$defs/0", "$defs": {**defs, str(levels): {}}}
+
+
 @pytest.mark.parametrize(
     ("schema", "param", "words"),
     [
@@ -94,7 +121,20 @@ def nested(levels: int) -> Any:
         ({"properties": {"a" * 2001: {}}}, "s.properties", "2001 characters"),
         ({"const": "a" * 2001}, "s.const", "2001 characters"),
         ({"enum": [{"a": ["a" * 2001]}]}, "s.enum[0].a[0]", "2001 characters"),
-        ({"enum": list(range(20_001))}, "s.enum[19998]", "more than 20000"),
+        ({"enum": list(range(20_001))}, "s.enum[19998]", "too large"),
+        ({"enum": [[i] for i in range(4000)]}, "s.enum[3333]", "too large"),
+        ({"anyOf": [{"format": "email"}] * 600}, "s.anyOf[487].format", "too large"),
+        ({"enum": [1, 2**53 + 1]}, "s.enum[1]", "between"),
+        ({"const": {"a": -1e30}}, "s.const.a", "between"),
+        ({"required": "ab"}, "s.required", "list of names"),
+        ({"required": [str(i) for i in range(501)]}, "s.required", "at most 500"),
+        ({"items": {"const": "a" * 1000}, "minItems": 33}, "s", "less than 32768"),
+        ({"items": {"minItems": 200, "items": {"minItems": 200}}}, "s", "less than 32768"),
+        ({"minLength": 10**9}, "s", "less than 32768"),
+        ({"const": -(2**63)}, "s.const", "between"),
+        ({"minLength": 1e999}, "s", "less than 32768"),
+        (doubling(30), "s", "less than 32768"),
+        (chain(250), "s", "nested too deeply"),
         (
             {"anyOf": [{"properties": {str(i): {} for i in range(500)}}] * 11},
             "s.anyOf[10].properties",
@@ -134,6 +174,26 @@ def test_a_reference_leads_to_what_was_looked_at(reference: str) -> None:
     assert refusal({"$ref": reference, "x": {"not": {}}}).param == "s.$ref"
     for fine in ("#", "#/$defs/x", "#/properties/a/items", "#/anyOf/0/additionalProperties"):
         assert enforceable({"$ref": fine}, param="s") == {"$ref": fine}
+
+
+def test_a_path_is_cut_in_the_middle() -> None:
+    error = refusal({"properties": {"a" * 1900: {"items": {"not": {}}}}})
+    assert error.param is not None
+    assert error.param.startswith("s.properties.aaa")
+    assert error.param.endswith("a.items.not")
+    assert len(error.param) <= 200
+    assert error.message.startswith(f"{error.param}: the keyword not")
+
+
+def test_what_need_not_be_written_may_be_long() -> None:
+    node = {"properties": {"next": {"$ref": "#"}}, "required": ["next"]}
+    for fine in (
+        {"items": {"const": "a" * 1000}, "minItems": 30},
+        {"items": {"const": "a" * 1000}, "maxItems": 10**9},
+        {"anyOf": [{"minItems": 10}, node]},
+        {"properties": {"a": {"$ref": "#/$defs/b~1c"}}, "$defs": {"b/c": {"maxLength": 10**9}}},
+    ):
+        assert enforceable(fine, param="s")
 
 
 def test_depth() -> None:

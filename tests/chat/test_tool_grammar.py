@@ -225,7 +225,7 @@ def test_arguments_are_an_object_without_surprises(
 def test_a_vocabulary_without_the_tag(speaker: Speaker) -> None:
     grammar = tool_grammar(TOOLS, AUTO, tagged=False)
     assert isinstance(grammar, TriggeredCFG)
-    assert TAG not in grammar.form
+    assert TAG not in grammar.text
     assert not grammar.control
     assert speaker.can_say(grammar, CALL_NOW)
     with pytest.raises(InvalidValue, match="no tool that can be called"):

@@ -119,3 +119,98 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "maximum": 9,
     },
 }
+
+SCHEMAS |= {
+    "large numbers": {"type": "number", "minimum": 1e5, "maximum": 1e7},
+    "tiny numbers": {"type": "number", "minimum": 1e-5, "maximum": 2e-5},
+    "negative zero": {"type": "number", "minimum": -0.0, "maximum": 0.0},
+    "integers between fractions": {"type": "integer", "minimum": 0.5, "exclusiveMaximum": 4.0},
+    "negative multiples": {"type": "number", "multipleOf": 0.25, "minimum": -3, "maximum": 3},
+    "multiple of 1.5": {"type": "integer", "multipleOf": 1.5, "minimum": 0, "maximum": 99},
+    "two multiples": {"type": "integer", "allOf": [{"multipleOf": 4}, {"multipleOf": 6}]},
+    "odd values": {"enum": ["é", "\u2028", 'a"b', "\\", "😀", "\t", "", 1.5, 0, 1.0, [], {}]},
+    "integers at the edge": {"const": [2**53, -(2**53), 10**15 + 1]},
+    "const object": {"const": {"b": [1, {"c": None}], "a": 'é"', "": 0.1}},
+    "required but no property": {"properties": {"a": COUNT}, "required": ["b", "a"]},
+    "required of a pattern": {
+        "type": "object",
+        "patternProperties": {"^z": {"type": "null"}},
+        "required": ["zz"],
+        "additionalProperties": False,
+    },
+    "patterns and others": {
+        "type": "object",
+        "patternProperties": {"^x": {"type": "null"}, "^yb$": {"type": "boolean"}},
+        "additionalProperties": COUNT,
+        "maxProperties": 4,
+    },
+    "property of a pattern too": {
+        "type": "object",
+        "properties": {"xa": COUNT},
+        "patternProperties": {"^x": {"type": "integer", "maximum": 5}},
+        "additionalProperties": False,
+    },
+    "bounds that narrow": {"allOf": [COUNT, {"minimum": 10}, {"exclusiveMaximum": 20}]},
+    "properties that narrow": {
+        "allOf": [
+            {"properties": {"a": {"type": "integer", "minimum": 1}}, "required": ["a"]},
+            {"type": "object", "properties": {"a": {"maximum": 9}}, "additionalProperties": False},
+        ]
+    },
+    "enums that narrow": {"allOf": [{"enum": [1, 2, "a"]}, {"enum": [2, "a"]}, {"type": "string"}]},
+    "enum and bounds": {"enum": [1, 5, 10, 20], "minimum": 4, "maximum": 12},
+    "enum and pattern": {"enum": ["ab", "cd", "abc"], "pattern": "^ab"},
+    "enum and type": {"type": ["string", "null"], "enum": ["a", 1, "bb", None], "maxLength": 1},
+    "no type": {"minimum": 5, "maximum": 6, "maxLength": 2, "maxItems": 1, "maxProperties": 1},
+    "a property that is never": {
+        "type": "object",
+        "properties": {"a": False},
+        "additionalProperties": {"type": "null"},
+    },
+    "names with quotes and lines": obj(
+        **{'q"': COUNT, "n\n": COUNT, "\u2028": COUNT, "\x01": COUNT}
+    ),
+    "escaped references": {
+        "$defs": {"a/b~c": COUNT, "p%q": WORD},
+        "type": "array",
+        "prefixItems": [{"$ref": "#/$defs/a~1b~0c"}, {"$ref": "#/$defs/p%25q"}],
+        "items": False,
+        "minItems": 2,
+    },
+    "reference with siblings": {
+        "$defs": {"n": {"type": "integer", "minimum": 3}},
+        "type": "array",
+        "items": {"$ref": "#/$defs/n", "maximum": 7},
+        "maxItems": 4,
+    },
+    "pattern at the end": {"type": "string", "pattern": "ab$", "maxLength": 5},
+    "anchors in a choice": {"type": "string", "pattern": "^a|b$", "maxLength": 4},
+    "anchors in a group": {"type": "string", "pattern": "(^a|b)c", "maxLength": 5},
+    "dot": {"type": "string", "pattern": "^a.c$"},
+    "escapes": {"type": "string", "pattern": '^["\\\\/\\n\\t]{2}$'},
+    "classes": {"type": "string", "pattern": "^\\d\\w\\s$"},
+    "emoji count once": {
+        "type": "string",
+        "pattern": "^[😀-😂é]*$",
+        "minLength": 2,
+        "maxLength": 2,
+    },
+    "number of characters": {"type": "string", "minLength": 2, "maxLength": 2},
+    "encoded": {"type": "string", "contentEncoding": "base64", "maxLength": 5},
+    "anchors": {"$anchor": "a", "$dynamicAnchor": "b", "$recursiveAnchor": True, **COUNT},
+    "an old draft": {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "definitions": {"n": {"type": "integer", "minimum": 3}},
+        **obj(a={"$ref": "#/definitions/n", "maximum": 7}, c={"const": 3}),
+    },
+    "a draft nobody knows": {"$schema": "http://127.0.0.1:9/x", "type": "boolean"},
+    "own ids": {
+        "type": "object",
+        "properties": {
+            "a": {"$id": "urn:q", "$ref": "#/$defs/n", "$defs": {"n": {"type": "null"}}}
+        },
+        "$defs": {"n": COUNT},
+        "required": ["a"],
+        "additionalProperties": False,
+    },
+}

@@ -48,7 +48,8 @@ def faults(text: str, schema: dict[str, Any]) -> list[str]:
     except ValueError as error:
         return [f"not JSON: {error}"]
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
-    validator = jsonschema.Draft202012Validator(schema, format_checker=checker)
+    here = {key: value for key, value in schema.items() if key != "$schema"}
+    validator = jsonschema.Draft202012Validator(here, format_checker=checker)
     return [error.message for error in validator.iter_errors(value)]
 
 
@@ -128,7 +129,7 @@ async def test_a_text_is_free_until_a_trigger(
     engine: AsyncEngine, sampling: SamplingParams
 ) -> None:
     grammar = TriggeredCFG(
-        form='start: "<" /[0-9]{3}/ ">"',
+        text='start: "<" /[0-9]{3}/ ">"',
         triggers=(Trigger("a", "<"), Trigger("e", "<"), Trigger("z", "<1", at_start=True)),
         control=(),
         param="form",
@@ -166,6 +167,8 @@ async def test_a_complete_output_ends_whatever_else_is_asked(engine: AsyncEngine
         (JSONSchema('{"$ref": "#"}', "schema"), "allows no output"),
         (JSONSchema('{"$ref": "http://127.0.0.1:9/x"}', "schema"), "does not fetch"),
         (JSONSchema('{"type": "string", "minLength": 2, "maxLength": 1}', "schema"), "minLength"),
+        (JSONSchema('{"oneOf": [{"enum": [1, 2]}, {"enum": [3, 4]}]}', "schema"), "use anyOf"),
+        (JSONSchema('{"minItems": 20000, "items": {"const": 1}, "type": "array"}'), "Too many"),
         (JSONSchema("[" * 20_000, "schema"), "recursion limit"),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else type(value).__name__,

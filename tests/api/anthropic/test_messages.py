@@ -268,14 +268,9 @@ async def test_tool_choice(choice: dict[str, Any], grammar: str) -> None:
     reply = await client_for(engine).post(PATH, json=HI | {"tools": TOOLS, "tool_choice": choice})
     assert reply.status_code == 200
     asked = engine.submitted[0].grammar
-    if choice["type"] == "auto":
-        assert isinstance(asked, TriggeredCFG)
-        text = asked.form
-    else:
-        assert isinstance(asked, CFG)
-        text = asked.text
-    assert grammar in text
-    assert ("now" in text) == (choice["type"] != "tool")
+    assert isinstance(asked, TriggeredCFG if choice["type"] == "auto" else CFG)
+    assert grammar in asked.text
+    assert ("now" in asked.text) == (choice["type"] != "tool")
 
 
 async def test_no_tool_may_be_called() -> None:
