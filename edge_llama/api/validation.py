@@ -42,6 +42,7 @@ _TEXTS = {
     "too_short": "must have at least {min_length} entry.",
     "too_long": "must have at most {max_length} entries.",
     "model_type": "must be an object.",
+    "dict_type": "must be an object.",
     "literal_error": "must be {expected}.",
 }
 

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from edge_llama.api.response_format import ResponseFormat
+from edge_llama.api.validation import validate
 from edge_llama.engine.grammar import JSONSchema
-from edge_llama.errors import UnsupportedParameter
+from edge_llama.errors import InvalidValue, UnsupportedParameter
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
@@ -30,3 +31,11 @@ def test_any_json_object_without_one() -> None:
     grammar = ResponseFormat.model_validate({"type": "json_object"}).to_grammar()
     assert isinstance(grammar, JSONSchema)
     assert json.loads(grammar.text) == {"type": "object"}
+
+
+@pytest.mark.parametrize("schema", ["a", [], 5, True])
+def test_a_schema_is_an_object(schema: object) -> None:
+    body = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(InvalidValue, match=r"json_schema\.schema must be an object\.") as caught:
+        validate(ResponseFormat, body)
+    assert caught.value.param == "json_schema.schema"

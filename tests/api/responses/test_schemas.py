@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from edge_llama.api.request_body import parse
 from edge_llama.api.responses.schemas import ResponsesRequest
+from edge_llama.engine.grammar import JSONSchema
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.errors import RequestError
 
@@ -101,3 +103,12 @@ def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
     with pytest.raises(RequestError) as caught:
         parse(ResponsesRequest, HI | fault).to_chat_request()
     assert (caught.value.param, caught.value.code) == (param, code)
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "object", "required": ["a"]}])
+def test_a_json_object_may_come_with_its_schema(schema: dict[str, Any] | None) -> None:
+    form = {"type": "json_object", "schema": schema}
+    grammar = parse(ResponsesRequest, HI | {"text": {"format": form}}).to_chat_request().grammar
+    assert isinstance(grammar, JSONSchema)
+    assert json.loads(grammar.text) == (schema or {"type": "object"})
+    assert grammar.param == ("text.format.schema" if schema else "text.format")
