@@ -8,9 +8,10 @@ from typing import Protocol
 
 from edge_llama.engine.binding import DecodeError, DecodeStatus
 from edge_llama.engine.messages import Output
-from edge_llama.engine.scheduler import Progress, Sampled, Scheduler, Span
+from edge_llama.engine.scheduler import Scheduler
 from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.stats import EngineStats
+from edge_llama.engine.step import Progress, Sampled, Span
 
 SAVE_POLL = 0.005
 """Seconds between two looks whether another block can be written."""

@@ -9,8 +9,8 @@ from edge_llama.engine.constraint import ConstraintError
 from edge_llama.engine.logprobs import LogProbabilities
 from edge_llama.engine.pooling import Pooler, Pooling
 from edge_llama.engine.sampler import Sampler
-from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.step import Sampled, Span
 
 logger = logging.getLogger("edge_llama.engine")
 

@@ -4,95 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgspec
 
 from edge_llama.config import FEW_SCORED_TOKENS, PROGRESS_TOKENS, SCORED_TOKENS
-from edge_llama.engine.blocks.reading import LoadedBlock
-from edge_llama.engine.blocks.unsaved import Unsaved
 from edge_llama.engine.disk_cache import DiskCache
 from edge_llama.engine.kv_cache import KVCache
-from edge_llama.engine.messages import FinishReason, ServiceTier, TokenLogprob
+from edge_llama.engine.messages import FinishReason, ServiceTier
 from edge_llama.engine.pace import Pace
-from edge_llama.engine.prefix_cache import PrefixCache, TokenArray, common_prefix
+from edge_llama.engine.prefix_cache import PrefixCache
+from edge_llama.engine.running import RunningBatch
 from edge_llama.engine.sequence import Sequence, SequenceStatus
 from edge_llama.engine.stats import EngineStats
+from edge_llama.engine.step import Progress, Sampled, Span
 from edge_llama.engine.waiting import WaitingQueue
-
-SHARED_PREFILL = 32
-"""A newcomer waits for a running prefill that will give it at least this many tokens."""
 
 AGEING = 100.0
 """Tokens by which a second of waiting makes a prompt count as shorter."""
 
-HEADROOM = 64
-"""Free cells kept per running sequence when another is admitted, against preempting it at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The tokens of one sequence in one step.
-
-    Attributes:
-        sequence: whose tokens.
-        start: position of the first.
-        tokens: one or more; a prompt's chunk, or the last output and drafts after it.
-        n_outputs: from how many of the last ones a token is sampled: 0 inside a prompt, 1 at its
-            end and when decoding, 1 + drafts when speculating.
-        seq_id: llama.cpp's id of the sequence in this step.
-        scored: all tokens give logits, for the log-probabilities of those that follow them.
-        embedded: all tokens give embeddings.
-    """
-
-    sequence: Sequence
-    start: int
-    tokens: list[int]
-    n_outputs: int
-    seq_id: int
-    scored: bool = False
-    embedded: bool = False
-
-    @property
-    def n_logits(self) -> int:
-        """How many of the last tokens give logits."""
-        return len(self.tokens) if self.scored else self.n_outputs
-
-
 Plan: TypeAlias = dict[Sequence, Span]
-
-
-@dataclass(slots=True)
-class Sampled:
-    """What was sampled from a span.
-
-    Attributes:
-        tokens: one per output of the span, or fewer where a draft was not accepted.
-        forced: tokens that must follow these; none where log-probabilities are asked for.
-        stuck: nothing may follow these.
-        logprobs: one entry per token, if the sequence asks for them.
-        prompt_logprobs: one for each token of the prompt that follows one of a scored span.
-        embedding: of a prompt that is embedded, when it is whole.
-    """
-
-    tokens: list[int] = field(default_factory=list)
-    forced: list[int] = field(default_factory=list)
-    stuck: bool = False
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
-    embedding: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a step gave a sequence: new output tokens, and that it ended if it did."""
-
-    sequence: Sequence
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
-    embedding: bytes = b""
 
 
 class Scheduler:
@@ -133,9 +64,14 @@ class Scheduler:
         self._disk = disk
         self._clock = clock
         self.waiting = WaitingQueue()
-        self.running: list[Sequence] = []
         self.paused: list[Sequence] = []
+        self._batch = RunningBatch(kv, prefix_cache, disk)
         self._counts = EngineStats(cells=kv.n_cells)
+
+    @property
+    def running(self) -> list[Sequence]:
+        """The sequences that run, the longest first."""
+        return self._batch.sequences
 
     @property
     def has_work(self) -> bool:
@@ -150,6 +86,7 @@ class Scheduler:
         """Note how things are at this moment."""
         self._counts.running = len(self.running)
         self._counts.waiting = len(self.waiting) + len(self.paused)
+        self._counts.cached_tokens = self._batch.cached_tokens
         self._counts.cells_used = self._kv.n_cells - self._kv.n_free
         self._counts.cells_idle = self._prefix_cache.n_idle
 
@@ -192,10 +129,10 @@ class Scheduler:
         Returns:
             Spans in the order of their ids in llama.cpp, which computes neighbours together.
         """
-        self._take_blocks()
+        self._batch.take_blocks()
         while self._admit():
             pass
-        self._gather()
+        self._batch.gather()
         plan: Plan = {}
         for sequence in list(self.running):
             if sequence.decoding:
@@ -226,9 +163,7 @@ class Scheduler:
             before = sequence.num_computed
             sequence.num_computed += len(span.tokens) - rejected
             self._kv.trim(sequence.seq_id, sequence.num_computed)
-            if self._disk is not None and not sequence.embeds:
-                computed = sequence.token_array()[: sequence.num_computed]
-                self._disk.offer(computed, before, sequence.cache_domain)
+            self._batch.offer(sequence, before)
             self._count(sequence, before)
             if span.scored:
                 sequence.num_scored = sequence.num_computed
@@ -263,7 +198,7 @@ class Scheduler:
     def record(self, spans: list[Span], seconds: float) -> None:
         """Remember what a step took."""
         size = sum(len(span.tokens) for span in spans)
-        self._pace.costs.record(size, self.depth, seconds)
+        self._pace.costs.record(size, self._batch.depth, seconds)
 
     def save(self, step_seconds: float) -> bool:
         """Copy a block that is not on disk yet out of the KV cache, if it is time for that.
@@ -279,13 +214,8 @@ class Scheduler:
         block = self._disk.next_unsaved(step_seconds, idle=not self.running)
         if block is None:
             return False
-        self._save(self._disk, block)
+        self._batch.save(block)
         return True
-
-    def _save(self, disk: DiskCache, block: Unsaved) -> None:
-        source, length = self._holder(block.tokens, block.domain)
-        if length == len(block.tokens):
-            disk.save(block, source)
 
     @property
     def n_unsaved(self) -> int:
@@ -313,16 +243,8 @@ class Scheduler:
 
     def check_integrity(self) -> None:
         """Raises AssertionError when scheduler, prefix cache and KV cache disagree."""
-        self._kv.check_integrity()
-        self._prefix_cache.check_integrity()
-        for sequence in self.running:
-            assert self._kv.length(sequence.seq_id) == sequence.num_computed
+        self._batch.check_integrity()
         assert all(each.seq_id < 0 for each in (*self.waiting, *self.paused))
-
-    @property
-    def depth(self) -> int:
-        """Tokens in the KV cache that a step of all that run attends to."""
-        return self._kv.depth([sequence.seq_id for sequence in self.running])
 
     def _unfinished(self) -> list[Sequence]:
         return [*self.running, *self.waiting, *self.paused]
@@ -330,7 +252,7 @@ class Scheduler:
     def _step_size(self, decoding: Plan) -> int:
         """Most tokens of a step in which these decode; only streams of users set the pace."""
         paced = any(sequence.tier is not ServiceTier.FLEX for sequence in decoding)
-        return self._pace.step_size(len(decoding) if paced else 0, self.depth)
+        return self._pace.step_size(len(decoding) if paced else 0, self._batch.depth)
 
     def _prefill_order(self) -> list[Sequence]:
         now = self._clock()
@@ -381,10 +303,10 @@ class Scheduler:
         while (room := self._kv.room(sequence.seq_id)) < n:
             if self._prefix_cache.evict(n - room):
                 continue
-            victim = self._flex_running()[-1:] or self.running[-1:]
-            plan.pop(victim[0], None)
-            self._preempt(victim[0])
-            if victim[0] is sequence:
+            victim = (self._batch.flex or self.running)[-1]
+            plan.pop(victim, None)
+            self._preempt(victim)
+            if victim is sequence:
                 return False
         return True
 
@@ -395,124 +317,26 @@ class Scheduler:
             return False
         if len(self.running) >= self._parallel and not self._yield_place(sequence):
             return False
-        prompt = sequence.reusable()
-        source, length = self._holder(prompt, sequence.cache_domain)
-        coming = 0
-        for other in self.running:
-            if other.cache_domain == sequence.cache_domain:
-                shared = common_prefix(other.token_array(), prompt)
-                coming = max(coming, shared)
-        if coming - length >= SHARED_PREFILL:
+        if not self._batch.start(sequence):
             return False
-        if not self._fits(len(sequence.token_ids) - length, source, length):
-            return False
-        sequence.seq_id = self._prefix_cache.start(prompt, sequence.cache_domain, source, length)
-        length = self._kv.length(sequence.seq_id)
-        self._start(sequence, length)
-        if self._disk is not None:
-            depth = self.depth
-            sequence.reading = self._disk.read(prompt, sequence.cache_domain, length, depth)
+        self.waiting.remove(sequence)
+        if not sequence.preempted:
+            sequence.admitted = self._clock()
+        self._batch.read(sequence)
         return True
 
-    def _holder(self, tokens: TokenArray, domain: str) -> tuple[int, int]:
-        """The sequence that holds most of the first of `tokens`, and how many of them."""
-        match = self._prefix_cache.match(tokens, domain)
-        source, length = (match.seq_id, match.length) if match else (-1, 0)
-        for other in self.running:
-            if other.cache_domain == domain:
-                shared = common_prefix(other.token_array()[: other.num_computed], tokens)
-                if shared > length:
-                    source, length = other.seq_id, shared
-        return source, length
-
-    def _take_blocks(self) -> None:
-        """Take over what has come from the disk; one block for each while others decode."""
-        busy = any(sequence.decoding for sequence in self.running)
-        for sequence in self.running:
-            while sequence.reading is not None and (block := sequence.reading.take()) is not None:
-                self._take_block(sequence, block)
-                if busy:
-                    break
-            if self._has_read(sequence):
-                self._stop_reading(sequence)
-
-    def _take_block(self, sequence: Sequence, block: LoadedBlock) -> None:
-        assert self._disk is not None
-        before = sequence.num_computed
-        while (lacking := self._kv.lacking(sequence.seq_id, block.n_tokens)) > 0:
-            if not self._prefix_cache.evict(lacking):
-                break
-        sequence.num_computed = self._disk.load(sequence.seq_id, block)
-        if sequence.num_computed != block.end:
-            self._stop_reading(sequence)
-        gained = sequence.num_computed - before
-        self._counts.cached_tokens += gained
-        if not sequence.preempted:
-            sequence.num_cached = (sequence.num_cached or 0) + gained
-
-    def _has_read(self, sequence: Sequence) -> bool:
-        """Whether nothing more comes for a sequence, or not in time."""
-        reading = sequence.reading
-        if reading is None or self._disk is None:
-            return False
-        return reading.ended or self._disk.give_up(reading, sequence.num_computed)
-
-    def _stop_reading(self, sequence: Sequence) -> None:
-        if sequence.reading is not None:
-            sequence.reading.cancel()
-            sequence.reading = None
-
-    def _fits(self, needed: int, source: int, length: int) -> bool:
-        """Whether `needed` more tokens have room beside what runs, or would have without the prefix
-        cache.
-        """
-        if not self.running:
-            return True
-        needed += HEADROOM * (len(self.running) + 1)
-        needed += sum(other.num_pending for other in self.running)
-        running = [sequence.seq_id for sequence in self.running]
-        return self._kv.fits(needed, running, source, length)
-
-    def _gather(self) -> None:
-        """Have llama.cpp compute together what runs, also at the price of a cached prefix."""
-        running = [sequence.seq_id for sequence in self.running]
-        while not self._kv.gather(running) and self._prefix_cache.evict(1):
-            pass
-
-    def _start(self, sequence: Sequence, length: int) -> None:
-        """Begin to run, with `length` tokens computed."""
-        self.waiting.remove(sequence)
-        self.running.append(sequence)
-        sequence.status = SequenceStatus.RUNNING
-        sequence.num_computed = length
-        self._counts.cached_tokens += length
-        if sequence.num_cached is None:
-            sequence.num_cached = length
-            sequence.admitted = self._clock()
-
     def _preempt(self, sequence: Sequence) -> None:
-        """Send a running sequence back to the head of the queue; its KV becomes evictable, so what
-        is not on disk yet is saved first.
-        """
-        computed = sequence.token_array()[: sequence.num_computed]
-        self._release(sequence)
-        if self._disk is not None:
-            for block in self._disk.endangered(computed, sequence.cache_domain):
-                self._save(self._disk, block)
-        sequence.preempted = True
+        """Send a running sequence back to the head of the queue."""
+        self._batch.preempt(sequence)
         sequence.status = SequenceStatus.WAITING
         self.waiting.put_back(sequence)
 
     def _yield_place(self, newcomer: Sequence) -> bool:
         """Preempt the youngest of the tier `flex` for a newcomer of another tier."""
-        flex = self._flex_running()
-        if newcomer.tier is ServiceTier.FLEX or not flex:
+        if newcomer.tier is ServiceTier.FLEX or not self._batch.flex:
             return False
-        self._preempt(flex[-1])
+        self._preempt(self._batch.flex[-1])
         return True
-
-    def _flex_running(self) -> list[Sequence]:
-        return [each for each in self.running if each.tier is ServiceTier.FLEX]
 
     def _append(self, sequence: Sequence, tokens: list[int]) -> list[int]:
         """Append output tokens up to the one that ends the sequence."""
@@ -530,26 +354,10 @@ class Scheduler:
 
     def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
         if sequence.status is SequenceStatus.RUNNING:
-            self._release(sequence)
+            self._batch.release(sequence)
         elif sequence in self.paused:
             self.paused.remove(sequence)
         else:
             self.waiting.remove(sequence)
         sequence.status = SequenceStatus.FINISHED
         sequence.finish_reason = reason
-
-    def _release(self, sequence: Sequence) -> None:
-        """Leave the running set; what is computed stays in the prefix cache, unless it was for an
-        embedding: nobody goes on from there.
-        """
-        self.running.remove(sequence)
-        self._stop_reading(sequence)
-        if sequence.embeds:
-            sequence.num_computed = 0
-        self._kv.trim(sequence.seq_id, sequence.num_computed)
-        computed = sequence.token_array()[: sequence.num_computed]
-        if self._disk is not None:
-            self._disk.offer_tail(computed, sequence.cache_domain)
-        self._prefix_cache.insert(computed, sequence.seq_id, sequence.cache_domain)
-        sequence.seq_id = -1
-        sequence.num_computed = 0

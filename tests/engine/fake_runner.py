@@ -7,8 +7,8 @@ import numpy as np
 from edge_llama.engine.binding import DecodeStatus
 from edge_llama.engine.kv_cache import ByteArray
 from edge_llama.engine.messages import TokenLogprob
-from edge_llama.engine.scheduler import Sampled, Span
 from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.step import Sampled, Span
 
 N_VOCAB = 50
 EOG = 0

@@ -1,0 +1,201 @@
+"""RunningBatch: the sequences that run, and what they hold of the KV cache."""
+
+from __future__ import annotations
+
+from edge_llama.engine.blocks.reading import LoadedBlock
+from edge_llama.engine.blocks.unsaved import Unsaved
+from edge_llama.engine.disk_cache import DiskCache
+from edge_llama.engine.kv_cache import KVCache
+from edge_llama.engine.messages import ServiceTier
+from edge_llama.engine.prefix_cache import PrefixCache, TokenArray, common_prefix
+from edge_llama.engine.sequence import Sequence, SequenceStatus
+
+SHARED_PREFILL = 32
+"""A newcomer waits for a running prefill that will give it at least this many tokens."""
+
+HEADROOM = 64
+"""Free cells kept per running sequence when another is admitted, against preempting it at once."""
+
+
+class RunningBatch:
+    """The sequences that run.
+
+    A sequence starts with the longest prefix that the prefix cache or another of them holds, and
+    with more of it from the disk. When it leaves, the prefix cache and the disk take what it has.
+
+    Args:
+        kv: the KV cache.
+        prefix_cache: where sequences stay that left.
+        disk: where prompts are kept beyond the KV cache; None keeps none.
+
+    Attributes:
+        sequences: those that run, the longest first.
+        cached_tokens: tokens that sequences did not have to compute.
+    """
+
+    def __init__(self, kv: KVCache, prefix_cache: PrefixCache, disk: DiskCache | None) -> None:
+        self._kv = kv
+        self._prefix_cache = prefix_cache
+        self._disk = disk
+        self.sequences: list[Sequence] = []
+        self.cached_tokens = 0
+
+    @property
+    def depth(self) -> int:
+        """Tokens in the KV cache that a step of all that run attends to."""
+        return self._kv.depth(self._seq_ids)
+
+    @property
+    def flex(self) -> list[Sequence]:
+        """Those of the tier `flex`."""
+        return [each for each in self.sequences if each.tier is ServiceTier.FLEX]
+
+    def start(self, sequence: Sequence) -> bool:
+        """Let a sequence run, with the longest prefix that is already computed; False if it had
+        better wait: for room, or for a prompt that is being read and begins alike.
+        """
+        prompt = sequence.reusable()
+        source, length = self._holder(prompt, sequence.cache_domain)
+        if self._coming(prompt, sequence.cache_domain) - length >= SHARED_PREFILL:
+            return False
+        if not self._fits(len(sequence.token_ids) - length, source, length):
+            return False
+        sequence.seq_id = self._prefix_cache.start(prompt, sequence.cache_domain, source, length)
+        length = self._kv.length(sequence.seq_id)
+        self.sequences.append(sequence)
+        sequence.status = SequenceStatus.RUNNING
+        sequence.num_computed = length
+        self._count_cached(sequence, length)
+        return True
+
+    def read(self, sequence: Sequence) -> None:
+        """Begin to read what is on disk of a prompt that has just started."""
+        if self._disk is not None:
+            prompt, length = sequence.reusable(), sequence.num_computed
+            sequence.reading = self._disk.read(prompt, sequence.cache_domain, length, self.depth)
+
+    def take_blocks(self) -> None:
+        """Take over what has come from the disk; one block for each while others decode."""
+        busy = any(sequence.decoding for sequence in self.sequences)
+        for sequence in self.sequences:
+            while sequence.reading is not None and (block := sequence.reading.take()) is not None:
+                self._take_block(sequence, block)
+                if busy:
+                    break
+            if self._has_read(sequence):
+                self._stop_reading(sequence)
+
+    def gather(self) -> None:
+        """Have llama.cpp compute together what runs, also at the price of a cached prefix."""
+        while not self._kv.gather(self._seq_ids) and self._prefix_cache.evict(1):
+            pass
+
+    def offer(self, sequence: Sequence, before: int) -> None:
+        """All after the first `before` tokens that a sequence holds were computed just now: the
+        disk may have them.
+        """
+        if self._disk is not None and not sequence.embeds:
+            self._disk.offer(_computed(sequence), before, sequence.cache_domain)
+
+    def save(self, block: Unsaved) -> None:
+        """Copy a block to the disk, if it is still held whole."""
+        source, length = self._holder(block.tokens, block.domain)
+        if self._disk is not None and length == len(block.tokens):
+            self._disk.save(block, source)
+
+    def preempt(self, sequence: Sequence) -> None:
+        """Take a sequence's place for others: its KV becomes evictable, so what is not on disk yet
+        is saved first.
+        """
+        computed = _computed(sequence)
+        self.release(sequence)
+        if self._disk is not None:
+            for block in self._disk.endangered(computed, sequence.cache_domain):
+                self.save(block)
+        sequence.preempted = True
+
+    def release(self, sequence: Sequence) -> None:
+        """End a sequence's run; what is computed stays in the prefix cache, unless it was for an
+        embedding: nobody goes on from there.
+        """
+        self.sequences.remove(sequence)
+        self._stop_reading(sequence)
+        if sequence.embeds:
+            sequence.num_computed = 0
+        self._kv.trim(sequence.seq_id, sequence.num_computed)
+        computed = _computed(sequence)
+        if self._disk is not None:
+            self._disk.offer_tail(computed, sequence.cache_domain)
+        self._prefix_cache.insert(computed, sequence.seq_id, sequence.cache_domain)
+        sequence.seq_id = -1
+        sequence.num_computed = 0
+
+    def check_integrity(self) -> None:
+        """Raises AssertionError when sequences, prefix cache and KV cache disagree."""
+        self._kv.check_integrity()
+        self._prefix_cache.check_integrity()
+        for sequence in self.sequences:
+            assert self._kv.length(sequence.seq_id) == sequence.num_computed
+
+    @property
+    def _seq_ids(self) -> list[int]:
+        return [sequence.seq_id for sequence in self.sequences]
+
+    def _holder(self, tokens: TokenArray, domain: str) -> tuple[int, int]:
+        """The sequence that holds most of the first of `tokens`, and how many of them."""
+        match = self._prefix_cache.match(tokens, domain)
+        source, length = (match.seq_id, match.length) if match else (-1, 0)
+        for other in self.sequences:
+            if other.cache_domain == domain:
+                shared = common_prefix(_computed(other), tokens)
+                if shared > length:
+                    source, length = other.seq_id, shared
+        return source, length
+
+    def _coming(self, tokens: TokenArray, domain: str) -> int:
+        """How many of the first of `tokens` a sequence will hold once its prompt is read."""
+        others = (each for each in self.sequences if each.cache_domain == domain)
+        return max((common_prefix(each.token_array(), tokens) for each in others), default=0)
+
+    def _fits(self, needed: int, source: int, length: int) -> bool:
+        """Whether `needed` more tokens have room beside what runs, or would have without the prefix
+        cache.
+        """
+        if not self.sequences:
+            return True
+        needed += HEADROOM * (len(self.sequences) + 1)
+        needed += sum(other.num_pending for other in self.sequences)
+        return self._kv.fits(needed, self._seq_ids, source, length)
+
+    def _take_block(self, sequence: Sequence, block: LoadedBlock) -> None:
+        assert self._disk is not None
+        before = sequence.num_computed
+        while (lacking := self._kv.lacking(sequence.seq_id, block.n_tokens)) > 0:
+            if not self._prefix_cache.evict(lacking):
+                break
+        sequence.num_computed = self._disk.load(sequence.seq_id, block)
+        if sequence.num_computed != block.end:
+            self._stop_reading(sequence)
+        self._count_cached(sequence, sequence.num_computed - before)
+
+    def _has_read(self, sequence: Sequence) -> bool:
+        """Whether nothing more comes for a sequence, or not in time."""
+        reading = sequence.reading
+        if reading is None or self._disk is None:
+            return False
+        return reading.ended or self._disk.give_up(reading, sequence.num_computed)
+
+    def _stop_reading(self, sequence: Sequence) -> None:
+        if sequence.reading is not None:
+            sequence.reading.cancel()
+            sequence.reading = None
+
+    def _count_cached(self, sequence: Sequence, n: int) -> None:
+        self.cached_tokens += n
+        if not sequence.preempted:
+            sequence.num_cached = (sequence.num_cached or 0) + n
+
+
+def _computed(sequence: Sequence) -> TokenArray:
+    """The tokens of a sequence that are in the KV cache."""
+    return sequence.token_array()[: sequence.num_computed]
