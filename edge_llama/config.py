@@ -109,7 +109,7 @@ class EngineSettings:
         batch_size: most tokens in one step.
         max_stall: seconds that a step may take while a request is decoding, so that a long prompt
             does not stop running streams; None is the longer of 0.5 and four steps that only
-            decode.
+            decode, or six where prompts are read twice as fast then.
         cached_sequences: most finished requests whose KV is kept for prompts that begin alike.
         micro_batch: most tokens that llama.cpp computes at once; the memory of a step grows with
             it.

@@ -16,6 +16,11 @@ WORTH = 0.8
 that reads much less makes a newcomer wait much longer for a little safety.
 """
 
+STRETCH, GAIN = 1.5, 2.0
+"""The default limit stretches by so much if prompts are read at least so many times as fast then:
+llama.cpp's kernels compute 16 tokens in the time of 8 or, where memory is fast, of 6.
+"""
+
 FIRST_STEP = 16
 """Tokens of prompts in a step of which nothing is known."""
 
@@ -33,7 +38,7 @@ class Pace:
         costs: what steps took.
         batch_size: most tokens of a step.
         max_stall: seconds that a step may take; None is the longer of `SHORTEST_STALL` and
-            `STALL_FACTOR` steps that only decode.
+            `STALL_FACTOR` steps that only decode, and `STRETCH` times that where it pays.
     """
 
     def __init__(self, costs: CostTable, batch_size: int, max_stall: float | None = None) -> None:
@@ -55,15 +60,22 @@ class Pace:
         curve = self.costs.curve(self._sizes, depth)
         if not curve:
             return min(self._batch_size, decoding + FIRST_STEP)
-        best = safe = (0.0, decoding + SMALLEST_STEP)
-        for size, seconds in curve.items():
-            if size > decoding and seconds <= limit:
-                way = ((size - decoding) / seconds, size)
-                best = max(best, way)
-                if seconds <= limit * SHARE:
-                    safe = max(safe, way)
-        _, size = safe if safe[0] >= WORTH * best[0] else best
-        return min(self._batch_size, size)
+
+        def fastest(seconds: float) -> tuple[float, int]:
+            """Prompt tokens a second and size of the best step that takes at most so long."""
+            rates = (
+                ((size - decoding) / taken, size)
+                for size, taken in curve.items()
+                if size > decoding and taken <= seconds
+            )
+            return max(rates, default=(0.0, decoding + SMALLEST_STEP))
+
+        chosen, filling = fastest(limit * SHARE), fastest(limit)
+        if chosen[0] < WORTH * filling[0]:
+            chosen = filling
+        if self._max_stall is None and (longer := fastest(limit * STRETCH))[0] >= GAIN * chosen[0]:
+            chosen = longer
+        return min(self._batch_size, chosen[1])
 
     def token_seconds(self, depth: int) -> float | None:
         """What a token of a prompt takes in the largest step; None if nothing was measured."""
