@@ -11,7 +11,7 @@ SHORTEST_STALL = 0.5
 SHARE = 0.8
 """The part of the limit that a step should fill; the rest is for what varies."""
 
-WORTH = 0.8
+WORTH = 0.7
 """What a size must reach of the prompt tokens a second of the best size within the whole limit: one
 that reads much less makes a newcomer wait much longer for a little safety.
 """

@@ -38,14 +38,15 @@ def test_a_staircase_is_climbed_where_it_reads_most() -> None:
 
 
 def test_safety_does_not_cost_a_newcomer_much() -> None:
-    def costs(of_48: float) -> CostTable:
-        return measured(lambda size: {8: 0.2, 16: 0.21, 32: 0.38, 48: of_48}.get(size, 9.0))
+    def step_size(of_32: float, of_48: float) -> int:
+        costs = measured(lambda size: {16: 0.21, 32: of_32, 48: of_48}.get(size, 9.0))
+        return Pace(costs, 512, max_stall=0.5).step_size(1, 0)
 
     assert SHARE == 0.8
-    assert Pace(costs(0.39), 512, max_stall=0.5).step_size(1, 0) == 48
-    assert Pace(costs(0.45), 512, max_stall=0.5).step_size(1, 0) == 48
-    assert Pace(costs(0.49), 512, max_stall=0.5).step_size(1, 0) == 32
-    assert Pace(costs(0.51), 512, max_stall=0.5).step_size(1, 0) == 32
+    assert step_size(of_32=0.38, of_48=0.39) == 48
+    assert step_size(of_32=0.38, of_48=0.45) == 32
+    assert step_size(of_32=0.42, of_48=0.45) == 48
+    assert step_size(of_32=0.42, of_48=0.51) == 16
 
 
 def test_the_default_limit_stretches_where_that_pays() -> None:
