@@ -14,5 +14,4 @@ WEATHER_PARAMETERS: dict[str, Any] = {
     "required": ["city"],
     "additionalProperties": False,
 }
-WEATHER_RESULT = {"city": "Paris", "temperature": 18, "conditions": "sunny"}
 PERSON = "Extract name and age as JSON: Paula is 34 years old."
