@@ -41,6 +41,25 @@ def stream_of(*events: bytes | float | Exception, keep_alive: float = 10.0) -> A
     return EventStream(Frames(*events)(), keep_alive=keep_alive)
 
 
+async def stuck(frames: Frames) -> tuple[asyncio.Future[None], asyncio.Event]:
+    """A response to a client that takes nothing, and the event with which the client leaves."""
+    gone, sending = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            sending.set()
+            await asyncio.sleep(30)
+
+    stream = EventStream(frames(), keep_alive=10)
+    task = asyncio.ensure_future(stream({"type": "http"}, receive, send))
+    await sending.wait()
+    return task, gone
+
+
 @given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner), max_leaves=5))
 def test_a_frame_is_one_ascii_line(value: Any) -> None:
     data = frame({"value": value})
@@ -148,20 +167,7 @@ async def test_a_disconnect_before_the_headers_sends_nothing() -> None:
 
 async def test_a_disconnect_while_the_client_is_slow_closes_the_frames() -> None:
     frames = Frames(b"x" * 2 * HIGH_WATER, b"y" * 2 * HIGH_WATER, 30.0)
-    gone, stuck = asyncio.Event(), asyncio.Event()
-
-    async def receive() -> Message:
-        await gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            stuck.set()
-            await asyncio.sleep(30)
-
-    stream = EventStream(frames(), keep_alive=10)
-    task = asyncio.ensure_future(stream({"type": "http"}, receive, send))
-    await stuck.wait()
+    task, gone = await stuck(frames)
     gone.set()
     await asyncio.wait_for(task, 1)
     assert frames.closed
@@ -192,20 +198,7 @@ async def test_a_server_that_stops_does_not_wait_for_a_stuck_client(
 ) -> None:
     monkeypatch.setattr(sse, "LAST_WORDS_SECONDS", 0.02)
     frames = Frames(b"one", 30.0)
-    stuck = asyncio.Event()
-
-    async def receive() -> Message:
-        await asyncio.sleep(30)
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            stuck.set()
-            await asyncio.sleep(30)
-
-    stream = EventStream(frames(), keep_alive=10)
-    task = asyncio.ensure_future(stream({"type": "http"}, receive, send))
-    await stuck.wait()
+    task, _ = await stuck(frames)
     task.cancel()
     await asyncio.wait_for(task, 1)
     assert frames.closed
