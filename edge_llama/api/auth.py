@@ -1,4 +1,4 @@
-"""The API key check, in front of everything but /health."""
+"""The API key check, in front of everything but /health and the page at /, which holds nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_llama.api.errors import InvalidApiKey, TooManyRequests, error_response
 from edge_llama.api.guessing import GuessLimit
 from edge_llama.config import HashedKey, hash_key
 
-PUBLIC_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
+PUBLIC_PATHS = frozenset({"/", "/health", "/health/live", "/health/ready"})
 
 
 class ApiKeyMiddleware:

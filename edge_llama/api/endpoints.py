@@ -48,6 +48,7 @@ from edge_llama.api.tokens import (
     tokenize,
     tokenizer_info,
 )
+from edge_llama.api.web.page import chat_page
 
 _HELLO = [{"role": "user", "content": "Hello!"}]
 _OF_GENERATION = (400, 404, 413, 415, 429, 500, 503)
@@ -85,6 +86,14 @@ _TOKEN_ENDPOINTS = (
 )
 
 ROOT_ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path="/",
+        handle=chat_page,
+        summary="A page to chat on",
+        answer=str,
+        media_type="text/html",
+    ),
     Endpoint(
         method="GET",
         path="/health",

@@ -370,7 +370,8 @@ Try it:
     )
     if not encoder:
         model = "" if first.asked == DEMO else f" {shlex.quote(first.asked)}"
-        typer.echo(f"or talk to it in another terminal:\n  {_program()} chat{model}")
+        typer.echo(f"or talk to it in a browser:\n  {url}/")
+        typer.echo(f"or in another terminal:\n  {_program()} chat{model}")
     typer.echo("Ctrl-C stops the server.")
 
 

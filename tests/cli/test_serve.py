@@ -136,6 +136,7 @@ def test_the_announcement_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> N
     assert '-H "Authorization: Bearer $EDGE_LLAMA_API_KEY"' in out
     assert '"model": "My model"' in out
     assert "chat 'models/My model.gguf'" in out
+    assert "\n  http://127.0.0.1:9/\n" in out
     assert "demo" not in out
 
 
