@@ -87,6 +87,10 @@ class Scale:
     output: float = 0.0
 
 
+WHOLE = Scale()
+"""Of a model that is measured with all of its layers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """What was measured of one candidate.

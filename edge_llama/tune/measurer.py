@@ -13,7 +13,7 @@ from edge_llama.child import module_command
 from edge_llama.config import EngineSettings
 from edge_llama.engine.process import ILLEGAL_INSTRUCTION, describe_exit
 from edge_llama.tune.candidate import Candidate
-from edge_llama.tune.measurement import Measurement, Scale
+from edge_llama.tune.measurement import WHOLE, Measurement, Scale
 from edge_llama.tune.probe import Job
 from edge_llama.tune.workload import Workload
 
@@ -45,7 +45,7 @@ class ChildMeasurer:
         scale: tells from the steps of the first what those of all take.
     """
 
-    def __init__(self, model: str, scale: Scale = Scale()) -> None:  # noqa: B008
+    def __init__(self, model: str, scale: Scale = WHOLE) -> None:
         self._settings = EngineSettings(model=model)
         self._scale = scale
 
