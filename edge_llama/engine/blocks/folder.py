@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -31,6 +30,7 @@ from edge_llama.engine.blocks.block_file import (
     write_block,
 )
 from edge_llama.engine.blocks.entry import MODEL_DIGITS, Entry, FileName, entries_of, remove
+from edge_llama.engine.blocks.index import BlockIndex, Child
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.prefix_cache import TokenArray, common_prefix
 
@@ -54,16 +54,6 @@ _SETTLED = 0.1
 """Seconds after which a change of a folder is seen for sure by its time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A block in the index."""
-
-    parent: BlockName
-    name: BlockName
-    n_tokens: int
-    path: Path
-
-
 class BlockFolder:
     """The blocks of one model in a folder that other models and processes use too.
 
@@ -83,8 +73,7 @@ class BlockFolder:
         self.fingerprint = fingerprint
         self._model = fingerprint.hex()[:MODEL_DIGITS]
         self._mutex = Lock()
-        self._children: dict[BlockName, dict[BlockName, Child]] = {}
-        self._tokens: dict[BlockName, TokenArray] = {}
+        self._index = BlockIndex()
         self._bad: set[Path] = set()
         self.n_damaged = 0
         """Files that could not be used and were removed."""
@@ -116,7 +105,7 @@ class BlockFolder:
         since.
         """
         with self._mutex:
-            return parent in self._children or self._changed()
+            return self._index.has_children(parent) or self._changed()
 
     def refresh(self) -> None:
         """Read the folder again if it was changed by another process."""
@@ -133,14 +122,12 @@ class BlockFolder:
             OSError: the folder cannot be read.
         """
         self.refresh()
-        with self._mutex:
-            children = dict(self._children.get(parent, {}))
         if len(tokens) >= block_size:
-            full = children.get(block_name(parent, tokens[:block_size]))
+            full = self._child(parent, block_name(parent, tokens[:block_size]))
             if full is not None:
                 return full, block_size
         best: tuple[Child, int] | None = None
-        for child in list(children.values())[-CHILDREN_READ:]:
+        for child in self._children(parent)[-CHILDREN_READ:]:
             length = common_prefix(self._tokens_of(child), tokens)
             if length > (best[1] if best else 0):
                 best = child, length
@@ -152,7 +139,7 @@ class BlockFolder:
         A damaged one is removed.
         """
         try:
-            return read_block(child.path, child.name, self.fingerprint)
+            return read_block(self.path_of(child), child.name, self.fingerprint)
         except (BadBlock, OSError) as error:
             self._give_up(child, error)
         return None
@@ -174,11 +161,12 @@ class BlockFolder:
                 self.refresh()
                 if self.has(block.parent, name) or not self._make_room(size):
                     return 0
-                child = Child(block.parent, name, len(block.tokens), self._path_of(block, name))
-                part.replace(child.path)
-                self._bad.discard(child.path)
+                child = Child(block.parent, name, len(block.tokens))
+                path = self.path_of(child)
+                part.replace(path)
+                self._bad.discard(path)
                 with self._mutex:
-                    self._children.setdefault(block.parent, {})[name] = child
+                    self._index.add(child)
                 self._total += size
                 self._remove_prefixes(block)
                 self._note_change()
@@ -196,17 +184,17 @@ class BlockFolder:
             unless_within: seconds within which the last of them need not have been used before.
         """
         found = [
-            child
+            self.path_of(child)
             for parent, name in pairwise(chain)
             if (child := self._child(parent, name)) is not None
         ]
         now = time.time_ns()
         with suppress(OSError):
-            if found and now - found[-1].path.stat().st_mtime_ns < unless_within * 1e9:
+            if found and now - found[-1].stat().st_mtime_ns < unless_within * 1e9:
                 return
-        for depth, child in enumerate(found):
+        for depth, path in enumerate(found):
             with suppress(OSError):
-                os.utime(child.path, ns=(now - depth, now - depth))
+                os.utime(path, ns=(now - depth, now - depth))
 
     def entries(self) -> list[Entry]:
         """All files, of all models, what is used longest ago first.
@@ -240,9 +228,18 @@ class BlockFolder:
             self._total = left
         return total - left
 
+    def path_of(self, child: Child) -> Path:
+        """Its file."""
+        name = FileName(self._model, child.parent, child.name, child.n_tokens)
+        return self.path / str(name)
+
     def _child(self, parent: BlockName, name: BlockName) -> Child | None:
         with self._mutex:
-            return self._children.get(parent, {}).get(name)
+            return self._index.get(parent, name)
+
+    def _children(self, parent: BlockName) -> list[Child]:
+        with self._mutex:
+            return self._index.children(parent)
 
     def _make_room(self, size: int) -> bool:
         if size > self._max_bytes:
@@ -267,16 +264,15 @@ class BlockFolder:
 
     def _remove_prefixes(self, block: Block) -> None:
         """Remove blocks whose tokens this one begins with."""
-        with self._mutex:
-            siblings = list(self._children[block.parent].values())
-        for child in siblings:
+        for child in self._children(block.parent):
             shorter = block.tokens[: child.n_tokens]
             if child.n_tokens < len(block.tokens) and (
                 block_name(block.parent, shorter) == child.name
             ):
                 with suppress(OSError):
-                    size = child.path.lstat().st_size
-                    child.path.unlink()
+                    path = self.path_of(child)
+                    size = path.lstat().st_size
+                    path.unlink()
                     self._total -= size
                 self._forget(child)
 
@@ -289,20 +285,17 @@ class BlockFolder:
             os.fsync(descriptor)
         return size
 
-    def _path_of(self, block: Block, name: BlockName) -> Path:
-        return self.path / str(FileName(self._model, block.parent, name, len(block.tokens)))
-
     def _tokens_of(self, child: Child) -> TokenArray:
         with self._mutex:
-            tokens = self._tokens.get(child.name)
+            tokens = self._index.tokens(child)
         if tokens is None:
             try:
-                tokens = read_header(child.path).tokens
+                tokens = read_header(self.path_of(child)).tokens
             except (BadBlock, OSError) as error:
                 self._give_up(child, error)
                 return _NO_TOKENS
             with self._mutex:
-                self._tokens[child.name] = tokens
+                self._index.keep_tokens(child, tokens)
         return tokens
 
     def _give_up(self, child: Child, error: BadBlock | OSError) -> None:
@@ -311,21 +304,18 @@ class BlockFolder:
         if isinstance(error, OSError) and error.errno not in _NO_BLOCK:
             return
         reason = error.strerror if isinstance(error, OSError) else error
-        logger.warning("%s cannot be used and is removed: %s.", child.path, reason)
-        self._bad.add(child.path)
+        path = self.path_of(child)
+        logger.warning("%s cannot be used and is removed: %s.", path, reason)
+        self._bad.add(path)
         self.n_damaged += 1
         with suppress(OSError), self._locked():
-            child.path.unlink(missing_ok=True)
-            self._bad.discard(child.path)
+            path.unlink(missing_ok=True)
+            self._bad.discard(path)
             self._total = -1
 
     def _forget(self, child: Child) -> None:
         with self._mutex:
-            self._tokens.pop(child.name, None)
-            siblings = self._children.get(child.parent, {})
-            siblings.pop(child.name, None)
-            if not siblings:
-                self._children.pop(child.parent, None)
+            self._index.remove(child)
 
     def _changed(self) -> bool:
         try:
@@ -344,13 +334,12 @@ class BlockFolder:
         settled = time.time_ns() - changed > _SETTLED * 1e9
         self._seen = changed if settled else 0
         self._total = -1
-        self._children = {}
-        for path in self.path.iterdir():
-            file = FileName.parse(path.name)
-            if file is None or file.model != self._model or path in self._bad:
-                continue
-            child = Child(file.parent, file.name, file.n_tokens, path)
-            self._children.setdefault(file.parent, {})[file.name] = child
+        files = (FileName.parse(path.name) for path in self.path.iterdir() if path not in self._bad)
+        self._index.replace(
+            Child(file.parent, file.name, file.n_tokens)
+            for file in files
+            if file is not None and file.model == self._model
+        )
 
     def _remove_parts(self) -> None:
         before = time.time_ns() - PART_SECONDS * 1e9

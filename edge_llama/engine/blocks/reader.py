@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from edge_llama.engine.blocks.block_file import Block
-from edge_llama.engine.blocks.folder import BlockFolder, Child
+from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.index import Child
 from edge_llama.engine.blocks.name import PUBLIC, BlockName, block_name, chain
 from edge_llama.engine.blocks.reading import LoadedBlock, Reading
 from edge_llama.engine.prefix_cache import TokenArray

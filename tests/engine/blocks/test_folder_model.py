@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from edge_llama.engine.blocks.block_file import Block
 from edge_llama.engine.blocks.entry import Entry
-from edge_llama.engine.blocks.folder import BlockFolder, Child
+from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.engine.blocks.index import Child
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.prefix_cache import TokenArray
 from tests.engine.blocks.making import FINGERPRINT, ROOT
@@ -90,13 +91,7 @@ class FolderMachine(RuleBasedStateMachine):
         # Whoever reads it, it is found to be damaged and removed.
         for folder in self.folders:
             folder.refresh()
-            with folder._mutex:
-                found = [
-                    child
-                    for siblings in folder._children.values()
-                    for child in siblings.values()
-                    if child.path == entry.path
-                ]
+            found = [child for child in folder._index if folder.path_of(child) == entry.path]
             for child in found:
                 assert folder.read(child) is None
         assert not entry.path.exists()
