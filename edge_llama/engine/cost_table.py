@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Mapping
 from statistics import median
+from typing import TypeAlias
 
 from edge_llama.config import StepCost
 
@@ -31,6 +32,9 @@ PENALTY = 1.5
 """What a token may cost more in a smaller step than in a larger one that was measured."""
 
 _SHALLOW = 256
+
+Samples: TypeAlias = tuple[float, ...]
+"""The last few times of a size and depth."""
 
 
 def sizes_up_to(most: int) -> tuple[int, ...]:
@@ -59,11 +63,13 @@ class CostTable:
     """
 
     def __init__(self, earlier: Iterable[StepCost] = ()) -> None:
-        self._samples: dict[int, dict[int, deque[float]]] = {}
+        # By size and level of depth. Every size may come up, so this is small and read in places.
+        self._samples: dict[int, dict[int, Samples]] = {}
+        self._sizes: list[int] = []
         self._ratios: deque[float] = deque(maxlen=LAST_STEPS)
         self._slowness = 1.0
         for size, depth, seconds in earlier:
-            self._at(size, depth).append(seconds)
+            self._add(size, depth, seconds)
 
     def record(self, size: int, depth: int, seconds: float) -> None:
         """Add a measurement.
@@ -73,13 +79,13 @@ class CostTable:
             depth: tokens in the KV cache after it.
             seconds: what it took.
         """
-        samples = self._at(size, depth)
+        samples = self._samples.get(size, {}).get(_level(depth))
         if samples:
             self._ratios.append(seconds / median(samples))
             now = median(self._ratios)
             if not 1 / BAND <= now / self._slowness <= BAND:
                 self._slowness = now
-        samples.append(seconds / self._slowness)
+        self._add(size, depth, seconds / self._slowness)
 
     def seconds(self, size: int, depth: int) -> float | None:
         """What a step of `size` tokens takes, or an upper bound; None if nothing was measured."""
@@ -87,40 +93,36 @@ class CostTable:
 
     def curve(self, sizes: Iterable[int], depth: int) -> dict[int, float]:
         """What steps of these sizes take, as `seconds`; empty if nothing was measured."""
-        known = self._known(depth)
-        return {size: _bounded(size, known) for size in sizes} if known else {}
+        return {size: self._bounded(size, depth) for size in sizes} if self._sizes else {}
 
-    def _at(self, size: int, depth: int) -> deque[float]:
-        by_level = self._samples.setdefault(size, {})
-        return by_level.setdefault(_level(depth), deque(maxlen=SAMPLES))
+    def _add(self, size: int, depth: int, seconds: float) -> None:
+        if size not in self._samples:
+            self._samples[size] = {}
+            insort(self._sizes, size)
+        by_level, level = self._samples[size], _level(depth)
+        by_level[level] = (*by_level.get(level, ()), seconds)[-SAMPLES:]
 
-    def _known(self, depth: int) -> dict[int, float]:
-        """Seconds by size, of the sizes that were measured."""
-        return {
-            size: self._slowness * _between(by_level, depth)
-            for size, by_level in self._samples.items()
-        }
+    def _bounded(self, size: int, depth: int) -> float:
+        """Seconds of a size, or an upper bound that those of others give."""
+        if size in self._samples:
+            return self._measured(size, depth)
+        place = bisect_left(self._sizes, size)
+        bounds = []
+        least = 0.0
+        if place > 0:
+            smaller = self._sizes[place - 1]
+            least = self._measured(smaller, depth)
+            bounds.append(least * size / smaller)
+        if place < len(self._sizes):
+            larger = self._sizes[place]
+            bounds.append(max(least, PENALTY * self._measured(larger, depth) * size / larger))
+        return min(bounds)
 
-
-def _bounded(size: int, known: dict[int, float]) -> float:
-    """Seconds of a size, or an upper bound that those of others give."""
-    if size in known:
-        return known[size]
-    sizes = sorted(known)
-    place = bisect_left(sizes, size)
-    bounds = []
-    least = 0.0
-    if place > 0:
-        smaller = sizes[place - 1]
-        least = known[smaller]
-        bounds.append(least * size / smaller)
-    if place < len(sizes):
-        larger = sizes[place]
-        bounds.append(max(least, PENALTY * known[larger] * size / larger))
-    return min(bounds)
+    def _measured(self, size: int, depth: int) -> float:
+        return self._slowness * _between(self._samples[size], depth)
 
 
-def _between(by_level: Mapping[int, Iterable[float]], depth: int) -> float:
+def _between(by_level: Mapping[int, Samples], depth: int) -> float:
     """A median, interpolated between the depths around this one, or of the nearest."""
     level = _level(depth)
     lower = max((each for each in by_level if each <= level), default=min(by_level))

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import timeit
+import tracemalloc
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,6 +123,39 @@ def test_a_time_is_known_for_every_size_once_one_was_measured(
     assert found > 0
     if size in times:
         assert found == times[size]
+
+
+DEPTHS = [256 * 2**doubled for doubled in range(6)]
+
+
+def filled(sizes: Iterable[int]) -> CostTable:
+    costs = CostTable()
+    for size in sizes:
+        for depth in DEPTHS:
+            for _ in range(6):
+                costs.record(size, depth, 0.01 * size)
+    return costs
+
+
+def test_a_table_of_all_sizes_takes_little_memory() -> None:
+    sizes = range(1, 201)
+    tracemalloc.start()
+    costs = filled(sizes)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert costs.seconds(200, 256) == pytest.approx(2.0)
+    assert taken < 400 * len(sizes) * len(DEPTHS)
+
+
+def test_a_table_of_all_sizes_is_read_as_fast_as_one_of_few() -> None:
+    few = _seconds_to_read(filled(sizes_up_to(512)))
+    assert _seconds_to_read(filled(range(1, 513))) < 3 * few
+
+
+def _seconds_to_read(costs: CostTable) -> float:
+    """The shortest of several times."""
+    sizes = sizes_up_to(512)
+    return min(timeit.repeat(lambda: costs.curve(sizes, 3000), number=1, repeat=20))
 
 
 def test_sizes_end_with_the_largest_step() -> None:
