@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import re
 from typing import Any
 
 import msgspec
@@ -16,48 +13,34 @@ from edge_llama.api.errors import (
     InvalidJson,
     UnsupportedMediaType,
 )
-from edge_llama.config import ServerSettings
 
 MAX_CONTAINERS = 10_000
-"""Objects and lists of a body: each takes some 25 µs to check, in which nobody else is served."""
+"""Objects and lists of a body: each takes some 10 µs to check."""
+MAX_KEYS = 65_536
+"""Of all objects together; messages and JSON Schemas have two to four in each."""
 MAX_VALUES = 262_144
 """Of all objects and lists together: twice the tokens of the longest context."""
+MAX_DEPTH = 512
+"""Objects and lists within each other: half of what Python's functions can follow."""
 MAX_DIGITS = 400
 """Of a number: a double has up to 309 before the point, and more take ever longer to read."""
 
-logger = logging.getLogger(__name__)
-
-_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
-
-
-async def read_body(request: Request) -> dict[str, Any]:
-    """The request's JSON object; the path's model, if it names one, replaces the object's.
-
-    Raises:
-        Exception: see `read_json`.
-    """
-    settings: ServerSettings = request.app.state.settings
-    body = await read_json(request, settings.limits.max_body_bytes)
-    if settings.log_prompts:
-        logger.warning("%s %s: %s", request.state.request_id, request.url.path, json.dumps(body))
-    if "model" in request.path_params:
-        body["model"] = request.path_params["model"]
-    return body
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * (MAX_DIGITS + 1)
 
 
-async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
-    """The JSON object in the request's body; never more than `max_bytes` of it are held.
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The request's body, said to be JSON; never more than `max_bytes` of it are held.
 
     Raises:
         BodyTooLarge: it is longer than `max_bytes`, whether declared so or sent in chunks.
         UnsupportedMediaType: its content type is not JSON, or it is compressed.
-        InvalidJson: see `parse_object`.
         ClientDisconnected: the client went away before the end.
     """
     _check_length(request.headers.get("content-length", ""), max_bytes)
     _check_media_type(request.headers.get("content-type", ""))
     _check_encoding(request.headers.get("content-encoding", ""))
-    return parse_object(await _read(request, max_bytes))
+    return await _read(request, max_bytes)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -70,33 +53,37 @@ def parse_object(body: bytes) -> dict[str, Any]:
     _check_size(body)
     try:
         value = msgspec.json.decode(body)
-        json.loads(body.decode(), object_pairs_hook=_check_keys)
     except RecursionError:
-        raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
+        raise _too_deep() from None
     except UnicodeDecodeError:
         raise InvalidJson("The body is not valid JSON: it is not UTF-8.") from None
     except msgspec.DecodeError as error:
         raise InvalidJson(f"The body is not valid JSON: {_reason(error)}.") from None
     if not isinstance(value, dict):
         raise InvalidJson("The body must be a JSON object.")
+    _check_keys(body, value)
     return value
 
 
 def _check_size(body: bytes) -> None:
     """What takes long to parse is refused before; what looks like it may stand in a string."""
-    if not (_is_manifold(body) or _LONG_NUMBER.search(body)):
-        return
-    bare = _without_strings(body)
-    if _is_manifold(bare):
-        raise InvalidJson(
-            f"The body has more than {MAX_CONTAINERS} objects and lists, or {MAX_VALUES} values."
-        )
-    if _LONG_NUMBER.search(bare):
-        raise InvalidJson(f"The body has a number of more than {MAX_DIGITS} digits.")
+    if _excess(body):
+        excess = _excess(_without_strings(body))
+        if excess:
+            raise InvalidJson(f"The body has {excess}. Send less at once.")
 
 
-def _is_manifold(text: bytes) -> bool:
-    return text.count(b"{") + text.count(b"[") > MAX_CONTAINERS or text.count(b",") > MAX_VALUES
+def _excess(text: bytes) -> str | None:
+    """What JSON without strings has too much of."""
+    if text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
+        return f"more than {MAX_CONTAINERS} objects and lists"
+    if text.count(b":") > MAX_KEYS:
+        return f"more than {MAX_KEYS} keys"
+    if text.count(b",") > MAX_VALUES:
+        return f"more than {MAX_VALUES} values"
+    if _LONG_NUMBER in text.translate(_ZEROS):
+        return f"a number of more than {MAX_DIGITS} digits"
+    return None
 
 
 def _without_strings(body: bytes) -> bytes:
@@ -105,10 +92,37 @@ def _without_strings(body: bytes) -> bytes:
     return b"".join(unescaped.split(b'"')[::2])
 
 
-def _check_keys(pairs: list[tuple[str, Any]]) -> None:
-    """Another program might take the first of two, where this one takes the last."""
-    if len(dict(pairs)) != len(pairs):
+def _check_keys(body: bytes, value: dict[str, Any]) -> None:
+    """Another program might take the first of two equal keys, where this one takes the last.
+
+    Each key has a colon, and of equal ones only one is in the parsed object.
+    """
+    keys = _count_keys(value)
+    if keys != body.count(b":") and keys != _without_strings(body).count(b":"):
         raise InvalidJson("The body has an object with the same key twice.")
+
+
+def _count_keys(value: dict[str, Any]) -> int:
+    """Of the object and all within it."""
+    keys = depth = 0
+    level: list[Any] = [value]
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        inner: list[Any] = []
+        for container in level:
+            values = container
+            if isinstance(container, dict):
+                keys += len(container)
+                values = container.values()
+            inner += [entry for entry in values if isinstance(entry, (dict, list))]
+        level = inner
+    return keys
+
+
+def _too_deep() -> InvalidJson:
+    return InvalidJson("The body is not valid JSON: it is nested too deeply.")
 
 
 def _reason(error: msgspec.DecodeError) -> str:

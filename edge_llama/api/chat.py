@@ -12,7 +12,7 @@ from starlette.responses import Response
 from edge_llama.api.chat_objects import ReplyHead, stream_chunks, whole_completion
 from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.api.reply import respond
-from edge_llama.api.request_body import read_request
+from edge_llama.api.request_body import read_converted
 from edge_llama.api.schemas import ChatCompletionRequest, StreamOptions, parse_chat_request
 from edge_llama.api.sse import error_frame
 from edge_llama.chat.completion import ChatCompletion
@@ -23,10 +23,10 @@ async def create_chat_completion(request: Request) -> Response:
     settings: ServerSettings = request.app.state.settings
     registry: ModelRegistry = request.app.state.registry
     parse = partial(parse_chat_request, max_n=settings.limits.max_n)
-    asked = await read_request(request, parse)
+    asked, chat = await read_converted(request, parse, ChatCompletionRequest.to_chat_request)
     model = registry.resolve(asked.model)
     reply = ChatReply(asked, model)
-    return await respond(request, model, asked.to_chat_request(), reply, stream=asked.stream)
+    return await respond(request, model, chat, reply, stream=asked.stream)
 
 
 class ChatReply:

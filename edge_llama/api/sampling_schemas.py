@@ -26,6 +26,8 @@ from edge_llama.engine.sampling import MAX_SEED, SamplingParams
 from edge_llama.errors import InvalidValue
 
 MAX_STOPS = 256
+MAX_BIASES = 16_384
+"""Enough to ban the tokens of a script, such as Chinese; all can take 0.1 s to check."""
 MAX_OUTPUT_TOKENS = 2**31 - 1
 
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -48,6 +50,11 @@ def _usable_stop(text: str) -> str:
 def _token_biases(value: Any) -> dict[int, float]:
     if not isinstance(value, dict):
         raise invalid('must be an object such as {"1234": -100}.')
+    if len(value) > MAX_BIASES:
+        raise invalid(
+            f"must have at most {MAX_BIASES} entries. To rule out more, tell with regex or "
+            "grammar what the answer is made of."
+        )
     return {_token_id(key): _bias(bias) for key, bias in value.items() if bias is not None}
 
 
@@ -110,7 +117,12 @@ class SampledRequest(RequestBody):
     logit_bias: (
         Annotated[
             dict[int, float],
-            PlainValidator(_token_biases, json_schema_input_type=dict[TokenId, Bias | None]),
+            PlainValidator(
+                _token_biases,
+                json_schema_input_type=Annotated[
+                    dict[TokenId, Bias | None], Field(max_length=MAX_BIASES)
+                ],
+            ),
         ]
         | None
     ) = None

@@ -19,11 +19,12 @@ from edge_llama.api.sampling_schemas import (
     most_tokens,
 )
 from edge_llama.api.tool_schemas import (
+    MAX_TOOLS,
     Choice,
     FunctionDefinition,
-    FunctionTool,
     TemplateArguments,
     TemplateArgumentsField,
+    Tools,
     as_tool,
     check_tools,
 )
@@ -62,10 +63,12 @@ class ChatCompletionRequest(ConversationRequest):
     top_logprobs: TopLogprobs | None = None
     response_format: ResponseFormat | None = None
     return_progress: bool = False
-    tools: Annotated[list[FunctionTool], FailFast()] = Field(default_factory=list)
+    tools: Tools = Field(default_factory=list)
     tool_choice: Choice = ToolChoice()
     parallel_tool_calls: bool = True
-    functions: Annotated[list[FunctionDefinition], FailFast()] = Field(default_factory=list)
+    functions: Annotated[list[FunctionDefinition], FailFast(), Field(max_length=MAX_TOOLS)] = Field(
+        default_factory=list
+    )
     function_call: Choice = ToolChoice()
     chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
     stream: bool = False

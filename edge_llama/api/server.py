@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,10 @@ SEND_BUFFER = 64 * 1024
 CLOSING_SECONDS = 1
 """How long what still runs after the drain may take to end with an error."""
 DRAIN_TICK = 0.05
+TURN_SECONDS = 0.001
+"""How long a thread may compute, such as on a large body, while the event loop waits: Python's own
+5 ms add up, as a token of a stream takes several turns.
+"""
 DATE_SECONDS = 1.0
 """How old the Date of a response may be."""
 
@@ -54,6 +59,7 @@ def serve(
     listener = bind(settings.host, settings.port)
     port = listener.getsockname()[1]
     server = _Server(app, settings, lambda: on_serving(settings.host, port))
+    sys.setswitchinterval(TURN_SECONDS)
     with listener:
         try:
             server.run(sockets=[listener])

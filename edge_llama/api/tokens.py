@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import FailFast, Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from typing_extensions import Self, TypedDict
@@ -16,9 +16,9 @@ from edge_llama.api.request_body import RequestBody, parse, read_request
 from edge_llama.api.schemas import Messages
 from edge_llama.api.tool_schemas import (
     Choice,
-    FunctionTool,
     TemplateArguments,
     TemplateArgumentsField,
+    Tools,
     as_tool,
     check_tools,
 )
@@ -70,7 +70,7 @@ class TokenizeRequest(RequestBody):
     prompt: TextOrIds | None = None
     content: TextOrIds | None = None
     messages: Messages = Field(default_factory=list)
-    tools: Annotated[list[FunctionTool], FailFast()] = Field(default_factory=list)
+    tools: Tools = Field(default_factory=list)
     tool_choice: Choice = ToolChoice()
     chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
     add_special_tokens: bool = True

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PlainValidator
 from typing_extensions import NotRequired, TypedDict
 
 from edge_llama.api.validation import Schema, Text, invalid, missing, unsupported
@@ -68,6 +68,9 @@ class FunctionTool(Schema):
 
     type: Annotated[Literal["function"], BeforeValidator(only_functions)] = "function"
     function: FunctionDefinition
+
+
+Tools = Annotated[list[FunctionTool], FailFast(), Field(max_length=MAX_TOOLS)]
 
 
 def as_tool(definition: dict[str, Any], schema_path: str = "function.parameters") -> Tool:

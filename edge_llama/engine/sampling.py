@@ -59,8 +59,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             _check_integer("seed", self.seed, 0, MAX_SEED)
         _check_integer("min_tokens", self.min_tokens, 0, 2**31 - 1)
         for token, bias in self.logit_bias.items():
-            _check_integer("logit_bias", token, 0, 2**31 - 1)
-            _check("logit_bias", bias, -100, 100)
+            if not (isinstance(token, int) and 0 <= token < 2**31 and -100 <= bias <= 100):
+                _check_integer("logit_bias", token, 0, 2**31 - 1)
+                _check("logit_bias", bias, -100, 100)
 
     @property
     def greedy(self) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -145,6 +147,53 @@ def test_hostile_lists_and_biases(server: WatchedServer) -> None:
     banned = {str(token): -100 for token in range(501)}
     assert server.post(server.body(logit_bias=banned)).status_code == 200
     assert server.post(server.body(stop="y" * 1_000_000)).status_code == 200
+
+
+def test_large_bodies_do_not_hold_up_the_streams_of_others(shared_server: WatchedServer) -> None:
+    """Eight clients send 2 MB of keys again and again; it took 0.4 s between two events."""
+    keys = ",".join(f'"key{number}":1' for number in range(150_000))
+    body = json.dumps(shared_server.body())[:-1].encode() + b"," + keys.encode() + b"}"
+    # Python keeps the memory of the first bodies for the next ones.
+    _gaps_under_attack(shared_server, body, seconds=0.5)
+    with shared_server.unharmed():
+        gaps = _gaps_under_attack(shared_server, body, seconds=1.5)
+    assert sorted(gaps)[len(gaps) * 9 // 10] < 0.2, gaps
+
+
+def _gaps_under_attack(server: WatchedServer, body: bytes, seconds: float) -> list[float]:
+    stop = threading.Event()
+
+    def attack() -> None:
+        with httpx.Client(verify=False, timeout=60) as client:
+            while not stop.is_set():
+                headers = {"Content-Type": "application/json"}
+                url = f"{server.url}/v1/chat/completions"
+                check_error(client.post(url, content=body, headers=headers), 400, 429)
+
+    with ThreadPoolExecutor(8) as attackers:
+        attacks = [attackers.submit(attack) for _ in range(8)]
+        try:
+            gaps = _gaps(server, seconds)
+        finally:
+            stop.set()
+        for each in attacks:
+            each.result()
+    return gaps
+
+
+def _gaps(server: WatchedServer, seconds: float) -> list[float]:
+    """Seconds between the events of a stream."""
+    body = server.body(stream=True, ignore_eos=True, max_tokens=100_000)
+    gaps = []
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=60) as stream:
+        began = last = time.monotonic()
+        for _ in stream.iter_raw():
+            now = time.monotonic()
+            gaps.append(now - last)
+            last = now
+            if now - began > seconds:
+                break
+    return gaps[1:]
 
 
 def test_a_stop_string_that_spans_tokens_never_leaks(server: WatchedServer) -> None:

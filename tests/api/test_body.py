@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import threading
 import time
+from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge_llama.api.body import parse_object
+from edge_llama.api import request_body
+from edge_llama.api.body import MAX_DEPTH, parse_object
 from edge_llama.api.errors import InvalidJson
 from edge_llama.config import Limits, ServerSettings
 from tests.api.asgi_call import AsgiCall
@@ -45,6 +51,8 @@ BAD_BODIES = {
     "2 MB of objects": b'{"messages": [' + b"{}," * 600_000 + b"{}]}",
     "2 MB of integers": b'{"stop": [' + b"1," * 900_000 + b"1]}",
     "2 MB of lists": b'{"messages": [' + b"[]," * 600_000 + b"[]]}",
+    "2 MB of keys": b'{"metadata": {' + b",".join(b'"%d":1' % n for n in range(190_000)) + b"}}",
+    "2 MB of the same key": b'{"model": "demo"' + b',"a":1' * 340_000 + b"}",
     "the same key twice": b'{"model": "demo", "model": "demo"}',
     "the same key twice, escaped": b'{"messages": [{"a": 1, "\\u0061": 1}]}',
     "single quotes": b"{'model': 'demo'}",
@@ -65,6 +73,97 @@ async def test_a_malformed_body_is_a_quick_400(client: httpx.AsyncClient, body: 
     assert response.json()["error"]["code"] == "invalid_json"
     assert response.json()["error"]["type"] == "invalid_request_error"
     assert len(response.content) < 500
+
+
+USERS = [{"role": "user", "content": "Hi"}]
+NOT_A_REQUEST = {
+    "many fields": {f"field{number}": 1 for number in range(60_000)},
+    "many numbers of 399 digits": {"metadata": [int("9" * 399)] * 5000, "messages": 5},
+    "a list of the wrong type": {"input": "Hi", "include": [1] * 262_000},
+    "many biases": {"messages": USERS, "logit_bias": dict.fromkeys(map(str, range(60_000)), 1)},
+    "many functions": {"messages": USERS, "functions": [{"name": "f"}] * 9_900},
+    "many tools": {"messages": USERS, "tools": [{"function": {"name": "f"}}] * 4_900},
+    "a bad last message": {"messages": [*(USERS * 3_000), 5]},
+}
+
+
+@pytest.mark.parametrize("fields", NOT_A_REQUEST.values(), ids=NOT_A_REQUEST)
+async def test_a_large_body_that_is_no_request_is_a_quick_400(
+    client: httpx.AsyncClient, fields: dict[str, Any]
+) -> None:
+    path = "/v1/responses" if "input" in fields else PATH
+    seconds = []
+    content = json.dumps({"model": "demo"} | fields).encode()
+    for _ in range(5):
+        start = time.perf_counter()
+        headers = {"Content-Type": "application/json"}
+        response = await client.post(path, content=content, headers=headers)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.1
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "invalid_value"
+
+
+@pytest.mark.parametrize(("size", "thread"), [(1_000, "MainThread"), (100_000, "parser_0")])
+async def test_large_bodies_are_parsed_beside_the_event_loop(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, size: int, thread: str
+) -> None:
+    parsed_by = []
+
+    def parse(body: bytes) -> dict[str, Any]:
+        parsed_by.append(threading.current_thread().name)
+        return parse_object(body)
+
+    monkeypatch.setattr(request_body, "parse_object", parse)
+    body = {"model": "demo", "messages": USERS, "metadata": "x" * size}
+    assert (await client.post(PATH, json=body)).status_code == 200
+    assert parsed_by == [thread]
+
+
+async def test_a_large_body_whose_client_left_is_not_parsed(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = threading.Event()
+    parsed: list[bytes] = []
+    monkeypatch.setattr(request_body, "parse_object", parsed.append)
+    request_body._parser.submit(ahead.wait, 10)
+    call = AsgiCall(app_for(engine), body=[b" " * 100_000])
+    await asyncio.sleep(0.05)
+    call.disconnect()
+    await call.finished()
+    ahead.set()
+    request_body._parser.submit(lambda: None).result(10)
+    assert parsed == []
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def test_the_depth_is_bounded_alike_everywhere() -> None:
+    parse_object(nested(MAX_DEPTH))
+    with pytest.raises(InvalidJson, match="nested too deeply"):
+        parse_object(nested(MAX_DEPTH + 1))
+
+
+NAMES = st.text(st.sampled_from(':,"\\{[a1 '), max_size=4)
+VALUES = st.recursive(
+    st.none() | st.integers() | NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+)
+
+
+@given(value=st.dictionaries(NAMES, VALUES, max_size=4), ascii=st.booleans())
+def test_no_text_is_taken_for_a_key(value: dict[str, Any], ascii: bool) -> None:
+    assert parse_object(json.dumps(value, ensure_ascii=ascii).encode()) == value
+
+
+@given(value=st.dictionaries(NAMES, VALUES, min_size=1, max_size=4), within=st.booleans())
+def test_a_key_twice_is_found_among_any_others(value: dict[str, Any], within: bool) -> None:
+    name, entry = next(iter(value.items()))
+    twice = f"{json.dumps(value)[:-1]},{json.dumps(name)}:{json.dumps(entry)}}}"
+    with pytest.raises(InvalidJson, match="same key twice"):
+        parse_object((f'{{":":[{twice}]}}' if within else twice).encode())
 
 
 def test_pairs_of_surrogates_and_large_numbers_are_read() -> None:

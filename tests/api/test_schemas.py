@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edge_llama.api.sampling_schemas import MAX_BIASES
 from edge_llama.api.schemas import ChatCompletionRequest, parse_chat_request
 from edge_llama.api.unsupported import HARMLESS_VALUES
 from edge_llama.chat.messages import ChatRequest
@@ -154,6 +155,16 @@ def test_bad_logit_biases(bias: Any) -> None:
     error = refusal(logit_bias=bias)
     assert (error.param, error.code) == ("logit_bias", "invalid_value")
     assert len(error.message) < 200
+
+
+def test_logit_bias_has_room_for_the_tokens_of_a_script() -> None:
+    biases = {str(token): -100 for token in range(MAX_BIASES + 1)}
+    error = refusal(logit_bias=biases)
+    assert error.param == "logit_bias"
+    assert "at most 16384 entries" in error.message
+    assert "regex" in error.message
+    del biases["0"]
+    assert len(parse(logit_bias=biases).sampling.logit_bias) == MAX_BIASES
 
 
 @pytest.mark.parametrize(

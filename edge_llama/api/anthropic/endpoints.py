@@ -13,17 +13,19 @@ from edge_llama.api.anthropic.shapes import TokenCount
 from edge_llama.api.lease import with_model
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.reply import respond
-from edge_llama.api.request_body import parse, read_request
+from edge_llama.api.request_body import parse, read_converted, read_request
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.model import ChatModel
 
 
 async def create_message(request: Request) -> Response:
     registry: ModelRegistry = request.app.state.registry
-    asked = await read_request(request, partial(parse, MessagesRequest))
+    asked, chat = await read_converted(
+        request, partial(parse, MessagesRequest), MessagesRequest.to_chat_request
+    )
     model = registry.resolve(asked.model)
     reply = MessagesReply(asked)
-    return await respond(request, model, asked.to_chat_request(), reply, stream=asked.stream)
+    return await respond(request, model, chat, reply, stream=asked.stream)
 
 
 async def count_tokens(request: Request) -> JSONResponse:

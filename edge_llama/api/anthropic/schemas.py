@@ -12,6 +12,7 @@ from edge_llama.api.request_body import RequestBody
 from edge_llama.api.sampling_schemas import MAX_STOPS, ConversationRequest, Stop, most_tokens
 from edge_llama.api.schemas import MAX_MESSAGES
 from edge_llama.api.tool_schemas import (
+    MAX_TOOLS,
     FunctionName,
     as_tool,
     check_tools,
@@ -113,6 +114,7 @@ class Conversation(RequestBody):
             ]
         ],
         FailFast(),
+        Field(max_length=MAX_TOOLS),
     ] = Field(default_factory=list)
     tool_choice: ToolUse = ToolUse(type="auto")
 

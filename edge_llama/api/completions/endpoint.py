@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from edge_llama.api.completions.reply import CompletionsReply
 from edge_llama.api.completions.running import running
-from edge_llama.api.completions.schemas import parse_completion_request
+from edge_llama.api.completions.schemas import CompletionRequest, parse_completion_request
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.reply import answer, on_behalf
-from edge_llama.api.request_body import read_request
+from edge_llama.api.request_body import read_converted
 from edge_llama.config import ServerSettings
 
 
@@ -20,8 +20,8 @@ async def create_completion(request: Request) -> Response:
     settings: ServerSettings = request.app.state.settings
     registry: ModelRegistry = request.app.state.registry
     parse = partial(parse_completion_request, max_n=settings.limits.max_n)
-    asked = await read_request(request, parse)
+    asked, texts = await read_converted(request, parse, CompletionRequest.to_text_requests)
     model = registry.resolve(asked.model)
-    texts = [on_behalf(request, text) for text in asked.to_text_requests()]
+    texts = [on_behalf(request, text) for text in texts]
     work = running(registry, model, texts, echo=asked.echo)
     return await answer(request, work, CompletionsReply(asked, model), stream=asked.stream)

@@ -9,14 +9,16 @@ from starlette.responses import Response
 
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.api.reply import respond
-from edge_llama.api.request_body import parse, read_request
+from edge_llama.api.request_body import parse, read_converted
 from edge_llama.api.responses.reply import ResponsesReply
 from edge_llama.api.responses.schemas import ResponsesRequest
 
 
 async def create_response(request: Request) -> Response:
     registry: ModelRegistry = request.app.state.registry
-    asked = await read_request(request, partial(parse, ResponsesRequest))
+    asked, chat = await read_converted(
+        request, partial(parse, ResponsesRequest), ResponsesRequest.to_chat_request
+    )
     model = registry.resolve(asked.model)
     reply = ResponsesReply(asked)
-    return await respond(request, model, asked.to_chat_request(), reply, stream=asked.stream)
+    return await respond(request, model, chat, reply, stream=asked.stream)

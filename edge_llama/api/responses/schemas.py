@@ -11,6 +11,7 @@ from typing_extensions import NotRequired, Self
 from edge_llama.api.responses.items import InputItem, Item, to_messages
 from edge_llama.api.sampling_schemas import ConversationRequest, TopLogprobs, most_tokens
 from edge_llama.api.tool_schemas import (
+    MAX_TOOLS,
     Choice,
     FunctionShape,
     as_tool,
@@ -129,7 +130,7 @@ class ResponsesRequest(ConversationRequest):
     ]
     instructions: Text | None = None
     max_output_tokens: Count | None = None
-    include: list[str] = Field(default_factory=list)
+    include: Annotated[list[str], FailFast()] = Field(default_factory=list)
     top_logprobs: TopLogprobs = 0
     truncation: Literal["auto", "disabled"] | None = None
     text: TextConfig | None = None
@@ -140,6 +141,7 @@ class ResponsesRequest(ConversationRequest):
             ]
         ],
         FailFast(),
+        Field(max_length=MAX_TOOLS),
     ] = Field(default_factory=list)
     tool_choice: Choice = ToolChoice()
     parallel_tool_calls: bool = True
