@@ -224,8 +224,8 @@ class Limits:
         max_requests: most requests of one API key that run or wait.
         max_n: most choices of one request.
         max_body_bytes: largest request body; reading it holds up all other requests.
-        max_connections: most connections at a time; more are answered with a 503 and closed. None
-            is what the operating system's limit of open files leaves.
+        max_connections: most connections that are served at a time; more replace idle ones, or get
+            a 503. None is what the operating system's limit of open files leaves.
         receive_seconds: from the first byte of a request to its last, and from connecting to it.
         idle_seconds: how long a connection may stay open between two requests.
         stalled_seconds: how long a client may leave what is ready of its answer unread.

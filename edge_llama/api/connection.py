@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,15 +12,21 @@ import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edge_llama.api.errors import error_body
+from edge_llama.api.errors import ServerFull, error_response
+from edge_llama.api.open_connections import OpenConnections
 from edge_llama.config import Limits
 
 MAX_HEADER_BYTES = 64 * 1024
-LAST_WORDS_SECONDS = 2.0
-"""How long a client that is turned away has to read why."""
+LEAVING_SECONDS = 2.0
+"""How long a client that is turned away has to say what it wants, and then to read why not."""
 
+FULL = ServerFull("The server has too many connections. Try again later.")
+CLOSE_HEADER = (b"connection", b"close")
+
+_AT_REST = {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _FOLDED_LINE = re.compile(rb"\r\n[ \t]")
 
@@ -31,15 +37,15 @@ class ConnectionConfig(uvicorn.Config):
     Args:
         app: what answers requests.
         limits: the deadlines.
-        max_connections: most connections at a time.
+        open_connections: where all are entered.
         options: uvicorn's.
     """
 
     def __init__(
-        self, app: Starlette, limits: Limits, max_connections: int, **options: Any
+        self, app: Starlette, limits: Limits, open_connections: OpenConnections, **options: Any
     ) -> None:
         super().__init__(
-            app,
+            _LeaveWhenCrowded(app, open_connections),
             # httptools loses the body behind an ignored Upgrade, overlooks disconnects behind
             # pipelined requests, and takes headers of any length.
             http=Connection,
@@ -48,7 +54,7 @@ class ConnectionConfig(uvicorn.Config):
             **options,
         )
         self.limits = limits
-        self.max_connections = max_connections
+        self.open_connections = open_connections
 
 
 class Connection(H11Protocol):
@@ -67,25 +73,42 @@ class Connection(H11Protocol):
         super().__init__(config, *arguments, **options)
         self.conn: _StrictHTTP = _StrictHTTP(h11.SERVER, MAX_HEADER_BYTES)
         self._limits = config.limits
-        self._max_connections = config.max_connections
+        self._open_connections = config.open_connections
+        self._quiet_since = 0.0
         self._turned_away = False
-        self._receiving = _Deadline(self._limits.receive_seconds, self._receiving_takes_too_long)
-        self._stalled = _Deadline(self._limits.stalled_seconds, self._abort)
-        self._leaving = _Deadline(LAST_WORDS_SECONDS, self._abort)
+        self._receiving = _Timer()
+        self._stalled = _Timer()
+        self._leaving = _Timer()
+
+    @property
+    def resting_since(self) -> float | None:
+        """See `Client`."""
+        resting = (
+            self.conn.states == _AT_REST
+            and not self.conn.expects_more
+            and not self.transport.get_write_buffer_size()
+        )
+        return self._quiet_since if resting else None
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
-        if len(self.connections) > self._max_connections:
-            error = HTTPException(503, "The server has too many connections. Try again later.")
-            self._turn_away(error, b"retry-after: 1\r\n")
-        else:
-            self._receiving.start()
+        self._quiet_since = time.monotonic()
+        if not self._open_connections.add(self):
+            self.app = _tell_full
+            self._leaving.start(LEAVING_SECONDS, self._leave)
+        self._receive()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for deadline in (self._receiving, self._stalled, self._leaving):
-            deadline.stop()
+        for timer in (self._receiving, self._stalled, self._leaving):
+            timer.stop()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self._open_connections.remove(self)
 
     def data_received(self, data: bytes) -> None:
         if not self._turned_away:
@@ -96,11 +119,15 @@ class Connection(H11Protocol):
         if self._turned_away or not self.conn.expects_more:
             self._receiving.stop()
         else:
-            self._receiving.start()
+            self._receive()
+
+    def on_response_complete(self) -> None:
+        self._quiet_since = time.monotonic()
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled.start()
+        self._stalled.start(self._limits.stalled_seconds, self._abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -109,37 +136,53 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(HTTPException(400, "This is not a valid HTTP/1.1 request."))
 
+    def _receive(self) -> None:
+        self._receiving.start(self._limits.receive_seconds, self._receiving_takes_too_long)
+
+    def _leave(self) -> None:
+        if self.conn.expects_more:
+            self._refuse(FULL)
+        else:
+            self.close()
+
     def _receiving_takes_too_long(self) -> None:
         if self.conn.their_state is h11.IDLE and not self.conn.expects_more:
-            self.transport.close()
+            self.close()
         else:
             seconds = self._limits.receive_seconds
             self._refuse(HTTPException(408, f"The request was not whole after {seconds:g} s."))
 
-    def _refuse(self, error: HTTPException) -> None:
+    def _refuse(self, error: Exception) -> None:
         """Answer in place of the app, unless it has begun to."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._turn_away(error)
         else:
             self._abort()
 
-    def _turn_away(self, error: HTTPException, headers: bytes = b"") -> None:
+    def _turn_away(self, error: Exception) -> None:
         """Answer, read nothing more, and close once the client has seen it.
 
         Closing at once would reset the connection, and the answer could be lost.
         """
         self._turned_away = True
+        self._receiving.stop()
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        body = json.dumps(error_body(error)).encode()
+        response = error_response(error)
+        headers = [*response.raw_headers, CLOSE_HEADER]
         self.transport.write(
-            b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n%b\r\n%b" % (error.status_code, len(body), headers, body)
+            b"HTTP/1.1 %d \r\n%b\r\n%b"
+            % (
+                response.status_code,
+                b"".join(b"%b: %b\r\n" % header for header in headers),
+                bytes(response.body),
+            )
         )
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._leaving.start()
+        self._leaving.stop()
+        self._leaving.start(LEAVING_SECONDS, self._abort)
 
     def _abort(self) -> None:
         self.transport.abort()
@@ -190,21 +233,45 @@ def _check_framing(request: h11.Request) -> None:
         raise h11.RemoteProtocolError("chunks in HTTP/1.0")
 
 
-class _Deadline:
-    """Calls `expire` when it was started and not stopped for `seconds`."""
+async def _tell_full(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers when the request is whole; what is not read would reset the connection."""
+    while (await receive()).get("more_body", False):
+        pass
+    response = error_response(FULL)
+    response.headers["connection"] = "close"
+    await response(scope, receive, send)
 
-    def __init__(self, seconds: float, expire: Callable[[], None]) -> None:
-        self._seconds = seconds
-        self._expire = expire
-        self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
+class _LeaveWhenCrowded:
+    """The app, whose answers end their connections while hardly any place is free."""
+
+    def __init__(self, app: ASGIApp, open_connections: OpenConnections) -> None:
+        self._app = app
+        self._open_connections = open_connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_leave(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._open_connections.crowded:
+                message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
+            await send(message)
+
+        await self._app(scope, receive, send_and_leave)
+
+
+class _Timer:
+    """Calls something later, unless it is stopped."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, expire: Callable[[], None]) -> None:
         """Does nothing if it runs already."""
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._seconds, self._expire)
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_later(seconds, expire)
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None

@@ -11,6 +11,7 @@ RequestError
 ├── InvalidApiKey         the key is missing or wrong
 └── TooManyRequests       come back later (retry_after, seconds)
 ServerStopping            the server stops before the answer is whole
+ServerFull                there are as many connections as can be
 ClientDisconnected        the client went away; nobody is left to answer
 ```
 """
@@ -92,6 +93,10 @@ class ServerStopping(EdgeLlamaError):
     """The server stops before the answer is whole."""
 
 
+class ServerFull(EdgeLlamaError):
+    """There are as many connections as can be."""
+
+
 class ClientDisconnected(Exception):
     """The client went away; nobody is left to answer."""
 
@@ -125,6 +130,7 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     EngineDied: _Answer(503, _SERVER_ERROR),
     RequestTimedOut: _Answer(503, _SERVER_ERROR, code="timeout"),
     ServerStopping: _Answer(503, _SERVER_ERROR),
+    ServerFull: _Answer(503, _SERVER_ERROR),
     EngineStartError: _Answer(
         500, _SERVER_ERROR, "The model could not be loaded; the server's log says why."
     ),

@@ -19,7 +19,10 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.server import HANDLED_SIGNALS
 
-from edge_llama.api.connection import ConnectionConfig
+from edge_llama.api.acceptor import Acceptor
+from edge_llama.api.connection import Connection, ConnectionConfig
+from edge_llama.api.disconnect import cancel
+from edge_llama.api.open_connections import OpenConnections
 from edge_llama.api.open_files import connections_that_files_allow
 from edge_llama.config import Limits, ServerSettings
 from edge_llama.errors import EdgeLlamaError, SettingsError
@@ -102,20 +105,21 @@ def _config(app: Starlette, limits: Limits) -> ConnectionConfig:
     return ConnectionConfig(
         app,
         limits,
-        limits.max_connections or connections_that_files_allow(),
+        OpenConnections(limits.max_connections or connections_that_files_allow()),
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         ws="none",
         lifespan="on",
-        backlog=BACKLOG,
         timeout_graceful_shutdown=CLOSING_SECONDS,
     )
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but it tells when it serves, drains, and ends with status 0 after a signal."""
+    """uvicorn's, but with an `Acceptor`; it drains, and ends with status 0 after a signal."""
+
+    config: ConnectionConfig
 
     def __init__(
         self, app: Starlette, settings: ServerSettings, on_started: Callable[[], None]
@@ -129,8 +133,15 @@ class _Server(uvicorn.Server):
         self._signalled = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup(sockets=[])
+        assert sockets is not None
+        [listener] = sockets
+        acceptor = Acceptor(listener, self._connection, self.config.open_connections)
+        self._accepting = asyncio.create_task(acceptor.run())
         self._on_started()
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state)
 
     async def main_loop(self) -> None:
         # uvicorn's looks ten times a second whether it should end, which keeps the CPU awake.
@@ -159,6 +170,7 @@ class _Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await cancel(self._accepting)
         await super().shutdown(sockets)
         if self.force_exit:
             # uvicorn leaves this out, but the engines are to be stopped all the same.

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import re
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +17,7 @@ from starlette.routing import Route
 from uvicorn.server import ServerState
 
 from edge_llama.api.connection import Connection, ConnectionConfig
+from edge_llama.api.open_connections import OpenConnections
 from edge_llama.config import Limits
 
 SHORT = Limits(receive_seconds=0.3, idle_seconds=0.3, stalled_seconds=0.3)
@@ -50,7 +53,12 @@ class Listening:
         )
         self.app.state.ended = asyncio.Event()
         self.config = ConnectionConfig(
-            self.app, limits, max_connections, log_config=None, access_log=False, lifespan="off"
+            self.app,
+            limits,
+            OpenConnections(max_connections),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
         )
         self.config.load()
         self.state = ServerState()
@@ -159,19 +167,88 @@ async def test_a_client_that_reads_slowly_is_kept() -> None:
         writer.close()
 
 
-async def test_one_too_many_is_told_so() -> None:
+async def test_one_too_many_is_told_so_when_its_request_is_whole() -> None:
     async with listening(max_connections=2) as server:
         first, second = await server.connect(), await server.connect()
         await asyncio.sleep(0.01)
-        answer = await server.exchange(GET)
+        reader, writer = await server.connect()
+        writer.write(POST + b"Content-Length: 10\r\n\r\nabcde")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.05)
+        writer.write(b"fghij")
+        answer = await asyncio.wait_for(reader.read(), 0.5)
         assert status_of(answer) == 503
         assert b"\r\nretry-after: 1\r\n" in answer
+        writer.close()
         for reader, writer in (first, second):
             writer.write(GET)
             assert b"200" in await reader.readline()
             writer.close()
         await asyncio.sleep(0.1)
         assert b"200 OK" in await server.exchange(GET)
+
+
+@pytest.mark.parametrize(("begun", "status"), [(b"", None), (GET[:20], 503), (POST, 503)])
+async def test_one_too_many_does_not_stay(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes, status: int | None
+) -> None:
+    monkeypatch.setattr("edge_llama.api.connection.LEAVING_SECONDS", 0.1)
+    async with listening(Limits(receive_seconds=5), max_connections=1) as server:
+        _, writer = await server.connect()
+        await asyncio.sleep(0.01)
+        answer = await asyncio.wait_for(server.exchange(begun), 1)
+        assert answer == b"" if status is None else status_of(answer) == status
+        writer.close()
+
+
+async def test_an_idle_connection_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_llama.api.open_connections.REST_SECONDS", 0.1)
+    async with listening(Limits(), max_connections=2) as server:
+        idle, idle_out = await server.connect()
+        busy, busy_out = await server.connect()
+        idle_out.write(GET)
+        assert b"200 OK" in await idle.readuntil(b"\r\n\r\n0")
+        busy_out.write(POST + b"Content-Length: 3\r\n\r\na")
+        await asyncio.sleep(0.15)
+        reader, writer = await server.connect()
+        writer.write(GET)
+        assert b"200 OK" in await asyncio.wait_for(reader.readline(), 1)
+        assert await asyncio.wait_for(idle.read(), 1) == b""
+        busy_out.write(b"bc")
+        assert b"200 OK" in await asyncio.wait_for(busy.readline(), 1)
+        for out in (idle_out, busy_out, writer):
+            out.close()
+
+
+async def test_answers_end_connections_when_places_run_short() -> None:
+    async with listening(Limits(), max_connections=4) as server:
+        others = [await server.connect() for _ in range(3)]
+        answer = await server.exchange(GET)
+        assert b"200 OK" in answer
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        for reader, writer in others:
+            writer.write(GET)
+            assert b"connection" not in (await reader.readuntil(b"\r\n\r\n")).lower()
+            writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", GET, GET[:20], POST + b"Content-Length: 9\r\n\r\na", b"x"])
+async def test_what_a_connection_took_is_free_when_it_is_closed(said: bytes) -> None:
+    """Without the garbage collector, which rests when the server does."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with listening(Limits()) as server:
+            _, writer = await server.connect()
+            writer.write(said)
+            await asyncio.sleep(0.05)
+            [connection] = [weakref.ref(each) for each in server.state.connections]
+            writer.close()
+            await asyncio.sleep(0.05)
+            assert server.state.connections == set()
+            assert connection() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
