@@ -17,6 +17,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 CLIENTS := .venv-clients
 INSTALLED_CLIENTS := $(CLIENTS)/.installed
 AUDIT := .venv-audit
+ADVISORIES ?= https://api.osv.dev/v1/query
 INSTALLED_NODE := $(CLIENTS)/node/.installed
 
 .DEFAULT_GOAL := help
@@ -64,13 +65,14 @@ check: $(INSTALLED_DEV)
 	@$(MAKE) --no-print-directory audit
 
 audit: $(INSTALLED_DEV)
-	@if $(BIN)/python -c "import socket; socket.create_connection(('pypi.org', 443), 5)" 2>/dev/null && \
-		{ test -x $(AUDIT)/$(SCRIPTS)/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
-			$(AUDIT)/$(SCRIPTS)/python -m pip install --quiet pip-audit; }; }; \
+	@if test -x $(AUDIT)/$(SCRIPTS)/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+		$(AUDIT)/$(SCRIPTS)/python -m pip install --quiet --retries 1 pip-audit; }; \
 	then \
-		$(AUDIT)/$(SCRIPTS)/pip-audit --progress-spinner off --skip-editable --path \
+		$(AUDIT)/$(SCRIPTS)/python .ci/audit.py $(ADVISORIES) \
 			"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
-	else echo "No network: known faults of the dependencies are not looked up."; fi
+	else \
+		echo "Without pip-audit, known faults of the dependencies were not looked up."; \
+	fi
 
 format: $(INSTALLED_DEV)
 	$(BIN)/ruff check --fix --select I .
