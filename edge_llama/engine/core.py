@@ -100,7 +100,7 @@ class EngineCore:
             return []
         self.scheduler.record(spans, time.perf_counter() - began)
         progress = self.scheduler.postprocess(spans, sampled)
-        progress += [Progress(sequence) for sequence in self.scheduler.moved_up()]
+        progress += [Progress(sequence) for sequence in self.scheduler.moved_on()]
         return [self._output(each) for each in progress]
 
     def _recover(self, status: DecodeStatus, spans: list[Span]) -> None:

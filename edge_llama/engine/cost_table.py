@@ -31,6 +31,9 @@ slower too, little by little, and that belongs to its depths.
 PENALTY = 1.5
 """What a token may cost more in a smaller step than in a larger one that was measured."""
 
+SIMILAR = 4
+"""Sizes to each side that may tell what a larger depth costs."""
+
 _SHALLOW = 256
 
 Samples: TypeAlias = tuple[float, ...]
@@ -46,11 +49,11 @@ class CostTable:
     """Measured step times.
 
     A time is looked up where it was measured: at this size, between the depths around this one, or
-    at the nearest. Between measured sizes it is bounded, not interpolated, for the staircase goes
-    down in places:
+    at the nearest. Deeper than it was measured, it grows as that of a similar size did. Between
+    measured sizes it is bounded, not interpolated, for the staircase goes down in places:
 
         t(n) ≤ t(smaller) · n / smaller       a larger step costs no more per token
-        t(n) ≤ PENALTY · t(larger) · n / larger, and not less than t(smaller)
+        t(n) ≤ penalty · t(larger) · n / larger, and not less than t(smaller)
 
     Machines get busy, hot and slow, and recover. So times are kept relative to the machine's
     slowness, a running median of what the last steps took over what they usually take, as soon as
@@ -91,9 +94,15 @@ class CostTable:
         """What a step of `size` tokens takes, or an upper bound; None if nothing was measured."""
         return self.curve([size], depth).get(size)
 
-    def curve(self, sizes: Iterable[int], depth: int) -> dict[int, float]:
-        """What steps of these sizes take, as `seconds`; empty if nothing was measured."""
-        return {size: self._bounded(size, depth) for size in sizes} if self._sizes else {}
+    def curve(self, sizes: Iterable[int], depth: int, penalty: float = PENALTY) -> dict[int, float]:
+        """What steps of these sizes take, as `seconds`; empty if nothing was measured.
+
+        Args:
+            penalty: what a token of a size that was not measured may cost more than of a larger.
+        """
+        if not self._sizes:
+            return {}
+        return {size: self._bounded(size, depth, penalty) for size in sizes}
 
     def _add(self, size: int, depth: int, seconds: float) -> None:
         if size not in self._samples:
@@ -102,7 +111,7 @@ class CostTable:
         by_level, level = self._samples[size], _level(depth)
         by_level[level] = (*by_level.get(level, ()), seconds)[-SAMPLES:]
 
-    def _bounded(self, size: int, depth: int) -> float:
+    def _bounded(self, size: int, depth: int, penalty: float) -> float:
         """Seconds of a size, or an upper bound that those of others give."""
         if size in self._samples:
             return self._measured(size, depth)
@@ -115,11 +124,24 @@ class CostTable:
             bounds.append(least * size / smaller)
         if place < len(self._sizes):
             larger = self._sizes[place]
-            bounds.append(max(least, PENALTY * self._measured(larger, depth) * size / larger))
+            bounds.append(max(least, penalty * self._measured(larger, depth) * size / larger))
         return min(bounds)
 
     def _measured(self, size: int, depth: int) -> float:
-        return self._slowness * _between(self._samples[size], depth)
+        return self._slowness * _between(self._samples[size], depth) * self._growth(size, depth)
+
+    def _growth(self, size: int, depth: int) -> float:
+        """How much longer a size takes at this depth than at the deepest where it was measured."""
+        deepest = max(self._samples[size])
+        if _level(depth) <= deepest:
+            return 1.0
+        place = bisect_left(self._sizes, size)
+        similar = self._sizes[max(0, place - SIMILAR) : place + 1 + SIMILAR]
+        deeper = [each for each in similar if max(self._samples[each]) > deepest]
+        if not deeper:
+            return 1.0
+        nearest = self._samples[min(deeper, key=lambda each: abs(math.log(each / size)))]
+        return max(1.0, _between(nearest, depth) / _between(nearest, int(_depth(deepest))))
 
 
 def _between(by_level: Mapping[int, Samples], depth: int) -> float:

@@ -20,15 +20,23 @@ from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import ModelInfo
 from edge_llama.engine.pace import Pace
 from edge_llama.engine.pooling import Pooling
-from edge_llama.engine.prefix_cache import PrefixCache
+from edge_llama.engine.prefix_cache import PrefixCache, TokenArray
 from edge_llama.engine.radix_prefix_cache import RadixPrefixCache
 from edge_llama.engine.runner import ModelRunner
 from edge_llama.engine.scheduler import Scheduler
+from edge_llama.engine.side.context import CHUNK, SideContext
+from edge_llama.engine.side.prefill import SMALLEST, SidePrefill
+from edge_llama.engine.side.reading import SideReading
 from edge_llama.engine.stream_kv_cache import StreamKVCache
 from edge_llama.engine.stream_prefix_cache import StreamPrefixCache
 from edge_llama.engine.unified_kv_cache import UnifiedKVCache
 from edge_llama.errors import ModelFileError
 from edge_llama.machine.cpus import choose_threads, read_cpus
+from edge_llama.machine.memory import MIN_RESERVE, read_memory
+from edge_llama.units import format_size
+
+SIDE_BUFFERS = 128 << 20
+"""Bytes of compute buffers of a prompt that is read beside the steps."""
 
 MAX_TEXTS = 64
 """Most texts that an encoder embeds in one step."""
@@ -62,25 +70,66 @@ def open_context(settings: EngineSettings, model: binding.Model) -> binding.Cont
     """
     if model.is_encoder:
         raise ModelFileError(f"{Path(settings.model).name} embeds texts and cannot continue them.")
-    chosen = choose_threads(read_cpus())
-    kv_type = settings.kv_type or "f16"
-    flash_attention = settings.flash_attention
-    if flash_attention is None:
-        flash_attention = kv_type != "f16" or binding.has_gpu()
+    threads, threads_batch = thread_counts(settings)
     return binding.Context(
         model,
         n_ctx=context_size(settings, model),
         # One more in a unified cache, through which blocks go to the disk and come back.
         n_seq_max=settings.n_seq_max + (settings.kv_layout != "streams"),
         batch_size=settings.batch_size,
-        threads=settings.threads or chosen.decode,
-        threads_batch=settings.threads_batch or settings.threads or chosen.prefill,
+        threads=threads,
+        threads_batch=threads_batch,
         micro_batch=settings.micro_batch,
-        kv_type=kv_type,
+        kv_type=settings.kv_type or "f16",
         streams=settings.kv_layout == "streams",
-        flash_attention=flash_attention,
+        flash_attention=_flash_attention(settings),
         n_outputs=settings.parallel + settings.scored_tokens,
     )
+
+
+def open_side_context(
+    settings: EngineSettings,
+    model: binding.Model,
+    main: binding.Context,
+    n_tokens: int,
+    threads: int,
+) -> binding.Context:
+    """A context for a prompt of `n_tokens` that is read beside the steps of `main`.
+
+    Raises:
+        ModelFileError: there is not enough memory.
+    """
+    n_ctx = max(n_tokens, model.n_ctx_original + 1) if main.is_long else n_tokens
+    needed = n_ctx * model.n_kv_values * 2 + SIDE_BUFFERS
+    available = read_memory().available - MIN_RESERVE
+    if needed > available:
+        raise ModelFileError(
+            f"There is no memory to read it beside them: it needs {format_size(needed)} and "
+            f"{format_size(max(0, available))} can be had."
+        )
+    return binding.Context(
+        model,
+        n_ctx=n_ctx,
+        n_seq_max=2,
+        batch_size=CHUNK,
+        threads=threads,
+        threads_batch=threads,
+        kv_type=settings.kv_type or "f16",
+        flash_attention=_flash_attention(settings),
+    )
+
+
+def thread_counts(settings: EngineSettings) -> tuple[int, int]:
+    """The threads of steps that read no prompt, and of those that do."""
+    chosen = choose_threads(read_cpus())
+    threads_batch = settings.threads_batch or settings.threads or chosen.prefill
+    return settings.threads or chosen.decode, threads_batch
+
+
+def _flash_attention(settings: EngineSettings) -> bool:
+    if settings.flash_attention is not None:
+        return settings.flash_attention
+    return settings.kv_type not in (None, "f16") or binding.has_gpu()
 
 
 def open_encoder_context(settings: EngineSettings, model: binding.Model) -> binding.Context:
@@ -115,6 +164,37 @@ def make_caches(settings: EngineSettings, context: binding.Context) -> tuple[KVC
         return streams, StreamPrefixCache(streams, capacity)
     unified = UnifiedKVCache(context, context.n_cells, settings.n_seq_max)
     return unified, RadixPrefixCache(unified, capacity)
+
+
+def make_side_prefill(
+    settings: EngineSettings,
+    model: binding.Model,
+    context: binding.Context,
+    kv: KVCache,
+    on_progress: Callable[[], None],
+    smallest: int = SMALLEST,
+) -> SidePrefill | None:
+    """What reads prompts beside the steps of a context; None where there is nothing to gain.
+
+    Args:
+        on_progress: called from other threads when something was read.
+        smallest: tokens that must be missing of a prompt.
+    """
+    threads = thread_counts(settings)[1] // 2
+    # With a sliding window, llama.cpp leaves out of a state what its end does not attend to.
+    if not threads or binding.has_gpu() or model.sliding_window:
+        return None
+
+    def read(prompt: TokenArray, start: int) -> SideReading:
+        def open_reader() -> SideContext:
+            return SideContext(open_side_context(settings, model, context, len(prompt), threads))
+
+        return SideReading(prompt, start, kv.block_size, open_reader, on_progress)
+
+    def lend(lent: bool) -> None:
+        context.lend_threads(threads if lent else 0)
+
+    return SidePrefill(kv, read, lend, smallest)
 
 
 class LoadedEngine:
@@ -176,6 +256,7 @@ class LoadedEngine:
             pace=pace,
             scored_tokens=settings.scored_tokens,
             disk=self._disk_cache(settings, model, files, context, kv, pace),
+            side=make_side_prefill(settings, model, context, kv, lambda: self.on_progress()),
         )
         runner = ModelRunner(model, context, settings.batch_size, pooling or Pooling.MEAN)
         return EngineCore(scheduler, runner, model.vocab.piece)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from edge_llama.engine.cost_table import CostTable, sizes_up_to
 
 STALL_FACTOR = 4.0
@@ -16,9 +18,9 @@ WORTH = 0.7
 that reads much less makes a newcomer wait much longer for a little safety.
 """
 
-STRETCH, GAIN = 1.5, 2.0
-"""The default limit stretches by so much if prompts are read at least so many times as fast then:
-llama.cpp's kernels compute 16 tokens in the time of 8 or, where memory is fast, of 6.
+CRAWL = 0.5
+"""The part of their full speed below which prompts crawl: beside the steps, on half of the threads,
+they are read at about half of it, and streams go on at two thirds of theirs.
 """
 
 FIRST_STEP = 16
@@ -38,11 +40,16 @@ class Pace:
         costs: what steps took.
         batch_size: most tokens of a step.
         max_stall: seconds that a step may take; None is the longer of `SHORTEST_STALL` and
-            `STALL_FACTOR` steps that only decode, and `STRETCH` times that where it pays.
+            `STALL_FACTOR` steps that only decode.
+
+    Attributes:
+        halved: steps have half of the threads. What they take then is kept apart.
     """
 
     def __init__(self, costs: CostTable, batch_size: int, max_stall: float | None = None) -> None:
         self.costs = costs
+        self.halved = False
+        self._halved_costs = CostTable()
         self._sizes = sizes_up_to(batch_size)
         self._batch_size = batch_size
         self._max_stall = max_stall
@@ -56,10 +63,43 @@ class Pace:
         """
         if not decoding:
             return self._batch_size
-        limit = self._limit(decoding, depth)
-        curve = self.costs.curve(self._sizes, depth)
+        curve = self._curve(depth)
         if not curve:
             return min(self._batch_size, decoding + FIRST_STEP)
+        _, size = self._best(curve, decoding, depth)
+        return min(self._batch_size, size)
+
+    def crawls(self, decoding: int, depth: int) -> bool:
+        """Whether prompts are read much slower in steps in which so many decode than in others.
+
+        What was not measured yet may be as fast as larger steps, until it was.
+        """
+        curve = self.costs.curve(self._sizes, depth, penalty=1.0)
+        if not curve:
+            return False
+        rate, _ = self._best(curve, decoding, depth)
+        return rate < CRAWL * self._batch_size / curve[self._batch_size]
+
+    def record(self, size: int, depth: int, seconds: float) -> None:
+        """Remember what a step took; see `CostTable.record`."""
+        (self._halved_costs if self.halved else self.costs).record(size, depth, seconds)
+
+    def token_seconds(self, depth: int) -> float | None:
+        """What a token of a prompt takes in the largest step; None if nothing was measured."""
+        seconds = self.costs.seconds(self._batch_size, depth)
+        return None if seconds is None else seconds / self._batch_size
+
+    def _curve(self, depth: int) -> dict[int, float]:
+        """Seconds of a step by its size: with half of the threads, twice as long at most."""
+        curve = self.costs.curve(self._sizes, depth)
+        if not self.halved:
+            return curve
+        halved = self._halved_costs.curve(self._sizes, depth)
+        return {size: min(2 * taken, halved.get(size, math.inf)) for size, taken in curve.items()}
+
+    def _best(self, curve: dict[int, float], decoding: int, depth: int) -> tuple[float, int]:
+        """Prompt tokens a second and size of the best step in which so many decode."""
+        limit = self._limit(decoding, depth)
 
         def fastest(seconds: float) -> tuple[float, int]:
             """Prompt tokens a second and size of the best step that takes at most so long."""
@@ -73,14 +113,7 @@ class Pace:
         chosen, filling = fastest(limit * SHARE), fastest(limit)
         if chosen[0] < WORTH * filling[0]:
             chosen = filling
-        if self._max_stall is None and (longer := fastest(limit * STRETCH))[0] >= GAIN * chosen[0]:
-            chosen = longer
-        return min(self._batch_size, chosen[1])
-
-    def token_seconds(self, depth: int) -> float | None:
-        """What a token of a prompt takes in the largest step; None if nothing was measured."""
-        seconds = self.costs.seconds(self._batch_size, depth)
-        return None if seconds is None else seconds / self._batch_size
+        return chosen
 
     def _limit(self, decoding: int, depth: int) -> float:
         limit = self._max_stall

@@ -9,6 +9,7 @@ from edge_llama.engine.kv_cache import KVCache
 from edge_llama.engine.messages import ServiceTier
 from edge_llama.engine.prefix_cache import PrefixCache, TokenArray, common_prefix
 from edge_llama.engine.sequence import Sequence, SequenceStatus
+from edge_llama.engine.side.prefill import SidePrefill
 
 SHARED_PREFILL = 32
 """A newcomer waits for a running prefill that will give it at least this many tokens."""
@@ -27,13 +28,21 @@ class RunningBatch:
         kv: the KV cache.
         prefix_cache: where sequences stay that left.
         disk: where prompts are kept beyond the KV cache; None keeps none.
+        side: where prompts are read beside the steps; None reads none there.
 
     Attributes:
         sequences: those that run, the longest first.
         cached_tokens: tokens that sequences did not have to compute.
     """
 
-    def __init__(self, kv: KVCache, prefix_cache: PrefixCache, disk: DiskCache | None) -> None:
+    def __init__(
+        self,
+        kv: KVCache,
+        prefix_cache: PrefixCache,
+        disk: DiskCache | None,
+        side: SidePrefill | None,
+    ) -> None:
+        self._side = side
         self._kv = kv
         self._prefix_cache = prefix_cache
         self._disk = disk
@@ -74,8 +83,13 @@ class RunningBatch:
             prompt, length = sequence.reusable(), sequence.num_computed
             sequence.reading = self._disk.read(prompt, sequence.cache_domain, length, self.depth)
 
-    def take_blocks(self) -> None:
-        """Take over what has come from the disk; one block for each while others decode."""
+    def take_blocks(self) -> list[tuple[Sequence, int]]:
+        """Take over what has come from the disk or was read beside the steps; one block for each
+        while others decode.
+
+        Returns:
+            The sequences of which something was read beside the steps, and what they held before.
+        """
         busy = any(sequence.decoding for sequence in self.sequences)
         for sequence in self.sequences:
             while sequence.reading is not None and (block := sequence.reading.take()) is not None:
@@ -84,6 +98,7 @@ class RunningBatch:
                     break
             if self._has_read(sequence):
                 self._stop_reading(sequence)
+        return [] if self._side is None else self._take_from_side(self._side, busy)
 
     def gather(self) -> None:
         """Have llama.cpp compute together what runs, also at the price of a cached prefix."""
@@ -120,6 +135,8 @@ class RunningBatch:
         """
         self.sequences.remove(sequence)
         self._stop_reading(sequence)
+        if self._side is not None:
+            self._side.stop(sequence)
         if sequence.embeds:
             sequence.num_computed = 0
         self._kv.trim(sequence.seq_id, sequence.num_computed)
@@ -170,13 +187,34 @@ class RunningBatch:
     def _take_block(self, sequence: Sequence, block: LoadedBlock) -> None:
         assert self._disk is not None
         before = sequence.num_computed
-        while (lacking := self._kv.lacking(sequence.seq_id, block.n_tokens)) > 0:
-            if not self._prefix_cache.evict(lacking):
-                break
+        self._make_room(sequence, block)
         sequence.num_computed = self._disk.load(sequence.seq_id, block)
         if sequence.num_computed != block.end:
             self._stop_reading(sequence)
         self._count_cached(sequence, sequence.num_computed - before)
+
+    def _take_from_side(self, side: SidePrefill, busy: bool) -> list[tuple[Sequence, int]]:
+        side.feed()
+        taken = []
+        while (computed := side.take()) is not None:
+            sequence, block = computed
+            before = sequence.num_computed
+            self._make_room(sequence, block)
+            length = self._kv.load(sequence.seq_id, block.state, block.n_tokens, block.end)
+            sequence.num_computed = length
+            if length != block.end:
+                side.refuse(sequence)
+            self.offer(sequence, before)
+            taken.append((sequence, before))
+            if busy:
+                break
+        return taken
+
+    def _make_room(self, sequence: Sequence, block: LoadedBlock) -> None:
+        """Evict what a block needs, as far as there is something."""
+        while (lacking := self._kv.lacking(sequence.seq_id, block.n_tokens)) > 0:
+            if not self._prefix_cache.evict(lacking):
+                break
 
     def _has_read(self, sequence: Sequence) -> bool:
         """Whether nothing more comes for a sequence, or not in time."""

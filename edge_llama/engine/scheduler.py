@@ -16,6 +16,7 @@ from edge_llama.engine.pace import Pace
 from edge_llama.engine.prefix_cache import PrefixCache
 from edge_llama.engine.running import RunningBatch
 from edge_llama.engine.sequence import Sequence, SequenceStatus
+from edge_llama.engine.side.prefill import SidePrefill
 from edge_llama.engine.stats import EngineStats
 from edge_llama.engine.step import Progress, Sampled, Span
 from edge_llama.engine.waiting import WaitingQueue
@@ -40,6 +41,7 @@ class Scheduler:
         pace: how large a step may be while sequences decode.
         scored_tokens: most prompt tokens of a step that give logits; fewer while sequences decode.
         disk: where prompts are kept beyond the KV cache; None keeps none.
+        side: where prompts are read beside the steps; None reads none there.
         clock: seconds.
     """
 
@@ -53,6 +55,7 @@ class Scheduler:
         pace: Pace,
         scored_tokens: int = SCORED_TOKENS,
         disk: DiskCache | None = None,
+        side: SidePrefill | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._kv = kv
@@ -62,10 +65,12 @@ class Scheduler:
         self._pace = pace
         self._scored_tokens = scored_tokens
         self._disk = disk
+        self._side = side
         self._clock = clock
         self.waiting = WaitingQueue()
         self.paused: list[Sequence] = []
-        self._batch = RunningBatch(kv, prefix_cache, disk)
+        self._advanced: list[Sequence] = []
+        self._batch = RunningBatch(kv, prefix_cache, disk, side)
         self._counts = EngineStats(cells=kv.n_cells)
 
     @property
@@ -129,7 +134,9 @@ class Scheduler:
         Returns:
             Spans in the order of their ids in llama.cpp, which computes neighbours together.
         """
-        self._batch.take_blocks()
+        for sequence, before in self._batch.take_blocks():
+            self._count(sequence, before)
+            self._advanced.append(sequence)
         while self._admit():
             pass
         self._batch.gather()
@@ -137,7 +144,7 @@ class Scheduler:
         for sequence in list(self.running):
             if sequence.decoding:
                 self._plan(sequence, 1, plan)
-        if prefilling := self._prefill_order():
+        if prefilling := self._read_beside(plan, self._prefill_order()):
             budget = self._step_size(plan) - len(plan)
             if any(sequence.embeds for sequence in prefilling):
                 # llama.cpp then has logits of all tokens of a step, whoever they belong to.
@@ -186,9 +193,16 @@ class Scheduler:
         n = sequence.num_prompt
         self._counts.prompt_tokens += min(n, sequence.num_computed) - min(n, before)
 
-    def moved_up(self) -> list[Sequence]:
-        """Sequences that are to tell their place in the queue, and have another than last time."""
-        moved = []
+    def moved_on(self) -> list[Sequence]:
+        """Sequences that are to tell how far they are, and have another place in the queue than
+        last time, or were read beside the steps.
+        """
+        moved = [
+            each
+            for each in self._advanced
+            if each.progress and each.status is SequenceStatus.RUNNING
+        ]
+        self._advanced.clear()
         for ahead, sequence in enumerate(self.waiting):
             if sequence.progress and sequence.ahead != ahead:
                 sequence.ahead = ahead
@@ -198,7 +212,7 @@ class Scheduler:
     def record(self, spans: list[Span], seconds: float) -> None:
         """Remember what a step took."""
         size = sum(len(span.tokens) for span in spans)
-        self._pace.costs.record(size, self._batch.depth, seconds)
+        self._pace.record(size, self._batch.depth, seconds)
 
     def save(self, step_seconds: float) -> bool:
         """Copy a block that is not on disk yet out of the KV cache, if it is time for that.
@@ -224,6 +238,8 @@ class Scheduler:
 
     def close(self, timeout: float) -> None:
         """Wait until what was saved is on disk, for so many seconds at most."""
+        if self._side is not None:
+            self._side.close(timeout)
         if self._disk is not None:
             self._disk.close(timeout)
 
@@ -250,9 +266,33 @@ class Scheduler:
         return [*self.running, *self.waiting, *self.paused]
 
     def _step_size(self, decoding: Plan) -> int:
-        """Most tokens of a step in which these decode; only streams of users set the pace."""
-        paced = any(sequence.tier is not ServiceTier.FLEX for sequence in decoding)
-        return self._pace.step_size(len(decoding) if paced else 0, self._batch.depth)
+        """Most tokens of a step in which these decode."""
+        return self._pace.step_size(_n_paced(decoding), self._batch.depth)
+
+    def _read_beside(self, decoding: Plan, order: list[Sequence]) -> list[Sequence]:
+        """Have the first of these read beside the steps, if they would read it slowly.
+
+        Args:
+            decoding: who decodes.
+            order: whose prompts are to be read, the first first.
+
+        Returns:
+            Those whose prompts are read in the step.
+        """
+        side = self._side
+        if side is None:
+            return order
+        n_decoding = _n_paced(decoding)
+        starts = n_decoding and order and not side.busy and side.suits(order[0])
+        if starts and self._pace.crawls(n_decoding, self._batch.depth):
+            side.start(order[0])
+        self._pace.halved = side.busy
+        if side.sequence not in order:
+            return order
+        place = order.index(side.sequence)
+        if not n_decoding or (place and side.suits(order[0])):
+            side.retire()
+        return order[:place]
 
     def _prefill_order(self) -> list[Sequence]:
         now = self._clock()
@@ -361,3 +401,8 @@ class Scheduler:
             self.waiting.remove(sequence)
         sequence.status = SequenceStatus.FINISHED
         sequence.finish_reason = reason
+
+
+def _n_paced(decoding: Plan) -> int:
+    """How many decode, if one of them is a user's stream: only those set the pace."""
+    return len(decoding) if any(each.tier is not ServiceTier.FLEX for each in decoding) else 0

@@ -73,6 +73,23 @@ def test_between_two_depths_a_time_is_interpolated() -> None:
     assert costs.seconds(8, 2048) == pytest.approx(0.4)
 
 
+def test_deeper_than_it_was_measured_a_size_grows_as_a_similar_one_did() -> None:
+    costs = CostTable()
+    costs.record(64, 300, 0.4)
+    for depth, seconds in ((300, 0.3), (700, 0.36), (2000, 0.6)):
+        costs.record(48, depth, seconds)
+    costs.record(1, 2000, 0.03)
+    assert costs.seconds(64, 300) == pytest.approx(0.4)
+    assert costs.seconds(64, 2048) == pytest.approx(0.8)
+    assert costs.seconds(64, 724) == pytest.approx(0.48)
+    assert costs.seconds(1, 4096) == pytest.approx(0.03)
+
+
+def test_an_unknown_size_may_be_as_fast_as_a_larger_one() -> None:
+    costs = CostTable([StepCost(512, 0, 2.56)])
+    assert costs.curve([64], 0, penalty=1.0)[64] == pytest.approx(0.32)
+
+
 def test_an_unknown_size_is_bounded_by_its_neighbours() -> None:
     costs = CostTable()
     costs.record(8, 0, 0.2)
@@ -90,7 +107,7 @@ def test_an_earlier_run_tells_what_this_one_has_not_measured() -> None:
     costs = CostTable(EARLIER)
     assert costs.seconds(64, 0) == 0.5
     assert costs.seconds(64, 5000) == 0.9
-    assert costs.seconds(1, 5000) == 0.1
+    assert costs.seconds(1, 5000) == pytest.approx(0.1 * 0.9 / 0.5)
 
 
 def test_what_is_measured_counts_more_than_an_earlier_run() -> None:

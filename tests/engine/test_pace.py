@@ -49,18 +49,42 @@ def test_safety_does_not_cost_a_newcomer_much() -> None:
     assert step_size(of_32=0.42, of_48=0.51) == 16
 
 
-def test_the_default_limit_stretches_where_that_pays() -> None:
-    # The 8B on a machine with fast memory: 16 tokens take five tokens' time, and 4 take 2.4.
-    steps = {1: 0.2, 2: 0.29, 3: 0.37, 4: 0.46, 5: 0.61, 6: 0.75, 8: 0.93, 16: 0.98, 32: 1.61}
+# The 8B on two cores: 8 to 16 tokens take five tokens' time, and only 5 keep the limit of four.
+CRAWLING = {1: 0.18, 2: 0.29, 4: 0.45, 5: 0.56, 6: 0.67, 8: 0.90, 16: 0.92, 32: 1.42, 512: 16.0}
+
+
+def of_sizes(seconds: dict[int, float]) -> CostTable:
     costs = CostTable()
-    for size, seconds in (steps | {512: 16.0}).items():
-        costs.record(size, 0, seconds)
-    assert Pace(costs, 512).step_size(1, 0) == 16
-    assert Pace(costs, 512, max_stall=0.8).step_size(1, 0) == 5
-    costs = CostTable()
-    for size, seconds in (steps | {16: 1.21, 512: 16.0}).items():
-        costs.record(size, 0, seconds)
-    assert Pace(costs, 512).step_size(1, 0) == 5
+    for size, each in seconds.items():
+        costs.record(size, 0, each)
+    return costs
+
+
+def test_prompts_crawl_where_no_good_size_keeps_the_limit() -> None:
+    pace = Pace(of_sizes(CRAWLING), 512)
+    assert pace.step_size(1, 0) == 5
+    assert pace.crawls(1, 0)
+    # 15 tokens in 0.92 s are half of 512 in 16 s.
+    assert not Pace(of_sizes(CRAWLING), 512, max_stall=1.0).crawls(1, 0)
+    assert not Pace(of_sizes(CRAWLING | {16: 0.7}), 512).crawls(1, 0)
+
+
+def test_prompts_do_not_crawl_before_that_was_measured() -> None:
+    assert not Pace(CostTable(), 512).crawls(1, 0)
+    assert not Pace(of_sizes({1: 0.03, 235: 1.2}), 512).crawls(1, 0)
+    assert Pace(of_sizes({1: 0.03, 48: 0.9, 64: 0.9, 80: 0.9, 235: 1.2}), 512).crawls(1, 0)
+
+
+def test_with_half_of_the_threads_times_are_kept_apart() -> None:
+    pace = Pace(of_sizes(CRAWLING), 512, max_stall=1.0)
+    assert pace.step_size(1, 0) == 16
+    pace.halved = True
+    assert pace.step_size(1, 0) == 4
+    pace.record(6, 0, 0.7)
+    assert pace.step_size(1, 0) == 6
+    pace.halved = False
+    assert pace.step_size(1, 0) == 16
+    assert pace.costs.seconds(6, 0) == 0.67
 
 
 def test_the_default_limit_grows_with_the_cost_of_decoding() -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_llama import resolve_model
-from edge_llama.config import EngineSettings, KVLayout
+from edge_llama.config import EngineSettings, KVLayout, KVType
 from edge_llama.engine import binding
 from edge_llama.engine.core import EngineCore
 from edge_llama.engine.cost_table import CostTable
-from edge_llama.engine.loading import make_caches, open_context, open_model
+from edge_llama.engine.loading import make_caches, make_side_prefill, open_context, open_model
 from edge_llama.engine.messages import FinishReason
 from edge_llama.engine.pace import Pace
 from edge_llama.engine.runner import ModelRunner
@@ -44,27 +46,54 @@ def model() -> binding.Model:
     return open_model(EngineSettings(model=str(resolve_model("demo"))))
 
 
-class Engine:
-    """The demo model in this process, with a KV cache that soon is full."""
+class Crawling(Pace):
+    """In the steps, prompts crawl."""
 
-    def __init__(self, *, parallel: int, cached: int, kv_layout: KVLayout = "unified") -> None:
+    def crawls(self, decoding: int, depth: int) -> bool:
+        return True
+
+
+class Engine:
+    """The demo model in this process, with a KV cache that soon is full.
+
+    Args:
+        beside: read prompts beside the steps, whenever something decodes.
+    """
+
+    def __init__(
+        self,
+        *,
+        parallel: int,
+        cached: int,
+        kv_layout: KVLayout = "unified",
+        kv_type: KVType | None = None,
+        ctx_size: int = 512,
+        beside: bool = False,
+    ) -> None:
         options = EngineSettings(
             model="demo",
-            ctx_size=512,
+            ctx_size=ctx_size,
             parallel=parallel,
             cached_sequences=cached,
             kv_layout=kv_layout,
+            kv_type=kv_type,
             batch_size=64,
-            threads=1,
+            threads=2 if beside else 1,
         )
         self.context = open_context(options, model())
         self.kv, self.prefixes = make_caches(options, self.context)
+        self.side = None
+        if beside:
+            self.side = make_side_prefill(
+                options, model(), self.context, self.kv, lambda: None, smallest=16
+            )
         self.scheduler = Scheduler(
             self.kv,
             self.prefixes,
             eog_tokens=model().vocab.eog_tokens,
             parallel=parallel,
-            pace=Pace(CostTable(), batch_size=64),
+            pace=(Crawling if beside else Pace)(CostTable(), batch_size=64),
+            side=self.side,
         )
         runner = ModelRunner(model(), self.context, batch_size=64)
         self.core = EngineCore(self.scheduler, runner, model().vocab.piece)
@@ -92,6 +121,8 @@ class Engine:
     def step(self) -> None:
         self.core.step()
         self.scheduler.check_integrity()
+        if self.core.idle and self.core.has_work:
+            time.sleep(0.0005)
 
     def finish(self) -> None:
         while self.core.has_work:
@@ -99,6 +130,7 @@ class Engine:
 
     def close(self) -> None:
         self.finish()
+        self.scheduler.close(5)
         self.prefixes.clear()
         assert self.kv.n_free == self.kv.n_cells
         assert all(self.context.length(seq_id) == 0 for seq_id in range(self.kv.n_seq_max))
@@ -179,14 +211,42 @@ def test_who_is_preempted_goes_on_where_it_was() -> None:
     engine.close()
 
 
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+@pytest.mark.parametrize("kv_layout", ["unified", "streams"])
+def test_a_prompt_that_is_read_beside_a_stream_is_answered_alike(
+    kv_layout: KVLayout, kv_type: KVType
+) -> None:
+    system = " ".join([SYSTEMS[1]] * 7)
+    [stream_prompt, prompt] = [conversation("", "Count."), conversation(system, QUESTIONS[1])]
+    assert len(prompt) > 256
+    cold = Engine(parallel=1, cached=0, kv_type=kv_type)
+    [expected] = cold.add(prompt, 20)
+    cold.finish()
+    engine = Engine(
+        parallel=2, cached=2, kv_layout=kv_layout, kv_type=kv_type, ctx_size=1024, beside=True
+    )
+    [stream] = engine.add(stream_prompt, 400)
+    while not stream.decoding:
+        engine.step()
+    [newcomer] = engine.add(prompt, 20)
+    engine.step()
+    assert engine.side is not None
+    assert engine.side.sequence is newcomer
+    engine.finish()
+    assert newcomer.token_ids == expected.token_ids
+    assert not engine.side.busy
+    engine.close()
+
+
 class PrefixReuseMachine(RuleBasedStateMachine):
     """Random conversations, aborts and evictions."""
 
     kv_layout: KVLayout = "unified"
+    beside = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.engine = Engine(parallel=3, cached=4, kv_layout=self.kv_layout)
+        self.engine = Engine(parallel=3, cached=4, kv_layout=self.kv_layout, beside=self.beside)
         self.asked: list[tuple[Sequence, int]] = []
 
     @rule(
@@ -251,8 +311,25 @@ class StreamsPrefixReuseMachine(PrefixReuseMachine):
     kv_layout = "streams"
 
 
+class BesidePrefixReuseMachine(PrefixReuseMachine):
+    """The same with prompts that are read beside the steps."""
+
+    beside = True
+
+
+class StreamsBesidePrefixReuseMachine(StreamsPrefixReuseMachine):
+    """Both."""
+
+    beside = True
+
+
 SETTINGS = settings(max_examples=14, stateful_step_count=30, deadline=None, derandomize=True)
+FEWER = settings(SETTINGS, max_examples=4, stateful_step_count=20)
 TestPrefixReuseMachine = PrefixReuseMachine.TestCase
 TestPrefixReuseMachine.settings = SETTINGS
 TestStreamsPrefixReuseMachine = StreamsPrefixReuseMachine.TestCase
 TestStreamsPrefixReuseMachine.settings = SETTINGS
+TestBesidePrefixReuseMachine = BesidePrefixReuseMachine.TestCase
+TestBesidePrefixReuseMachine.settings = FEWER
+TestStreamsBesidePrefixReuseMachine = StreamsBesidePrefixReuseMachine.TestCase
+TestStreamsBesidePrefixReuseMachine.settings = FEWER

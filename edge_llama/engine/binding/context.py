@@ -84,6 +84,7 @@ class Context:
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.n_outputs_max = max(n_seq_max, n_outputs)
         self._threads, self._threads_batch = threads, threads_batch
+        self._n_lent = 0
         params.flash_attn_type = int(flash_attention)
         params.kv_unified = not streams
         params.no_perf = True
@@ -92,6 +93,8 @@ class Context:
         params.abort_callback = self.abort_flag.predicate
         params.abort_callback_data = self.abort_flag.data
         self._n_streams = n_seq_max if streams else 1
+        self.is_long = n_cells > model.n_ctx_original
+        """Some models have other rope factors for contexts beyond those of their training."""
         self.kv_layout = " ".join(
             (
                 f"llama-cpp-python={version()}",
@@ -99,8 +102,7 @@ class Context:
                 f"flash_attention={flash_attention}",
                 f"streams={streams}",
                 f"rope={params.rope_scaling_type},{params.rope_freq_base},{params.rope_freq_scale}",
-                # Some models have other rope factors for contexts beyond those of their training.
-                f"long={n_cells > model.n_ctx_original}",
+                f"long={self.is_long}",
             )
         )
         """All that saved states depend on besides the model and their tokens, but for the rounding
@@ -126,6 +128,10 @@ class Context:
         """Cells of the KV cache."""
         return int(llama_cpp.llama_n_ctx(self._handle))
 
+    def lend_threads(self, n: int) -> None:
+        """Compute on at most all threads but `n`, which others use; on one at least."""
+        self._n_lent = n
+
     def decode(self, batch: Batch) -> DecodeStatus:
         """Compute a batch. Not thread safe.
 
@@ -140,6 +146,8 @@ class Context:
             llama_cpp.llama_set_embeddings(self._handle, self._gives_embeddings)
         # llama.cpp itself takes a step of several sequences for one that reads a prompt.
         threads = self._threads_batch if batch.reads_prompt else self._threads
+        left = max(self._threads_batch, self._threads) - self._n_lent
+        threads = max(1, min(threads, left))
         llama_cpp.llama_set_n_threads(self._handle, threads, threads)
         native_log.first_error()
         status = llama_cpp.llama_decode(self._handle, batch.struct)
