@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "units": {"errors"},
     "machine": {"errors"},
     "weights": {"errors", "config", "units", "machine"},
-    "engine": {"errors", "config", "child", "machine"},
+    "engine": {"errors", "config", "child", "units", "machine"},
     "text": {"errors"},
     "chat": {"errors", "config", "child", "engine", "text"},
     "api": {"errors", "config", "engine", "text", "chat"},
