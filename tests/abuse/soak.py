@@ -13,21 +13,32 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.abuse.alive import WatchedServer, until, watched
+from tests.abuse.resident import Resident, resident
 from tests.gguf_factory import write_tiny_gguf
 
 CONTEXT = 8192
 USERS = 8
 ABORTED = 0.2
+TIMEOUT = 300.0
+"""Seconds, so that a machine may sleep for a while."""
 SAMPLES = 60
-SLOPE = 0.1
-"""Most growth of memory from the second quarter of the time to its last."""
+CACHE = "32M"
+"""Of the disk, so that it is full within minutes: what is on it is known in memory too."""
+EVERY, BREAK = 30.0, 3.0
+"""Seconds after which all users rest, and for how long: blocks are written then."""
+SLOPE = 0.03
+"""Most growth of memory that is no file's from the second quarter of the time to its last."""
 PATHS = ["/v1/chat/completions"] * 6 + ["/v1/completions", "/v1/responses", "/v1/messages"]
 ENDS = ("data: [DONE]", "event: message_stop", "event: response.")
+ENDING = 10.0
+"""Seconds that the server may take to end."""
 SCHEMA = {
     "type": "object",
     "properties": {"apples": {"type": "integer"}},
@@ -41,37 +52,42 @@ class Soak:
 
     Attributes:
         counts: answers by status.
-        memory: samples of the server's, in bytes.
+        memory: samples of the server's.
         engine_memory: of the engine's.
         files: open files, likewise.
+        requests: how many were answered or aborted by then.
     """
 
     def __init__(self, server: WatchedServer, seconds: float) -> None:
         self.counts: Counter[str] = Counter()
-        self.memory: list[int] = []
-        self.engine_memory: list[int] = []
+        self.memory: list[Resident] = []
+        self.engine_memory: list[Resident] = []
         self.files: list[int] = []
+        self.requests: list[int] = []
         self._server = server
+        self._process = psutil.Process(server.process.pid)
         self._ends = time.monotonic() + seconds
         self._tick = seconds / SAMPLES
 
     async def run(self) -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
-            base_url=self._server.url, timeout=60, limits=limits
+            base_url=self._server.url, timeout=TIMEOUT, limits=limits
         ) as client:
             users = (self._user(client, random.Random(seed)) for seed in range(USERS))
             await asyncio.gather(self._sample(), *users)
 
     async def _sample(self) -> None:
         while time.monotonic() < self._ends:
-            self.memory.append(self._server.memory)
-            self.engine_memory.append(self._server.engine_memory)
+            self.memory.append(resident([self._process]))
+            self.engine_memory.append(resident(self._server.engines))
             self.files.append(self._server.files)
+            self.requests.append(self.counts.total())
             await asyncio.sleep(self._tick)
 
     async def _user(self, client: httpx.AsyncClient, rng: random.Random) -> None:
         while time.monotonic() < self._ends:
+            await self._rest()
             path = rng.choice(PATHS)
             body = self._body(rng, path)
             patience = rng.uniform(0.001, 0.2) if rng.random() < ABORTED else None
@@ -81,6 +97,11 @@ class Soak:
                 self.counts["aborted"] += 1
             else:
                 self.counts[str(status)] += 1
+
+    async def _rest(self) -> None:
+        left = EVERY - time.monotonic() % EVERY
+        if left < BREAK:
+            await asyncio.sleep(left)
 
     async def _ask(self, client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> int:
         async with client.stream("POST", path, json=body) as reply:
@@ -122,9 +143,11 @@ class Soak:
 
 def main(seconds: float) -> None:
     """Soak, print what happened, and fail if the server is not as it was."""
-    with tempfile.TemporaryDirectory() as folder:
+    # After a failure the engine, which ends after the server, may still write to it.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         model = write_tiny_gguf(Path(folder) / "tiny.gguf", n_ctx=32768)
-        with watched(str(model), "--ctx-size", str(CONTEXT)) as server:
+        cache = ("--cache-dir", folder, "--cache-size", CACHE)
+        with watched(str(model), "--ctx-size", str(CONTEXT), *cache) as server:
             warm_up = Soak(server, min(30.0, seconds / 4))
             asyncio.run(warm_up.run())
             with server.unharmed():
@@ -132,6 +155,8 @@ def main(seconds: float) -> None:
                 asyncio.run(soak.run())
                 _report(soak, seconds)
                 _check_books(server)
+            server.process.terminate()
+            assert server.process.wait(ENDING) == 0
 
 
 def _check_books(server: WatchedServer) -> None:
@@ -153,13 +178,22 @@ def _check_books(server: WatchedServer) -> None:
 def _report(soak: Soak, seconds: float) -> None:
     print(f"{soak.counts.total()} requests in {seconds:g} s: {dict(soak.counts)}")
     print(f"open files {soak.files[0]} → {soak.files[-1]}, most {max(soak.files)}")
-    for name, memory in (("server", soak.memory), ("engine", soak.engine_memory)):
-        quarter = len(memory) // 4
-        early, late = memory[quarter : 2 * quarter], memory[-quarter:]
-        slope = (sum(late) / len(late)) / (sum(early) / len(early)) - 1
-        print(f"{name} {memory[0] / 1e6:.1f} → {memory[-1] / 1e6:.1f} MB, {slope:+.1%} in the half")
-        assert slope < SLOPE
+    _report_memory("server", soak.memory, soak.requests)
+    _report_memory("engine", soak.engine_memory, soak.requests)
     assert set(soak.counts) <= {"200", "400", "429", "aborted"}
+
+
+def _report_memory(name: str, memory: list[Resident], requests: list[int]) -> None:
+    quarter = len(memory) // 4
+    early, late = slice(quarter, 2 * quarter), slice(-quarter, None)
+    own = [each.own for each in memory]
+    before, after = mean(own[early]), mean(own[late])
+    growth = (after - before) / (mean(requests[late]) - mean(requests[early]))
+    print(f"{name} {memory[0]} → {memory[-1]}")
+    tenths = (own[tenth * (len(own) - 1) // 10] for tenth in range(11))
+    print(f"  by tenths of the time: {' '.join(f'{each / 1e6:.1f}' for each in tenths)} MB")
+    print(f"  in the half {after / before - 1:+.1%}, {growth:.0f} bytes a request")
+    assert after / before - 1 < SLOPE
 
 
 if __name__ == "__main__":
