@@ -43,6 +43,10 @@ from edge_llama.errors import (
 MAX_RETRY_AFTER = 120
 """Seconds; some clients give up on longer waits."""
 
+MAX_MESSAGE = 1000
+MAX_PARAM = 200
+"""Characters; of longer ones the middle is left out."""
+
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that went away; never sent to anyone."""
 
@@ -247,7 +251,16 @@ def _answer(error: Exception) -> _Answer:
 def _body(
     message: str, kind: str, param: str | None = None, code: str | None = None
 ) -> dict[str, Any]:
+    param = param and _shortened(param, MAX_PARAM)
+    message = _shortened(message, MAX_MESSAGE)
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _shortened(text: str, most: int) -> str:
+    """Names and paths in it come from the request, and can be as long as that."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}...{text[-(most // 2 - 3) :]}"
 
 
 def _headers(error: Exception, status: int) -> dict[str, str]:

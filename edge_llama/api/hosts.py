@@ -63,7 +63,7 @@ def _name(host: str) -> str:
 
 def _is_address(name: str) -> bool:
     try:
-        ipaddress.ip_address(name[1:-1] if name.startswith("[") else name)
+        ipaddress.ip_address(name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name)
     except ValueError:
         return False
     return True

@@ -8,7 +8,7 @@ from edge_llama.chat import call_format
 from edge_llama.chat.json_text import dump_json, load_json
 from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
 from edge_llama.chat.tools import CODE_INTERPRETER, Tool
-from edge_llama.engine.prompt import Control, Prompt, Segment, Text
+from edge_llama.engine.prompt import MAX_PROMPT_BYTES, Control, Prompt, Segment, Text
 from edge_llama.errors import InvalidValue
 
 BEGIN_OF_TEXT = Control("<|begin_of_text|>")
@@ -107,10 +107,11 @@ def _header(role: str, text: str) -> Iterator[Segment]:
 
 
 def _definitions(tools: Iterable[Tool]) -> str:
-    return "".join(
-        dump_json(tool.definition, indent=4, param=f"tools[{index}]") + "\n\n"
-        for index, tool in enumerate(tools)
-    )
+    written = ""
+    for index, tool in enumerate(tools):
+        room = MAX_PROMPT_BYTES - len(written)
+        written += dump_json(tool.definition, indent=4, param=f"tools[{index}]", room=room) + "\n\n"
+    return written
 
 
 def _first_text(messages: Sequence[Message], index: int) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from edge_llama.config import EngineSettings
 from edge_llama.engine.grammar import Grammar
-from edge_llama.engine.prompt import Prompt
+from edge_llama.engine.prompt import MAX_PROMPT_BYTES, Prompt
 from edge_llama.engine.sampling import SamplingParams
 from edge_llama.engine.stats import EngineStats
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
@@ -174,12 +174,19 @@ def check_command(command: Command) -> None:
     """See that a command can cross the pipe as it is: types and sizes of all fields.
 
     Raises:
-        InvalidValue: a field has a value that its type does not allow.
+        InvalidValue: a field has a value that its type does not allow, or the prompt is larger
+            than any context.
     """
     try:
-        msgspec.msgpack.decode(msgspec.msgpack.encode(command), type=type(command))
+        encoded = msgspec.msgpack.encode(command)
+        msgspec.msgpack.decode(encoded, type=type(command))
     except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
         raise InvalidValue(f"The request cannot be sent to the engine: {error}.") from None
+    if len(encoded) > MAX_PROMPT_BYTES:
+        raise InvalidValue(
+            f"The prompt has {len(encoded)} bytes; at most {MAX_PROMPT_BYTES} are possible.",
+            param="prompt",
+        )
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", array_like=True):

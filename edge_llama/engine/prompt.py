@@ -6,6 +6,11 @@ from typing import TypeAlias
 
 import msgspec
 
+MAX_PROMPT_BYTES = 4 * 1024 * 1024
+"""As it is sent to the engine: 32 for each token of the longest context. Of much more, tokenizing
+takes all the memory that an engine may have, and no error of it could be caught.
+"""
+
 
 class Text(msgspec.Struct, frozen=True, tag="text", array_like=True):
     """Ordinary text: tokenized with special-token parsing off, so it can forge no control token."""

@@ -250,6 +250,7 @@ SMUGGLED = {
     "unknown coding": head(b"Transfer-Encoding: gzip, chunked\r\n") + b"0\r\n\r\n",
     "chunked twice": head(b"Transfer-Encoding: chunked, chunked\r\n") + b"0\r\n\r\n",
     "two codings": head(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
+    "300 headers": head(b"Content-Length: 2\r\n" + b"X: y\r\n" * 300) + b"{}",
     "not quite chunked": head(b"Transfer-Encoding: xchunked\r\n") + b"0\r\n\r\n",
     "negative chunk": CHUNKED + b"-1\r\n\r\n",
     "signed chunk": CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n",

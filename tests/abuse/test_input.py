@@ -121,6 +121,12 @@ def test_every_field_takes_or_refuses_every_value(shared_server: WatchedServer, 
             assert error["param"].startswith((field, "max_", "stream", "tool", "function")), error
 
 
+def nested(value: Any, levels: int) -> Any:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 HOSTILE: list[dict[str, Any]] = [
     {"stop": ["x"] * 10_000},
     {"stop": [""]},
@@ -137,6 +143,7 @@ HOSTILE: list[dict[str, Any]] = [
     {"messages": [{"role": "wizard", "content": "x"}]},
     {"messages": [{"role": "tool", "content": "x"}]},
     {"messages": ["x"]},
+    {"tools": [{"function": {"name": "f", "indented": nested([1] * 50_000, 400)}}]},
     {"messages": [{"content": "x"}]},
 ]
 

@@ -53,6 +53,7 @@ async def test_loopback_names_and_addresses_pass(host: str) -> None:
         "evil.test:localhost",
         "localhost:80@evil.test",
         "[::1].evil.test",
+        "[::1",
         "1.2.3",
         "localhost:x",
     ],

@@ -119,6 +119,19 @@ def test_a_tool_nested_too_deeply_is_refused() -> None:
     assert caught.value.param == "tools[1]"
 
 
+def test_tools_are_written_within_bounds() -> None:
+    """Indentation makes 200 KB into 160 MB, which no engine can tokenize."""
+    value: Any = [1] * 100_000
+    for _ in range(400):
+        value = [value]
+    with pytest.raises(InvalidValue, match="too large for any context") as caught:
+        render(user("?"), tools=(TOOL, Tool({"function": value})))
+    assert caught.value.param == "tools[1]"
+    halves = tuple(Tool({"name": f"f{half}", "text": "x" * 2_500_000}) for half in range(2))
+    with pytest.raises(InvalidValue, match="too large for any context"):
+        render(user("?"), tools=halves)
+
+
 @pytest.mark.parametrize(
     ("messages", "tools", "param"),
     [

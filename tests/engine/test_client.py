@@ -181,6 +181,7 @@ async def test_a_small_context_takes_several_long_prompts_at_once(
         {"max_tokens": 1.5},
         {"n": "two"},
         {"prompt": (Text("\ud800"),)},
+        {"prompt": (Text("x" * 5_000_000),)},
     ],
 )
 async def test_what_cannot_cross_the_pipe_is_refused(
