@@ -334,7 +334,9 @@ class BlockFolder:
         settled = time.time_ns() - changed > _SETTLED * 1e9
         self._seen = changed if settled else 0
         self._total = -1
-        files = (FileName.parse(path.name) for path in self.path.iterdir() if path not in self._bad)
+        bad = {path.name for path in self._bad}
+        with os.scandir(self.path) as entries:
+            files = [FileName.parse(entry.name) for entry in entries if entry.name not in bad]
         self._index.replace(
             Child(file.parent, file.name, file.n_tokens)
             for file in files
