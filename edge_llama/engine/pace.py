@@ -8,14 +8,14 @@ from edge_llama.engine.cost_table import CostTable, sizes_up_to
 
 STALL_FACTOR = 4.0
 SHORTEST_STALL = 0.5
-"""The default limit of a step, in seconds and in steps that only decode, whichever is longer."""
+"""The default limit of a step, in seconds and in tokens of a stream alone, whichever is longer."""
 
-SHARE = 0.8
-"""The part of the limit that a step should fill; the rest is for what varies."""
+SHARE, MOST = 0.8, 0.92
+"""Parts of the limit: what a step should fill, and the most; the rest is for what varies."""
 
 WORTH = 0.7
-"""What a size must reach of the prompt tokens a second of the best size within the whole limit: one
-that reads much less makes a newcomer wait much longer for a little safety.
+"""What a size must reach of the prompt tokens a second of the best size within the most: one that
+reads much less makes a newcomer wait much longer for a little safety.
 """
 
 CRAWL = 0.5
@@ -40,7 +40,7 @@ class Pace:
         costs: what steps took.
         batch_size: most tokens of a step.
         max_stall: seconds that a step may take; None is the longer of `SHORTEST_STALL` and
-            `STALL_FACTOR` steps that only decode.
+            `STALL_FACTOR` steps in which one stream decodes.
 
     Attributes:
         halved: steps have half of the threads. What they take then is kept apart.
@@ -99,7 +99,7 @@ class Pace:
 
     def _best(self, curve: dict[int, float], decoding: int, depth: int) -> tuple[float, int]:
         """Prompt tokens a second and size of the best step in which so many decode."""
-        limit = self._limit(decoding, depth)
+        limit = self._limit(depth)
 
         def fastest(seconds: float) -> tuple[float, int]:
             """Prompt tokens a second and size of the best step that takes at most so long."""
@@ -110,14 +110,13 @@ class Pace:
             )
             return max(rates, default=(0.0, decoding + SMALLEST_STEP))
 
-        chosen, filling = fastest(limit * SHARE), fastest(limit)
+        chosen, filling = fastest(limit * SHARE), fastest(limit * MOST)
         if chosen[0] < WORTH * filling[0]:
             chosen = filling
         return chosen
 
-    def _limit(self, decoding: int, depth: int) -> float:
-        limit = self._max_stall
-        if limit is None:
-            solo = self.costs.seconds(decoding, depth) or 0.0
-            limit = max(SHORTEST_STALL, STALL_FACTOR * solo)
-        return limit
+    def _limit(self, depth: int) -> float:
+        if self._max_stall is not None:
+            return self._max_stall
+        solo = self.costs.seconds(1, depth) or 0.0
+        return max(SHORTEST_STALL, STALL_FACTOR * solo)

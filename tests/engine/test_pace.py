@@ -66,7 +66,7 @@ def test_prompts_crawl_where_no_good_size_keeps_the_limit() -> None:
     assert pace.crawls(1, 0)
     # 15 tokens in 0.92 s are half of 512 in 16 s.
     assert not Pace(of_sizes(CRAWLING), 512, max_stall=1.0).crawls(1, 0)
-    assert not Pace(of_sizes(CRAWLING | {16: 0.7}), 512).crawls(1, 0)
+    assert not Pace(of_sizes(CRAWLING | {16: 0.65}), 512).crawls(1, 0)
 
 
 def test_prompts_do_not_crawl_before_that_was_measured() -> None:
@@ -93,6 +93,9 @@ def test_the_default_limit_grows_with_the_cost_of_decoding() -> None:
     assert Pace(fast, 512).step_size(1, 0) * 0.005 <= 0.5
     # 8B: a token costs 285 ms, so a step may cost four times that.
     assert 16 <= Pace(slow, 512).step_size(1, 0) <= 28
+    # With more streams a step takes longer, but each of them is to keep its own pace.
+    many = measured(lambda size: 0.03 * size, 64)
+    assert Pace(many, 64).step_size(4, 0) * 0.03 <= 0.5
     none = measured(lambda size: 0.285 if size == 1 else 2.0)
     assert Pace(none, 512).step_size(1, 0) == 1 + SMALLEST_STEP
 
