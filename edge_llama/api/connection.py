@@ -15,13 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edge_llama.api.errors import ServerFull, error_response
+from edge_llama.api.errors import ServerFull, ServerStopping, error_response
 from edge_llama.api.open_connections import OpenConnections
 from edge_llama.config import Limits
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 256
 """Each takes 7 µs to read, in which nobody else is served, and the shortest has five bytes."""
+MAX_HELD_BYTES = 8 * 1024
+"""Largest body that is waited for before its request begins."""
 LEAVING_SECONDS = 2.0
 """How long a client that is turned away has to say what it wants, and then to read why not."""
 
@@ -71,9 +73,19 @@ class Connection(H11Protocol):
     buffered here beyond the one write that the kernel did not take.
     """
 
+    __slots__ = (
+        "_leaving",
+        "_limits",
+        "_open_connections",
+        "_quiet_since",
+        "_receiving",
+        "_stalled",
+        "_turned_away",
+    )
+
     def __init__(self, config: ConnectionConfig, *arguments: Any, **options: Any) -> None:
         super().__init__(config, *arguments, **options)
-        self.conn: _StrictHTTP = _StrictHTTP(h11.SERVER, MAX_HEADER_BYTES)
+        self.conn: _StrictHTTP = _StrictHTTP()
         self._limits = config.limits
         self._open_connections = config.open_connections
         self._quiet_since = 0.0
@@ -126,6 +138,13 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         self._quiet_since = time.monotonic()
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        if self.conn.holds_back:
+            self._refuse(ServerStopping("The server is stopping."))
+            self.close()
+        elif not self._turned_away:
+            super().shutdown()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -197,6 +216,16 @@ class Connection(H11Protocol):
 class _StrictHTTP(h11.Connection):
     """Refuses what makes a proxy and this server see different requests in the same bytes."""
 
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, MAX_HEADER_BYTES)
+        self._begun: h11.Request | None = None
+        self._begun_length = 0
+
+    @property
+    def holds_back(self) -> bool:
+        """A request has begun, and is not told of before it is whole."""
+        return self._begun is not None
+
     @property
     def expects_more(self) -> bool:
         """A request has begun and is not whole."""
@@ -205,7 +234,9 @@ class _StrictHTTP(h11.Connection):
         )
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """As h11's.
+        """As h11's, but a small request is told of when it is whole.
+
+        Until then it costs its bytes and no more.
 
         Raises:
             h11.RemoteProtocolError: also for what RFC 9112 lets a server refuse: a line feed
@@ -213,6 +244,8 @@ class _StrictHTTP(h11.Connection):
                 length at once, and chunks in HTTP/1.0 (6.1); and for a head of more than
                 `MAX_HEADER_BYTES`, also if it comes all at once, or of more than `MAX_HEADERS`.
         """
+        if self._begun is not None:
+            return self._whole()
         if self.their_state is h11.IDLE:
             head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
             if _BARE_LINE_FEED.search(head):
@@ -224,7 +257,24 @@ class _StrictHTTP(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             _check_framing(event)
+            self._begun, self._begun_length = event, self._small_length(event)
+            return self._whole()
         return event
+
+    def _whole(self) -> h11.Request | type[h11.NEED_DATA]:
+        request = self._begun
+        assert request is not None
+        if len(self.trailing_data[0]) < self._begun_length:
+            return h11.NEED_DATA
+        self._begun = None
+        return request
+
+    def _small_length(self, request: h11.Request) -> int:
+        """Bytes of its body that are waited for."""
+        lengths = [int(value) for name, value in request.headers if name == b"content-length"]
+        if not lengths or lengths[0] > MAX_HELD_BYTES or self.they_are_waiting_for_100_continue:
+            return 0
+        return lengths[0]
 
 
 def _check_framing(request: h11.Request) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.abuse.alive import WatchedServer, check_error, until, watched
+from tests.abuse.alive import GROWTH, SLACK, WatchedServer, check_error, until, watched
 from tests.abuse.sockets import chat, connect, connections, head, read_all, reset, status_of
 
 LONG = [{"role": "user", "content": "ab " * 4000}]
@@ -150,12 +150,26 @@ def test_a_burst_is_answered_in_full(server: WatchedServer) -> None:
 @pytest.mark.timeout(300)
 def test_1000_at_once(tiny_gguf: Path) -> None:
     with watched(str(tiny_gguf), "--ctx-size", "8192") as server:
-        # Python keeps the memory of the first thousand connections for the next ones.
-        _burst(server, 1000)
         with server.unharmed():
             statuses = _burst(server, 1000)
         assert statuses.keys() <= {200, 429, 503}
         assert statuses[200] >= 132
+
+
+@pytest.mark.abuse
+@pytest.mark.timeout(120)
+def test_what_1000_clients_took_is_there_for_the_next_1000(tiny_gguf: Path) -> None:
+    with watched(str(tiny_gguf), "--ctx-size", "8192") as server:
+        memory = [server.memory]
+        for _ in range(3):
+            with connections(server, 1000) as clients:
+                for client in clients:
+                    client.sendall(chat(server.body(), b"Connection: close\r\n"))
+                statuses = Counter(status_of(read_all(client)) for client in clients)
+            assert statuses.keys() <= {200, 429}
+            memory.append(server.memory)
+        assert memory[1] <= memory[0] * GROWTH + SLACK, memory
+        assert memory[3] <= memory[1] * 1.05, memory
 
 
 def _burst(server: WatchedServer, count: int) -> Counter[int]:

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from edge_llama.api.connection import Connection, ConnectionConfig
+from edge_llama.api.connection import MAX_HELD_BYTES, Connection, ConnectionConfig
 from edge_llama.api.open_connections import OpenConnections
 from edge_llama.config import Limits
 
@@ -304,6 +304,51 @@ async def test_pipelined_requests_are_answered_in_turn() -> None:
         b"3",
         b"0",
     ]
+
+
+async def test_a_small_request_begins_when_it_is_whole() -> None:
+    async with listening(Limits()) as server:
+        reader, writer = await server.connect()
+        for part in (POST[:10], POST[10:], b"Content-Length: 4\r\n\r\n", b"ab", b"c"):
+            writer.write(part)
+            await asyncio.sleep(0.02)
+            [connection] = server.state.connections
+            assert isinstance(connection, Connection)
+            assert connection.cycle is None
+            assert server.state.tasks == set()
+        writer.write(b"d" + GET)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n0"), 1)
+        assert answer.count(b"200 OK") == 2
+        assert b"\r\n\r\n4HTTP" in answer
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        POST + b"Content-Length: %d\r\n\r\n" % (MAX_HELD_BYTES + 1),
+        POST + b"Transfer-Encoding: chunked\r\n\r\n",
+        POST + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+    ],
+)
+async def test_other_requests_begin_with_their_head(begun: bytes) -> None:
+    async with listening(Limits()) as server:
+        _, writer = await server.connect()
+        writer.write(begun)
+        await asyncio.sleep(0.05)
+        assert len(server.state.tasks) == 1
+        writer.close()
+
+
+async def test_a_request_that_is_not_whole_is_told_of_the_shutdown() -> None:
+    async with listening(Limits()) as server:
+        reader, writer = await server.connect()
+        writer.write(POST + b"Content-Length: 4\r\n\r\nab")
+        await asyncio.sleep(0.05)
+        [connection] = server.state.connections
+        connection.shutdown()
+        assert status_of(await asyncio.wait_for(reader.read(), 1)) == 503
+        writer.close()
 
 
 async def test_half_closed_clients_get_their_answer() -> None:
