@@ -6,6 +6,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from edge_llama.api.errors import error_response
 from edge_llama.api.registry import ModelRegistry
 from edge_llama.chat.pooled_model import ModelState
 from edge_llama.errors import EngineUnavailable
@@ -30,7 +31,8 @@ async def ready(request: Request) -> JSONResponse:
     """
     state = _obstacle(request.app)
     if state is not None:
-        raise EngineUnavailable(f"The server cannot take requests: it is {state}.")
+        # Returned, not raised: that somebody asks is no failure for the log.
+        return error_response(EngineUnavailable(f"The server cannot take requests: it is {state}."))
     return JSONResponse({"status": "ok"})
 
 

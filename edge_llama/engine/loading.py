@@ -35,8 +35,8 @@ from edge_llama.machine.cpus import choose_threads, read_cpus
 from edge_llama.machine.memory import MIN_RESERVE, read_memory
 from edge_llama.units import format_size
 
-SIDE_BUFFERS = 128 << 20
-"""Bytes of compute buffers of a prompt that is read beside the steps."""
+SIDE_BUFFERS = 64 << 20
+"""Bytes of compute buffers besides attention, of a prompt that is read beside the steps."""
 
 MAX_TEXTS = 64
 """Most texts that an encoder embeds in one step."""
@@ -100,7 +100,9 @@ def open_side_context(
         ModelFileError: there is not enough memory.
     """
     n_ctx = max(n_tokens, model.n_ctx_original + 1) if main.is_long else n_tokens
-    needed = n_ctx * model.n_kv_values * 2 + SIDE_BUFFERS
+    # Without flash attention, a step holds the scores of all pairs, before and after softmax.
+    scores = 2 * 4 * n_ctx * CHUNK * model.n_head
+    needed = n_ctx * model.n_kv_values * 2 + scores + SIDE_BUFFERS
     available = read_memory().available - MIN_RESERVE
     if needed > available:
         raise ModelFileError(

@@ -61,7 +61,7 @@ UNTOUCHED = in_state(ModelState.AVAILABLE, before=False)
     ids=lambda value: value if isinstance(value, str) else "+".join(each.id for each in value),
 )
 async def test_a_server_is_ready_when_a_model_can_take_requests(
-    models: list[ServedModel], status: str
+    models: list[ServedModel], status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = client_of(app_of(*models))
     assert (await client.get("/health/live")).status_code == 200
@@ -74,6 +74,7 @@ async def test_a_server_is_ready_when_a_model_can_take_requests(
         assert ready.status_code == 503
         assert ready.headers["Retry-After"] == "1"
         assert status in ready.json()["error"]["message"]
+    assert not caplog.records
 
 
 async def test_a_server_is_not_ready_before_its_first_model_is() -> None:

@@ -78,11 +78,15 @@ class Model:
         )
 
     @property
+    def n_head(self) -> int:
+        """Heads of attention in a layer."""
+        return int(llama_cpp.llama_model_n_head(self._handle))
+
+    @property
     def n_kv_values(self) -> int:
         """Values that the KV cache holds for a token: its keys and values in all layers."""
-        n_head = int(llama_cpp.llama_model_n_head(self._handle))
         size = self.architecture_metadata("attention.key_length")
-        head_size = int(size) if size.isdigit() else self.n_embd // max(1, n_head)
+        head_size = int(size) if size.isdigit() else self.n_embd // max(1, self.n_head)
         n_layer = int(llama_cpp.llama_model_n_layer(self._handle))
         return 2 * n_layer * int(llama_cpp.llama_model_n_head_kv(self._handle)) * head_size
 
