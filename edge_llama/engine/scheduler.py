@@ -151,6 +151,9 @@ class Scheduler:
                 budget = min(budget, self._scored_room(plan))
             for sequence in prefilling:
                 budget -= self._plan(sequence, budget, plan)
+        if not plan and not self._kv.settled and self._side is not None:
+            # Only a step would settle it, so nothing could be taken from there.
+            self._side.stop()
         return sorted(plan.values(), key=lambda span: span.seq_id)
 
     def postprocess(self, spans: list[Span], sampled: list[Sampled]) -> list[Progress]:
@@ -292,7 +295,8 @@ class Scheduler:
         place = order.index(side.sequence)
         if not n_decoding or (place and side.suits(order[0])):
             side.retire()
-        return order[:place]
+        # Who comes later waits for his turn there, unless he disturbs nobody.
+        return order[:place] if n_decoding else order[:place] + order[place + 1 :]
 
     def _prefill_order(self) -> list[Sequence]:
         now = self._clock()

@@ -302,6 +302,32 @@ def test_the_end_of_the_engine_stops_it(engine: SideEngine) -> None:
     assert engine.readings[0].cancelled
 
 
+def test_without_a_stream_others_do_not_wait_for_it(engine: SideEngine) -> None:
+    stream = streaming(engine, 8)
+    engine.add(words(45), 4)
+    engine.step()
+    while not stream.finish_reason:
+        engine.step()
+    [longer] = engine.add(words(60, seed=2), 4)
+    engine.step()
+    assert longer.num_computed > 0
+    engine.finish()
+
+
+def test_what_can_not_be_taken_is_given_up() -> None:
+    engine = SideEngine(streams=True)
+    stream = streaming(engine, 8)
+    [newcomer] = engine.add(words(45), 4)
+    engine.step()
+    while not stream.finish_reason:
+        engine.step()
+    engine.kv.settled = False  # a copy for one that was aborted before its first step
+    engine.step()
+    assert engine.readings[0].cancelled
+    engine.finish()
+    assert newcomer.token_ids == greedy(words(45), 4)
+
+
 class SideMachine(RuleBasedStateMachine):
     """Random requests, aborts and pauses, in a KV cache that is often full."""
 

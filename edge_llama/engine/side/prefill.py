@@ -90,9 +90,9 @@ class SidePrefill:
         if self._reading is not None:
             self._reading.retire()
 
-    def stop(self, sequence: Sequence) -> None:
-        """Do no more for a sequence, if it is the one."""
-        if self._reading is not None and sequence is self.sequence:
+    def stop(self, sequence: Sequence | None = None) -> None:
+        """Do no more for whoever it is, or for this sequence only."""
+        if self._reading is not None and sequence in (None, self.sequence):
             self._reading.cancel()
             self.sequence = None
 
