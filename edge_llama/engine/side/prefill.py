@@ -10,8 +10,8 @@ from edge_llama.engine.prefix_cache import TokenArray
 from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.side.reading import SideReading
 
-SMALLEST = 256
-"""Tokens of a prompt that are missing for it to be read here: to begin costs a little."""
+SMALLEST = 32
+"""Tokens of a prompt that are missing for it to be read here: to begin takes as long as a few."""
 
 
 class SidePrefill:
