@@ -126,3 +126,19 @@ def test_a_free_port() -> None:
         assert host == "127.0.0.1"
         with socket.create_connection((host, port), timeout=1) as connection:
             assert connection.getpeername() == (host, port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere connections are taken at once")
+def test_who_says_nothing_is_accepted_later() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        with (
+            socket.create_connection(address, timeout=1) as silent,
+            socket.create_connection(address, timeout=1) as speaking,
+        ):
+            listener.settimeout(5)
+            speaking.sendall(b"GET")
+            for client in (speaking, silent):
+                accepted, name = listener.accept()
+                accepted.close()
+                assert name == client.getsockname()
