@@ -167,7 +167,7 @@ class BlockFolder:
                 self._bad.discard(path)
                 with self._mutex:
                     self._index.add(child)
-                self._total += size
+                self._count(size)
                 self._remove_prefixes(block)
                 self._note_change()
             return size
@@ -244,19 +244,25 @@ class BlockFolder:
     def _make_room(self, size: int) -> bool:
         if size > self._max_bytes:
             return False
-        if self._total < 0:
-            self._total = sum(entry.size for entry in self._blocks())
-        if self._total + size <= self._max_bytes:
-            return True
-        for entry in self._blocks():
-            if self._total + size <= (1 - ROOM_SHARE) * self._max_bytes:
-                break
-            self._total -= remove(entry)
+        # Another thread that reads the folder again forgets the total at any time.
         total = self._total
-        with self._mutex:
-            self._read_names()
+        if total < 0:
+            total = sum(entry.size for entry in self._blocks())
+        if total + size > self._max_bytes:
+            for entry in self._blocks():
+                if total + size <= (1 - ROOM_SHARE) * self._max_bytes:
+                    break
+                total -= remove(entry)
+            with self._mutex:
+                self._read_names()
         self._total = total
         return True
+
+    def _count(self, size: int) -> None:
+        """Add to the total, if it is known."""
+        with self._mutex:
+            if self._total >= 0:
+                self._total += size
 
     def _blocks(self) -> list[Entry]:
         """All files but those that are being written."""
@@ -273,7 +279,7 @@ class BlockFolder:
                     path = self.path_of(child)
                     size = path.lstat().st_size
                     path.unlink()
-                    self._total -= size
+                    self._count(-size)
                 self._forget(child)
 
     def _write(self, part: Path, block: Block) -> int:

@@ -334,3 +334,21 @@ def test_a_failed_write_leaves_nothing(
 def test_prune_of_no_folder_frees_nothing(tmp_path: Path) -> None:
     assert BlockFolder(tmp_path / "none", PLENTY).prune(0) == 0
     assert not (tmp_path / "none").exists()
+
+
+def test_the_limit_holds_while_a_thread_reads_the_folder_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = opened(tmp_path, 10_000)
+    make_room = folder._make_room
+
+    def make_room_and_read(size: int) -> bool:
+        fits = make_room(size)
+        os.utime(folder.path)
+        folder.refresh()
+        return fits
+
+    monkeypatch.setattr(folder, "_make_room", make_room_and_read)
+    for seed in range(40):
+        assert folder.add(block(seed=seed))
+        assert sum(entry.size for entry in folder.entries()) <= 10_000
