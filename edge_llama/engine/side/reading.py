@@ -41,7 +41,9 @@ class SideReading:
         on_progress: Callable[[], None],
     ) -> None:
         self.failed = True
-        """There was no memory for the context, or llama.cpp failed. Known when it has ended."""
+        """There was no memory for the context, or llama.cpp failed or refused what was fed. Known
+        when it has ended.
+        """
         self.fed = 0
         """Tokens that were fed."""
         self._prompt = prompt
@@ -72,8 +74,9 @@ class SideReading:
 
     def retire(self) -> None:
         """Have it stop after the step that it computes, and give what it has."""
-        self._retiring = True
-        self._fed.put(None)
+        if not self._retiring:
+            self._retiring = True
+            self._fed.put(None)
 
     def cancel(self) -> None:
         """Have it stop as soon as can be."""
@@ -111,11 +114,17 @@ class SideReading:
             self._on_progress()
 
     def _take_over(self, reader: PromptReader) -> bool:
-        """Load what is fed; False if it does not come or cannot be used."""
+        """Load what is fed; False if it does not come.
+
+        Raises:
+            DecodeError: llama.cpp refuses it.
+        """
         while reader.length < self._start:
             block = self._fed.get()
-            if block is None or not reader.load(block):
+            if block is None:
                 return False
+            if not reader.load(block):
+                raise DecodeError("llama.cpp refuses the state of what was computed already.")
         return True
 
     def _read(self, reader: PromptReader) -> None:

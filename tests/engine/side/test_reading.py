@@ -148,6 +148,19 @@ def test_without_memory_it_has_failed_and_tells() -> None:
     assert reading.failed
 
 
+def test_when_what_is_fed_is_refused_it_has_failed() -> None:
+    class Refusing(FakeReader):
+        def load(self, block: LoadedBlock) -> bool:
+            return False
+
+    reader = Refusing()
+    reading = SideReading(prompt(1000), 300, 256, lambda: reader, lambda: None)
+    reading.feed(LoadedBlock(0, 256, 256, state(list(range(256)))))
+    until(lambda: reading.ended)
+    assert reading.failed
+    assert reader.closed
+
+
 def test_when_llama_cpp_fails_it_has_failed_and_its_memory_is_free() -> None:
     class Broken(FakeReader):
         def read(self, tokens: TokenArray) -> bool:
