@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from edge_llama.engine.radix_prefix_cache import RadixPrefixCache
 from edge_llama.engine.sampling import SamplingParams
 from edge_llama.engine.scheduler import Scheduler
 from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.side.prefill import SidePrefill
 from edge_llama.engine.stream_kv_cache import StreamKVCache
 from edge_llama.engine.stream_prefix_cache import StreamPrefixCache
 from edge_llama.engine.unified_kv_cache import UnifiedKVCache
@@ -48,17 +50,21 @@ class Engine:
         cached: int = 3,
         streams: bool = False,
         scored_tokens: int = FEW_SCORED_TOKENS,
+        memory: FakeMemory | None = None,
+        pace: Pace | None = None,
+        make_side: Callable[[KVCache], SidePrefill] | None = None,
     ) -> None:
         self.now = 0.0
-        self.memory = FakeStreams() if streams else FakeMemory()
+        self.memory = memory or (FakeStreams() if streams else FakeMemory())
         self.kv, self.prefixes = self.caches(n_cells, parallel, cached, streams)
         self.scheduler = Scheduler(
             self.kv,
             self.prefixes,
             eog_tokens={EOG},
             parallel=parallel,
-            pace=FixedPace(batch_size, busy_prefill),
+            pace=pace or FixedPace(batch_size, busy_prefill),
             scored_tokens=scored_tokens,
+            side=make_side(self.kv) if make_side else None,
             clock=lambda: self.now,
         )
         self.runner = FakeRunner(self.memory)

@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from edge_llama.engine.blocks.reading import LoadedBlock
-from edge_llama.engine.messages import FinishReason, ServiceTier
+from edge_llama.engine.kv_cache import KVCache
+from edge_llama.engine.messages import FinishReason, Output, ServiceTier
 from edge_llama.engine.prefix_cache import TokenArray
-from edge_llama.engine.scheduler import Scheduler
 from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.side.prefill import SidePrefill
-from tests.engine.fake_runner import EOG, next_token
+from edge_llama.engine.side.reading import SideReading
+from edge_llama.engine.unified_kv_cache import UnifiedKVCache
+from tests.engine.fake_runner import next_token
 from tests.engine.scheduling import Engine, FixedPace
 from tests.engine.test_scheduler_disk import LazyStreams, RangeMemory
 
 BLOCK = 8
+PARALLEL, CACHED = 3, 3
 
 
 class Crawling(FixedPace):
@@ -30,7 +33,7 @@ class Crawling(FixedPace):
         return True
 
 
-class ByHand:
+class ByHand(SideReading):
     """A `SideReading` that reads when it is told to."""
 
     def __init__(self, prompt: TokenArray, start: int, block_size: int) -> None:
@@ -38,7 +41,7 @@ class ByHand:
         self.fed = 0
         self.tokens: list[int] = []
         self.retired = self.cancelled = self.fails = False
-        self._prompt, self._start, self._size = prompt.tolist(), start, block_size
+        self._words, self._start, self._size = prompt.tolist(), start, block_size
         self._saved = start
         self._ready: deque[LoadedBlock] = deque()
 
@@ -50,19 +53,19 @@ class ByHand:
         assert block.start == self.fed == len(self.tokens)
         self.tokens += block.state.view(np.int32).tolist()[-block.n_tokens :][: block.n_tokens]
         self.fed = block.end
-        assert self.tokens == self._prompt[: self.fed], "another sequence's KV"
+        assert self.tokens == self._words[: self.fed], "another sequence's KV"
 
     def work(self) -> None:
         """Compute a step."""
         if self.hungry or self.finished:
             return
         length = len(self.tokens)
-        end = min(length - length % BLOCK + BLOCK, len(self._prompt))
-        self.tokens = self._prompt[:end]
-        if end % self._size == 0 or end == len(self._prompt):
-            self._put()
+        end = min(length - length % BLOCK + BLOCK, len(self._words))
+        self.tokens = self._words[:end]
+        if end % self._size == 0 or end == len(self._words):
+            self._flush()
 
-    def _put(self) -> None:
+    def _flush(self) -> None:
         end = len(self.tokens)
         start = self._saved - self._saved % self._size
         self._saved = end
@@ -71,7 +74,7 @@ class ByHand:
 
     @property
     def finished(self) -> bool:
-        whole = len(self.tokens) == len(self._prompt)
+        whole = len(self.tokens) == len(self._words)
         return whole or self.retired or self.cancelled or self.fails
 
     def take(self) -> LoadedBlock | None:
@@ -80,7 +83,7 @@ class ByHand:
     def retire(self) -> None:
         self.retired = True
         if len(self.tokens) > self._saved:
-            self._put()
+            self._flush()
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -98,26 +101,24 @@ class ByHand:
 class SideEngine(Engine):
     """An EngineCore over fakes that reads beside its steps whatever it can."""
 
-    def __init__(self, *, streams: bool, n_cells: int = 600, parallel: int = 3) -> None:
-        super().__init__(n_cells=n_cells, parallel=parallel, streams=streams)
-        self.memory = LazyStreams() if streams else RangeMemory(self.kv.n_seq_max)
-        self.kv, self.prefixes = self.caches(n_cells, parallel, 3, streams)
-        if not streams:
-            self.kv.block_size = BLOCK
+    def __init__(self, *, streams: bool, n_cells: int = 600) -> None:
         self.lent = False
         self.readings: list[ByHand] = []
-        self.side = SidePrefill(self.kv, self._read, self._lend, smallest=BLOCK)  # type: ignore[arg-type]
-        self.scheduler = Scheduler(
-            self.kv,
-            self.prefixes,
-            eog_tokens={EOG},
-            parallel=parallel,
+        super().__init__(
+            n_cells=n_cells,
+            parallel=PARALLEL,
+            cached=CACHED,
+            streams=streams,
+            memory=LazyStreams() if streams else RangeMemory(PARALLEL + CACHED),
             pace=Crawling(16, 4),
-            side=self.side,
-            clock=lambda: self.now,
+            make_side=self._make_side,
         )
-        self.runner._memory = self.memory
-        self.core.scheduler = self.scheduler
+
+    def _make_side(self, kv: KVCache) -> SidePrefill:
+        if isinstance(kv, UnifiedKVCache):
+            kv.block_size = BLOCK
+        self.side = SidePrefill(kv, self._read, self._lend, smallest=BLOCK)
+        return self.side
 
     def _read(self, prompt: TokenArray, start: int) -> ByHand:
         assert not self.readings or self.readings[-1].ended
@@ -128,9 +129,7 @@ class SideEngine(Engine):
         assert lent is not self.lent
         self.lent = lent
 
-    def run(self, spans: object) -> None: ...
-
-    def step(self) -> list:  # type: ignore[type-arg]
+    def step(self) -> list[Output]:
         if isinstance(self.memory, LazyStreams):
             self.memory.pending = False
         outputs = super().step()
@@ -142,8 +141,8 @@ class SideEngine(Engine):
         if self.readings:
             self.readings[-1].work()
 
-    def finish(self, limit: int = 1000) -> list:  # type: ignore[type-arg]
-        outputs: list = []  # type: ignore[type-arg]
+    def finish(self, limit: int = 1000) -> list[Output]:
+        outputs: list[Output] = []
         for _ in range(limit):
             if not self.core.has_work:
                 return outputs
