@@ -55,6 +55,13 @@ class DiskCache:
         n_unsaved = len(self._unsaved) + self._store.n_writing
         return msgspec.structs.replace(stats, unsaved=n_unsaved, failed=self._store.off)
 
+    @property
+    def n_lacking(self) -> int | None:
+        """Blocks of what was computed that cannot be read yet; None if nothing can be read."""
+        if self._store.off or self._store.hashing:
+            return None
+        return len(self._unsaved) + self._store.n_writing
+
     def read(self, prompt: TokenArray, domain: str, start: int, depth: int) -> Reading | None:
         """Begin to read what is on disk of a prompt after its first `start` tokens, which are in
         memory; None if that is nothing.

@@ -71,6 +71,12 @@ class PrefixCache(ABC):
             False if nothing is left but what running sequences use.
         """
 
+    @abstractmethod
+    def shrink(self, n: int) -> None:
+        """Drop what was used longest ago until at most `n` idle tokens are left, if that makes
+        steps faster.
+        """
+
     def clear(self) -> bool:
         """Evict all that can be; False if that was nothing."""
         evicted = self.evict(sys.maxsize)

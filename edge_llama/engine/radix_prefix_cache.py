@@ -9,15 +9,6 @@ from dataclasses import dataclass, field
 from edge_llama.engine.prefix_cache import Match, PrefixCache, TokenArray, common_prefix
 from edge_llama.engine.unified_kv_cache import UnifiedKVCache
 
-IDLE_SHARE = 0.5
-"""The part of all cells that prefixes which nobody uses may keep when a sequence starts.
-
-In a unified cache every token attends to all cells up to the highest that is in use, and masks
-those of others afterwards. So an idle cell costs each decoded token about a thousandth of what it
-costs to compute it again: worth it for what comes back soon, not for a context full of what does
-not.
-"""
-
 SMALLEST_TRIM = 64
 """Tokens that go at once under pressure, so that not every step has to evict."""
 
@@ -85,7 +76,6 @@ class RadixPrefixCache(PrefixCache):
     def __init__(self, kv: UnifiedKVCache, capacity: int) -> None:
         self._kv = kv
         self._capacity = capacity
-        self._max_idle = int(IDLE_SHARE * kv.n_cells)
         self._roots: dict[str, Node] = {}
         self._leaves: set[Node] = set()
         # By sequence id, the end of the path that a running sequence keeps.
@@ -113,7 +103,6 @@ class RadixPrefixCache(PrefixCache):
         if length:
             self._kv.copy(source, seq_id, length)
         self._lock(prompt[:length], domain, seq_id)
-        self._shrink()
         return seq_id
 
     def insert(self, tokens: TokenArray, seq_id: int, domain: str = "") -> None:
@@ -150,6 +139,10 @@ class RadixPrefixCache(PrefixCache):
         leaf = min(idle, key=lambda leaf: leaf.last_used)
         self._trim(leaf, min(max(n, SMALLEST_TRIM), len(leaf.tokens)))
         return True
+
+    def shrink(self, n: int) -> None:
+        while self.n_idle > n:
+            self.evict(self.n_idle - n)
 
     def check_integrity(self) -> None:
         locks = Counter(node for end in self._locked.values() for node in end.path())
@@ -191,15 +184,6 @@ class RadixPrefixCache(PrefixCache):
             each.locks -= 1
             if not each.locks:
                 self._n_idle += len(each.tokens)
-
-    def _shrink(self) -> None:
-        """Evict until what nobody uses is within `IDLE_SHARE`.
-
-        It helps a sequence that is about to start: the cells that it fills will be the lowest
-        that are free. Those that run keep theirs, and so what they attend to.
-        """
-        while self.n_idle > self._max_idle:
-            self.evict(self.n_idle - self._max_idle)
 
     def _trim(self, leaf: Node, n: int) -> None:
         """Drop the last `n` tokens of a leaf's edge; the leaf too if none are left."""

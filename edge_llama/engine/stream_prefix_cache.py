@@ -98,6 +98,9 @@ class StreamPrefixCache(PrefixCache):
         self._drop(self._oldest())
         return True
 
+    def shrink(self, n: int) -> None:
+        """Do nothing: a token attends to its own stream only."""
+
     def check_integrity(self) -> None:
         assert len(self._prefixes) <= self._capacity, "more prefixes than capacity"
         for seq_id, prefix in self._prefixes.items():

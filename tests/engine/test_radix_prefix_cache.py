@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_llama.engine.prefix_cache import common_prefix
-from edge_llama.engine.radix_prefix_cache import IDLE_SHARE, SMALLEST_TRIM, RadixPrefixCache
+from edge_llama.engine.radix_prefix_cache import SMALLEST_TRIM, RadixPrefixCache
 from edge_llama.engine.unified_kv_cache import UnifiedKVCache
 from tests.engine.fake_runner import FakeMemory
 
@@ -223,16 +223,21 @@ def test_domains_are_evicted_together() -> None:
     assert [cache.matched([1, 2, 3], domain) for domain in "abc"] == [0, 3, 3]
 
 
-def test_what_is_idle_is_cut_to_its_share() -> None:
+def test_what_is_idle_shrinks_and_what_runs_does_not() -> None:
     cache = Cache(n_cells=1000)
     cache.run([1] * 400)
     cache.run([2] * 300)
     running = cache.start([2] * 301)
+    cache.prefixes.shrink(400)
     assert cache.matched([1] * 400) == 400
     cache.finish(running)
-    cache.start([3])
-    assert cache.prefixes.n_idle == 1000 * IDLE_SHARE
+    cache.prefixes.shrink(500)
+    assert cache.prefixes.n_idle == 500
     assert (cache.matched([1] * 400), cache.matched([2] * 301)) == (199, 301)
+    cache.start([2] * 302)
+    cache.prefixes.shrink(0)
+    assert cache.prefixes.n_idle == 0
+    assert (cache.matched([1] * 400), cache.matched([2] * 301)) == (0, 301)
 
 
 def test_without_capacity_nothing_is_kept() -> None:
@@ -266,7 +271,13 @@ class PrefixCacheMachine(RuleBasedStateMachine):
         running = self.cache.start(tokens, domain, reuse=reuse)
         assert running.cached == expected
         self.forget_evicted()
-        assert self.cache.prefixes.n_idle <= self.N_CELLS * IDLE_SHARE
+
+    @rule(n=st.integers(0, 200))
+    def shrink(self, n: int) -> None:
+        before = self.cache.prefixes.n_idle
+        self.cache.prefixes.shrink(n)
+        self.forget_evicted()
+        assert min(before, n - SMALLEST_TRIM) <= self.cache.prefixes.n_idle <= n
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), computed=st.floats(0, 1))

@@ -233,6 +233,18 @@ def test_what_is_resident_is_not_read(tmp_path: Path, streams: bool) -> None:
     engine.close()
 
 
+def test_what_can_be_read_again_does_not_stay_beside_others(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, streams=False)
+    cold = engine.ask(words(45))
+    engine.settle()
+    assert engine.scheduler._prefix_cache.n_idle == 47
+    engine.ask(words(20, seed=1))
+    assert engine.scheduler._prefix_cache.n_idle <= BLOCK + 23
+    again = engine.ask(words(45))
+    assert (again.num_cached, again.token_ids) == (44, cold.token_ids)
+    engine.close()
+
+
 def test_preemption_costs_nothing(tmp_path: Path) -> None:
     engine = Engine(tmp_path, streams=False)
     disk = engine.scheduler._disk

@@ -4,8 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from edge_llama.engine.messages import FinishReason
-from edge_llama.engine.radix_prefix_cache import IDLE_SHARE
-from edge_llama.engine.running import SHARED_PREFILL
+from edge_llama.engine.running import IDLE_SHARE, SHARED_PREFILL
 from tests.engine.scheduling import Engine, expected
 
 
@@ -77,58 +76,58 @@ def test_domains_share_neither_finished_nor_running_prompts() -> None:
 
 def test_a_prefix_in_use_is_not_evicted_for_others() -> None:
     engine = Engine(n_cells=200, parallel=2, cached=4)
-    engine.add([5] * 60, max_tokens=1)
+    engine.add([5] * 48, max_tokens=1)
     engine.finish()
-    [using] = engine.add([5] * 60 + [6], max_tokens=40)
+    [using] = engine.add([5] * 48 + [6], max_tokens=40)
     engine.step()
-    engine.add([7] * 60, max_tokens=40)
+    engine.add([7] * 75, max_tokens=40)
     engine.finish()
-    [again] = engine.add([5] * 60 + [8], max_tokens=1)
+    [again] = engine.add([5] * 48 + [8], max_tokens=1)
     engine.finish()
-    assert using.token_ids == expected([5] * 60 + [6], 40)
-    assert again.num_cached == 60
+    assert using.token_ids == expected([5] * 48 + [6], 40)
+    assert again.num_cached == 48
 
 
 def test_pressure_cuts_the_oldest_prefix_and_preempts_nobody() -> None:
-    engine = Engine(n_cells=300, parallel=1, cached=4)
-    engine.add([1] * 140, max_tokens=1)
+    engine = Engine(n_cells=1000, parallel=1, cached=4)
+    engine.add([1] * 120, max_tokens=1)
     engine.finish()
     engine.add([2] * 100, max_tokens=30)
     engine.finish()
-    [long] = engine.add([3] * 100, max_tokens=10)
+    [long] = engine.add([3] * 700, max_tokens=100)
     while engine.core.has_work:
         engine.step()
         assert not engine.scheduler.waiting
-    assert long.token_ids == expected([3] * 100, 10)
+    assert long.token_ids == expected([3] * 700, 100)
     assert engine.matched([2] * 100) == 100
-    assert 0 < engine.matched([1] * 140) < 140
+    assert 0 < engine.matched([1] * 120) < 120
 
 
 def test_idle_prefixes_give_way_when_a_sequence_starts() -> None:
     engine = Engine(n_cells=400, parallel=1, batch_size=64, cached=4)
-    engine.add([1] * 150, max_tokens=1)
+    engine.add([1] * 90, max_tokens=1)
     engine.finish()
-    engine.add([2] * 150, max_tokens=1)
+    engine.add([2] * 90, max_tokens=1)
     engine.finish()
-    assert engine.n_used == 300
+    assert engine.n_used == 180
     [third] = engine.add([3, 3], max_tokens=1)
     engine.step()
     assert engine.n_used == 400 * IDLE_SHARE + 2
     assert third.finish_reason is FinishReason.LENGTH
-    [solo] = engine.add([2] * 151, max_tokens=1)
+    [solo] = engine.add([2] * 91, max_tokens=1)
     engine.finish()
-    assert solo.num_cached == 150
+    assert solo.num_cached == 90
 
 
 def test_a_long_conversation_that_goes_on_does_not_displace_others() -> None:
-    engine = Engine(n_cells=400, parallel=1, batch_size=64, cached=4)
+    engine = Engine(n_cells=700, parallel=1, batch_size=64, cached=4)
     engine.add([2] * 150, max_tokens=1)
     engine.finish()
-    engine.add([1] * 220, max_tokens=1)
+    engine.add([1] * 400, max_tokens=1)
     engine.finish()
-    engine.add([1] * 221, max_tokens=1)
+    engine.add([1] * 401, max_tokens=1)
     engine.finish()
-    assert (engine.matched([1] * 221), engine.matched([2] * 150)) == (221, 150)
+    assert (engine.matched([1] * 401), engine.matched([2] * 150)) == (401, 150)
 
 
 Requests = st.lists(
