@@ -20,12 +20,13 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]
 PROGRESS_TOKENS = 128
 """Most tokens that a prompt whose progress is told is read by at once."""
 
-SCORED_TOKENS = 256
+SCORED_TOKENS = 64
 FEW_SCORED_TOKENS = 32
-"""Most prompt tokens of a step whose log-probabilities are told. Each needs a row of logits, so it
-is the smaller number where memory is short, and while others decode: such tokens take longer than
-what is known of a step's cost. Of Llama 3.2 1B, 153 tokens a second were read with 256, 138 with
-128, 132 with 64 and 100 with 32; without scores, for which a quarter more is multiplied, 218.
+"""Most prompt tokens of a step whose log-probabilities are told. Each needs two rows of logits, a
+megabyte with Llama 3.1, so it is the smaller number where memory is short, and while others decode:
+such tokens take longer than what is known of a step's cost. Of Llama 3.2 1B, 153 tokens a second
+were read with 256, 138 with 128, 132 with 64 and 100 with 32; without scores, for which a quarter
+more is multiplied, 218.
 """
 
 
@@ -49,6 +50,20 @@ KVType: TypeAlias = Literal["f16", "q8_0"]
 ContextOverflow: TypeAlias = Literal["refuse", "truncate_oldest"]
 """What becomes of a conversation that is too long."""
 KVLayout: TypeAlias = Literal["unified", "streams"]
+
+
+ATTENDED = 2**18
+DEEP_STEP = 64
+"""Without flash attention, llama.cpp keeps scores of all tokens that it computes at once with all
+that they attend to, for each head. So many pairs are computed at once, or those of so many tokens.
+That costs no time: Llama 3.2 1B reads at a depth of 2,048 to 4,096 87 tokens a second with 64 at
+once and 85 with 256.
+"""
+
+
+def most_at_once(depth: int) -> int:
+    """Tokens that are computed at once without flash attention, at so many tokens of context."""
+    return max(DEEP_STEP, ATTENDED // max(1, depth) // DEEP_STEP * DEEP_STEP)
 
 
 class StepCost(NamedTuple):
@@ -108,8 +123,8 @@ class EngineSettings:
         threads_batch: threads of a prefill step; None takes `threads`, or chooses too.
         batch_size: most tokens in one step.
         max_stall: seconds that a step may take while a request is decoding, so that a long prompt
-            does not stop running streams; None is the longer of 0.5 and four steps that only
-            decode, or six where prompts are read twice as fast then.
+            does not stop running streams; None is the longer of 0.5 and four steps in which
+            one stream decodes.
         cached_sequences: most finished requests whose KV is kept for prompts that begin alike.
         micro_batch: most tokens that llama.cpp computes at once; the memory of a step grows with
             it.

@@ -178,7 +178,7 @@ def plan_shape(
         scored_tokens=chosen.scored_tokens,
         flash_attention=chosen.flash_attention or settings.flash_attention,
         repack=chosen.repack,
-        memory_limit=chosen.total,
+        memory_limit=chosen.address_space,
     )
     if tuned is not None:
         tuned = replace(tuned, candidate=Candidate.of(planned))

@@ -249,7 +249,12 @@ class LoadedEngine:
         pooling: Pooling | None,
     ) -> EngineCore:
         kv, prefix_cache = make_caches(settings, context)
-        pace = Pace(CostTable(settings.step_costs), settings.batch_size, settings.max_stall)
+        pace = Pace(
+            CostTable(settings.step_costs),
+            settings.batch_size,
+            settings.max_stall,
+            keeps_scores=not _flash_attention(settings),
+        )
         scheduler = Scheduler(
             kv,
             prefix_cache,

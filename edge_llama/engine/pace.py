@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from edge_llama.config import most_at_once
 from edge_llama.engine.cost_table import CostTable, sizes_up_to
 
 STALL_FACTOR = 4.0
@@ -41,18 +42,27 @@ class Pace:
         batch_size: most tokens of a step.
         max_stall: seconds that a step may take; None is the longer of `SHORTEST_STALL` and
             `STALL_FACTOR` steps in which one stream decodes.
+        keeps_scores: llama.cpp keeps attention scores, so steps become smaller with the depth.
 
     Attributes:
         halved: steps have half of the threads. What they take then is kept apart.
     """
 
-    def __init__(self, costs: CostTable, batch_size: int, max_stall: float | None = None) -> None:
+    def __init__(
+        self,
+        costs: CostTable,
+        batch_size: int,
+        max_stall: float | None = None,
+        *,
+        keeps_scores: bool = False,
+    ) -> None:
         self.costs = costs
         self.halved = False
         self._halved_costs = CostTable()
         self._sizes = sizes_up_to(batch_size)
         self._batch_size = batch_size
         self._max_stall = max_stall
+        self._keeps_scores = keeps_scores
 
     def step_size(self, decoding: int, depth: int) -> int:
         """Most tokens of the next step.
@@ -61,13 +71,16 @@ class Pace:
             decoding: sequences of it that decode; without any, the step is as large as can be.
             depth: tokens in the KV cache.
         """
+        largest = self._batch_size
+        if self._keeps_scores:
+            largest = min(largest, most_at_once(depth))
         if not decoding:
-            return self._batch_size
+            return largest
         curve = self._curve(depth)
         if not curve:
-            return min(self._batch_size, decoding + FIRST_STEP)
+            return min(largest, decoding + FIRST_STEP)
         _, size = self._best(curve, decoding, depth)
-        return min(self._batch_size, size)
+        return min(largest, size)
 
     def crawls(self, decoding: int, depth: int) -> bool:
         """Whether prompts are read much slower in steps in which so many decode than in others.

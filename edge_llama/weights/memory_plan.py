@@ -3,8 +3,8 @@
 The rules are those of llama.cpp as llama-cpp-python 0.3.36 has it: `src/llama-kv-cache.cpp`,
 `build_attn_mha` in `src/llama-graph.cpp`, `output_reserve` in `src/llama-context.cpp`, and ggml's
 allocator, which lets tensors share memory that are not needed at the same time. What it reserves
-for a step is `_token_bytes` to within 1 %; it was read from its log for the widths of Llama 3.1
-8B, 3.2 3B and 1B, 1,024 to 32,768 tokens of context and micro-batches of 64 to 512.
+for each token of a step is `_token_bytes` to within 1 %; it was read from its log for the widths of
+Llama 3.1 8B, 3.2 3B and 1B, 1,024 to 32,768 tokens of context and micro-batches of 64 to 512.
 `edge-llama bench --scenario memory` holds the sum against a server that runs.
 """
 
@@ -12,7 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_llama.config import FEW_SCORED_TOKENS, KVLayout, KVType, sequence_ids
+from edge_llama.config import (
+    ATTENDED,
+    FEW_SCORED_TOKENS,
+    KVLayout,
+    KVType,
+    most_at_once,
+    sequence_ids,
+)
 from edge_llama.units import format_size
 from edge_llama.weights.model_shape import ModelShape
 
@@ -113,8 +120,16 @@ class MemoryPlan:
 
     @property
     def compute(self) -> int:
-        """Bytes for one step at full depth: activations, attention scores, logits."""
-        return max(self.step * self._token_bytes, self._logits_bytes) + self._output_bytes
+        """Bytes of the largest step: activations, attention scores, logits."""
+        return max(*map(self._step_bytes, self._depths), self._logits_bytes) + self._output_bytes
+
+    @property
+    def address_space(self) -> int:
+        """Bytes that are set aside: llama.cpp has room for a full micro-batch at full depth, and
+        does not use it.
+        """
+        reserved = max(self.step * self._token_bytes(self.attended), self._logits_bytes)
+        return self.total - self.compute + reserved + self._output_bytes
 
     @property
     def process(self) -> int:
@@ -148,8 +163,17 @@ class MemoryPlan:
         )
 
     @property
-    def _token_bytes(self) -> int:
-        """Bytes that a token of a micro-batch takes.
+    def _depths(self) -> tuple[int, int]:
+        """Where steps may take most: full ones as deep as they are computed, and at full depth."""
+        return min(self.attended, ATTENDED // self.step), self.attended
+
+    def _step_bytes(self, depth: int) -> int:
+        """Bytes of a step whose tokens attend to `depth` cells."""
+        size = self.step if self.flash_attention else min(self.step, most_at_once(depth))
+        return size * self._token_bytes(depth)
+
+    def _token_bytes(self, depth: int) -> int:
+        """Bytes that a token of a micro-batch takes that attends to `depth` cells.
 
         ```
         attention         scores of all heads, their mask, residual, query, key, value, output
@@ -161,12 +185,12 @@ class MemoryPlan:
         shape = self.shape
         feed_forward = 3 * (shape.embedding_length + shape.feed_forward_length)
         if self.flash_attention:
-            return F32_BYTES * feed_forward + F16_BYTES * self.attended
-        attention = shape.heads * self.attended + 5 * shape.embedding_length
+            return F32_BYTES * feed_forward + F16_BYTES * depth
+        attention = shape.heads * depth + 5 * shape.embedding_length
         places = I64_BYTES * shape.kv_heads // shape.layers * shape.value_length
         return (
-            F32_BYTES * (max(attention, feed_forward) + self.attended)
-            + F16_BYTES * shape.heads * self.attended
+            F32_BYTES * (max(attention, feed_forward) + depth)
+            + F16_BYTES * shape.heads * depth
             + places
         )
 

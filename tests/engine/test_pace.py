@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_llama.config import ATTENDED, DEEP_STEP, most_at_once
 from edge_llama.engine.cost_table import CostTable, sizes_up_to
 from edge_llama.engine.pace import SHARE, SMALLEST_STEP, Pace
 
@@ -124,3 +125,17 @@ def test_a_step_keeps_the_limit_whenever_one_can(
 def test_a_step_is_never_larger_than_the_batch(batch_size: int) -> None:
     costs = measured(lambda size: 0.001, batch_size)
     assert Pace(costs, batch_size).step_size(16, 0) == batch_size
+
+
+def test_deep_steps_are_small_where_scores_are_kept() -> None:
+    pace = Pace(CostTable(), 512, keeps_scores=True)
+    sizes = [pace.step_size(0, depth) for depth in (0, 512, 1024, 2048, 4096, 100_000)]
+    assert sizes == [512, 512, 256, 128, 64, 64]
+    assert Pace(CostTable(), 512).step_size(0, 100_000) == 512
+
+
+@given(st.integers(0, 1 << 20))
+def test_what_is_computed_at_once_is_bounded(depth: int) -> None:
+    size = most_at_once(depth)
+    assert size % DEEP_STEP == 0
+    assert size == DEEP_STEP or size * depth <= ATTENDED

@@ -60,7 +60,7 @@ class TestPlan:
         ("budget", "expected"),
         [
             (256, (16384, "f16", 256)),  # more would make the KV cache as large as the weights
-            (8, (16384, "f16", 128)),
+            (8, (16384, "f16", 256)),
             (6, (4096, "f16", 256)),
             (5.5, (4096, "q8_0", 256)),
             (5.27, (2048, "q8_0", 128)),
@@ -83,7 +83,7 @@ class TestPlan:
 
     def test_a_context_that_is_asked_for_is_kept(self) -> None:
         assert sizes(plan_memory(LLAMA_8B, 16 * GB, ctx_size=32768)) == (32768, "f16", 256)
-        assert sizes(plan_memory(LLAMA_8B, 10 * GB, ctx_size=32768)) == (32768, "q8_0", 256)
+        assert sizes(plan_memory(LLAMA_8B, 9 * GB, ctx_size=32768)) == (32768, "q8_0", 256)
 
     def test_streams_that_are_asked_for_get_the_context_that_fits_for_all(self) -> None:
         plan = plan_memory(LLAMA_8B, 16 * GB, kv_layout="streams", parallel=4)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge_llama.config import FEW_SCORED_TOKENS
+from edge_llama.config import DEEP_STEP, FEW_SCORED_TOKENS
 from edge_llama.weights.memory_plan import MemoryPlan, kv_types
 from tests.weights.shapes import GB, LLAMA_8B, NOMIC
 
@@ -40,7 +40,22 @@ def test_a_step_is_what_llama_cpp_reserves(changes: dict[str, Any], reserved: fl
     """
     planned = plan(**changes, shape=replace(LLAMA_8B, vocabulary=0))
     copies = 0 if planned.flash_attention else 2 * 32 * planned.cells * 512
-    assert (planned.compute - copies) / 512 == pytest.approx(reserved * MIB / 540, rel=0.05)
+    step = planned.address_space - planned.total + planned.compute
+    assert (step - copies) / 512 == pytest.approx(reserved * MIB / 540, rel=0.05)
+
+
+def test_steps_are_smaller_where_scores_are_kept() -> None:
+    shape = replace(LLAMA_8B, vocabulary=0)
+    short, medium, long, longest = (
+        plan(shape=shape, micro_batch=256, ctx_size=ctx_size)
+        for ctx_size in (1024, 2048, 65536, 131072)
+    )
+    assert short.compute == medium.compute
+    scores, mask = LLAMA_8B.heads * (4 + 2), 4
+    assert longest.compute - long.compute == DEEP_STEP * 65536 * (scores + mask)
+    assert longest.address_space - longest.total > 3 * longest.compute - 4 * MIB
+    flash = replace(longest, prefer_flash_attention=True)
+    assert flash.address_space == flash.total
 
 
 @pytest.mark.parametrize(
@@ -108,7 +123,7 @@ def test_only_a_quantized_cache_needs_flash_attention() -> None:
 def test_a_plan_is_told_in_one_line() -> None:
     assert plan(micro_batch=128).describe(14_400_000_000) == (
         "Llama 3.1 8B Instruct Q4_K_M: weights 4.91 GB + KV cache 1.07 GB (8,192 tokens, f16) + "
-        "buffers 394 MB = 6.38 GB of 14.4 GB"
+        "buffers 286 MB = 6.27 GB of 14.4 GB"
     )
 
 
