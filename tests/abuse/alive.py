@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.abuse.resident import Resident, resident
 from tests.serving import serving
 
 HEALTH_SECONDS = 1.0
@@ -46,8 +47,8 @@ class Vitals:
     Attributes:
         answer: to the same question, greedy and alone.
         files: open file descriptors, or handles on Windows.
-        memory: resident bytes of the server without its engines.
-        engine_memory: resident bytes of those.
+        memory: bytes of the server's own, without its engines; pages of files come and go.
+        engine_memory: bytes of those.
     """
 
     answer: str
@@ -86,13 +87,18 @@ class WatchedServer:
         return self._log.read_text(errors="replace")
 
     @property
+    def resident(self) -> Resident:
+        """What the server holds of memory, without its engine."""
+        return resident([self._process])
+
+    @property
     def memory(self) -> int:
-        """Resident bytes of the server without its engine."""
-        return int(self._process.memory_info().rss)
+        """Bytes of the server's own, without its engine."""
+        return self.resident.own
 
     @property
     def engine_memory(self) -> int:
-        return sum(int(engine.memory_info().rss) for engine in self.engines)
+        return resident(self.engines).own
 
     @property
     def engines(self) -> list[psutil.Process]:
