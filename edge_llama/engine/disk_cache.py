@@ -35,9 +35,11 @@ class DiskCache:
         store: the files.
         kv: the KV cache.
         pace: tells what a token takes to compute.
+        larger: the store holds at least as much as the KV cache does.
     """
 
-    def __init__(self, store: BlockStore, kv: KVCache, pace: Pace) -> None:
+    def __init__(self, store: BlockStore, kv: KVCache, pace: Pace, *, larger: bool = True) -> None:
+        self._larger = larger
         self._store = store
         self._kv = kv
         self._pace = pace
@@ -57,8 +59,10 @@ class DiskCache:
 
     @property
     def n_lacking(self) -> int | None:
-        """Blocks of what was computed that cannot be read yet; None if nothing can be read."""
-        if self._store.off or self._store.hashing:
+        """Blocks of what was computed that cannot be read yet; None if the others cannot either, or
+        not for long.
+        """
+        if self._store.off or self._store.hashing or not self._larger:
             return None
         return len(self._unsaved) + self._store.n_writing
 

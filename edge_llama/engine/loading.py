@@ -38,6 +38,9 @@ from edge_llama.units import format_size
 SIDE_BUFFERS = 64 << 20
 """Bytes of compute buffers besides attention, of a prompt that is read beside the steps."""
 
+KV_VALUE_BYTES = 2
+"""Of a key's or value's number; q8_0 takes about half."""
+
 MAX_TEXTS = 64
 """Most texts that an encoder embeds in one step."""
 
@@ -102,7 +105,7 @@ def open_side_context(
     n_ctx = max(n_tokens, model.n_ctx_original + 1) if main.is_long else n_tokens
     # Without flash attention, a step holds the scores of all pairs, before and after softmax.
     scores = 2 * 4 * n_ctx * CHUNK * model.n_head
-    needed = n_ctx * model.n_kv_values * 2 + scores + SIDE_BUFFERS
+    needed = n_ctx * model.n_kv_values * KV_VALUE_BYTES + scores + SIDE_BUFFERS
     available = read_memory().available - MIN_RESERVE
     if needed > available:
         raise ModelFileError(
@@ -288,7 +291,8 @@ class LoadedEngine:
             block_size=kv.block_size,
             on_progress=lambda: self.on_progress(),
         )
-        return DiskCache(store, kv, pace)
+        kv_bytes = KV_VALUE_BYTES * model.n_kv_values * context.n_cells
+        return DiskCache(store, kv, pace, larger=settings.disk_cache.max_bytes >= kv_bytes)
 
 
 def _encoder_core(

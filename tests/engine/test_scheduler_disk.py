@@ -104,7 +104,7 @@ class Runner(FakeRunner):
 class Engine:
     """An EngineCore over fakes, with a folder that outlives it."""
 
-    def __init__(self, root: Path, *, streams: bool, cached: int = 2) -> None:
+    def __init__(self, root: Path, *, streams: bool, cached: int = 2, larger: bool = True) -> None:
         self.streams = streams
         self.kv, self.prefixes = self._caches(cached)
         pace = SlowPace(CostTable(), batch_size=16)
@@ -124,7 +124,7 @@ class Engine:
             eog_tokens={EOG},
             parallel=PARALLEL,
             pace=pace,
-            disk=DiskCache(self.store, self.kv, pace),
+            disk=DiskCache(self.store, self.kv, pace, larger=larger),
         )
         self.runner = Runner(self.memory)
         self.core = EngineCore(self.scheduler, self.runner, lambda token: bytes([token]))
@@ -242,6 +242,15 @@ def test_what_can_be_read_again_does_not_stay_beside_others(tmp_path: Path) -> N
     assert engine.scheduler._prefix_cache.n_idle <= BLOCK + 23
     again = engine.ask(words(45))
     assert (again.num_cached, again.token_ids) == (44, cold.token_ids)
+    engine.close()
+
+
+def test_what_a_small_disk_will_drop_stays_beside_others(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, streams=False, larger=False)
+    engine.ask(words(45))
+    engine.settle()
+    engine.ask(words(20, seed=1))
+    assert engine.scheduler._prefix_cache.n_idle == 47 + 22
     engine.close()
 
 
