@@ -10,6 +10,8 @@ from collections.abc import Callable
 from edge_llama.api.open_connections import OpenConnections
 
 RETRY_SECONDS = 0.1
+CROWDED_SECONDS = 0.002
+"""Between two newcomers to a crowd, so that most of it is answered before the rest takes memory."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class Acceptor:
         told = False
         while True:
             await self._connections.room()
+            if self._connections.crowded:
+                await asyncio.sleep(CROWDED_SECONDS)
             try:
                 await self._accept()
                 told = False

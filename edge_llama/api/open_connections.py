@@ -8,8 +8,10 @@ from typing import Protocol
 
 SURPLUS = 8
 """Connections beyond the most, of clients that leave."""
-COMFORTABLE = 256
-"""With more connections than that, none is kept for the next request; they cost memory."""
+COMFORTABLE = 160
+"""With more connections than that, none is kept for the next request: they cost memory, and
+Python does not give all of it back.
+"""
 REST_SECONDS = 1.0
 """A client that was answered just now may be about to send its next request."""
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edge_llama.api import open_connections
+from edge_llama.api import acceptor, open_connections
 from edge_llama.api.acceptor import Acceptor
 from edge_llama.api.disconnect import cancel
 from edge_llama.api.open_connections import OpenConnections
@@ -56,8 +56,8 @@ async def accepting(
     with kind() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        acceptor = Acceptor(listener, lambda: Greeting(connections), connections)
-        task = asyncio.create_task(acceptor.run())
+        accepts = Acceptor(listener, lambda: Greeting(connections), connections)
+        task = asyncio.create_task(accepts.run())
         try:
             yield listener.getsockname()
         finally:
@@ -107,3 +107,18 @@ async def test_a_client_that_is_gone_already_harms_nobody() -> None:
         reader, writer = await asyncio.open_connection(*address)
         assert await _said(reader) == "served"
         writer.close()
+
+
+async def test_a_crowd_grows_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "CROWDED_SECONDS", 0.45)
+    async with accepting(most=8) as address:
+        clients = [await asyncio.open_connection(*address) for _ in range(8)]
+        *comfortable, (late, _) = clients
+        for reader, _ in comfortable:
+            assert await _said(reader) == "served"
+        with pytest.raises(asyncio.TimeoutError):
+            await _said(late)
+        assert await _said(late) == "served"
+        for _, writer in clients:
+            writer.close()
+            await writer.wait_closed()
