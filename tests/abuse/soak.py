@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from statistics import mean
@@ -150,6 +151,7 @@ def main(seconds: float) -> None:
         with watched(str(model), "--ctx-size", str(CONTEXT), *cache) as server:
             warm_up = Soak(server, min(30.0, seconds / 4))
             asyncio.run(warm_up.run())
+            _take_the_largest_steps(server)
             with server.unharmed():
                 soak = Soak(server, seconds)
                 asyncio.run(soak.run())
@@ -157,6 +159,28 @@ def main(seconds: float) -> None:
                 _check_books(server)
             server.process.terminate()
             assert server.process.wait(ENDING) == 0
+
+
+def _take_the_largest_steps(server: WatchedServer) -> None:
+    """Memory that is set aside for steps is only taken when a step is first so large."""
+    _use_all_cells(server)
+    texts = [f"{user} apples " * 400 for user in range(USERS)]
+    for _ in range(3):
+        with ThreadPoolExecutor(USERS) as users:
+            replies = users.map(
+                lambda text: server.post(
+                    server.body(messages=[{"role": "user", "content": text}], max_tokens=200)
+                ),
+                texts,
+            )
+            assert {reply.status_code for reply in replies} == {200}
+
+
+def _use_all_cells(server: WatchedServer) -> None:
+    body = {"model": "tiny", "prompt": [1] * (CONTEXT - 1), "max_tokens": 1}
+    usage = server.post(body, "/v1/completions").json()["usage"]
+    print(f"one request with all cells: {usage['prompt_tokens']} + {usage['completion_tokens']}")
+    assert usage["total_tokens"] == CONTEXT
 
 
 def _check_books(server: WatchedServer) -> None:
@@ -169,10 +193,7 @@ def _check_books(server: WatchedServer) -> None:
     )
     assert told["requests_waiting"] == 0
     assert used == idle
-    body = {"model": "tiny", "prompt": [1] * (CONTEXT - 1), "max_tokens": 1}
-    usage = server.post(body, "/v1/completions").json()["usage"]
-    print(f"one request with all cells: {usage['prompt_tokens']} + {usage['completion_tokens']}")
-    assert usage["total_tokens"] == CONTEXT
+    _use_all_cells(server)
 
 
 def _report(soak: Soak, seconds: float) -> None:
