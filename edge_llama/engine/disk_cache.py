@@ -54,8 +54,7 @@ class DiskCache:
     def stats(self) -> DiskStats:
         """What was done so far; may be called from any thread."""
         stats = self._store.stats
-        n_unsaved = len(self._unsaved) + self._store.n_writing
-        return msgspec.structs.replace(stats, unsaved=n_unsaved, failed=self._store.off)
+        return msgspec.structs.replace(stats, unsaved=self._n_unwritten, failed=self._store.off)
 
     @property
     def n_lacking(self) -> int | None:
@@ -64,7 +63,7 @@ class DiskCache:
         """
         if self._store.off or self._store.hashing or not self._larger:
             return None
-        return len(self._unsaved) + self._store.n_writing
+        return self._n_unwritten
 
     def read(self, prompt: TokenArray, domain: str, start: int, depth: int) -> Reading | None:
         """Begin to read what is on disk of a prompt after its first `start` tokens, which are in
@@ -151,6 +150,11 @@ class DiskCache:
         self._store.write(block.tokens, state, block.domain)
         n_tokens = len(block.tokens) - block.start
         self._token_seconds = (time.perf_counter() - began) / n_tokens
+
+    @property
+    def _n_unwritten(self) -> int:
+        """Blocks that are computed and not on disk."""
+        return len(self._unsaved) + self._store.n_writing
 
     @property
     def _can_save(self) -> bool:

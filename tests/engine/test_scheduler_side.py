@@ -18,9 +18,9 @@ from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.side.prefill import SidePrefill
 from edge_llama.engine.side.reading import SideReading
 from edge_llama.engine.unified_kv_cache import UnifiedKVCache
+from tests.engine.disk_scheduling import LazyStreams, RangeMemory
 from tests.engine.fake_runner import next_token
 from tests.engine.scheduling import Engine, FixedPace
-from tests.engine.test_scheduler_disk import LazyStreams, RangeMemory
 
 BLOCK = 8
 PARALLEL, CACHED = 3, 3
