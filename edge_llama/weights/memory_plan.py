@@ -121,15 +121,15 @@ class MemoryPlan:
     @property
     def compute(self) -> int:
         """Bytes of the largest step: activations, attention scores, logits."""
-        return max(*map(self._step_bytes, self._depths), self._logits_bytes) + self._output_bytes
+        return self._with_logits(max(map(self._step_bytes, self._depths)))
 
     @property
     def address_space(self) -> int:
         """Bytes that are set aside: llama.cpp has room for a full micro-batch at full depth, and
         does not use it.
         """
-        reserved = max(self.step * self._token_bytes(self.attended), self._logits_bytes)
-        return self.total - self.compute + reserved + self._output_bytes
+        reserved = self._with_logits(self.step * self._token_bytes(self.attended))
+        return self.total - self.compute + reserved
 
     @property
     def process(self) -> int:
@@ -193,6 +193,10 @@ class MemoryPlan:
             + F16_BYTES * shape.heads * depth
             + places
         )
+
+    def _with_logits(self, step_bytes: int) -> int:
+        """Bytes of a step and of its logits, which use its memory, and of those that are kept."""
+        return max(step_bytes, self._logits_bytes) + self._output_bytes
 
     @property
     def _logits_bytes(self) -> int:
