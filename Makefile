@@ -41,7 +41,7 @@ help:
 	@echo "ARGS is handed on to edge-llama or pytest."
 
 run: $(INSTALLED)
-	@$(BIN)/edge-llama serve "$(MODEL)" --host $(HOST) --port $(PORT) \
+	@exec $(BIN)/edge-llama serve "$(MODEL)" --host $(HOST) --port $(PORT) \
 		$(addprefix --alias ,$(ALIASES)) $(ARGS)
 
 test: $(INSTALLED_DEV)

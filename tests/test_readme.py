@@ -49,7 +49,7 @@ def calls_of(lines: Iterator[str]) -> list[tuple[str, list[str]]]:
     """The calls of edge-llama among `lines`, as (command, flags)."""
     found = []
     for line in lines:
-        if match := re.match(r"\s*[@$]?\s*(?:\S*/)?edge-llama(?:\s+(.*))?$", line):
+        if match := re.match(r"\s*[@$]?\s*(?:exec\s+)?(?:\S*/)?edge-llama(?:\s+(.*))?$", line):
             words = shlex.split(match[1] or "", comments=True)
             command = "" if not words or words[0].startswith("-") else words[0]
             flags = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
