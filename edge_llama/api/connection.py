@@ -137,6 +137,8 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         self._quiet_since = time.monotonic()
+        # A client at rest costs half as much without its last request.
+        self.scope = self.headers = self.cycle = None  # type: ignore[assignment]
         super().on_response_complete()
 
     def shutdown(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from edge_llama.engine import messages
 
@@ -59,7 +60,7 @@ class LogprobQueue:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, TokenLogprob]] = deque()
+        self._waiting: list[tuple[int, TokenLogprob]] = []
 
     def put(self, entry: TokenLogprob, start: int) -> None:
         """Add the entry of a token before which `start` characters were whole."""
@@ -67,10 +68,10 @@ class LogprobQueue:
 
     def take(self, released: int) -> tuple[TokenLogprob, ...]:
         """The entries that belong to the first `released` characters and were not yet taken."""
-        taken = []
-        while self._waiting and self._waiting[0][0] < released:
-            taken.append(self._waiting.popleft()[1])
-        return tuple(taken)
+        count = bisect_left(self._waiting, released, key=itemgetter(0))
+        taken = tuple(entry for _, entry in self._waiting[:count])
+        del self._waiting[:count]
+        return taken
 
     def rest(self) -> tuple[TokenLogprob, ...]:
         """The entries of tokens after the last text."""

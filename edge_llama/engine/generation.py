@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from edge_llama.engine.messages import FinishReason, Output
@@ -47,7 +48,8 @@ class Generation:
         self._timer: asyncio.TimerHandle | None = None
         self._open = set(range(n))
         self._unfinished = set(range(n))
-        self._outputs: asyncio.Queue[Output | EngineError | None] = asyncio.Queue()
+        self._outputs: deque[Output | EngineError] = deque()
+        self._wake = asyncio.Event()
 
     async def __aenter__(self) -> Generation:
         return self
@@ -60,14 +62,18 @@ class Generation:
 
     async def __anext__(self) -> Output:
         while self._open:
-            output = await self._outputs.get()
-            if self._paused and self._outputs.empty():
+            if not self._outputs:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            output = self._outputs.popleft()
+            if self._paused and not self._outputs:
                 self._paused = False
                 self._pause(False)
             if isinstance(output, EngineError):
                 self._open.clear()
                 raise output
-            if output is None or output.index not in self._open:
+            if output.index not in self._open:
                 continue
             if output.finish is not None:
                 self._open.discard(output.index)
@@ -84,8 +90,7 @@ class Generation:
         self._open = self._open - stopping
         if not self._open:
             self._stop_timer()
-            # Wakes an iteration that waits for the next output.
-            self._outputs.put_nowait(None)
+            self._wake.set()
 
     @property
     def complete(self) -> bool:
@@ -99,13 +104,14 @@ class Generation:
             self._unfinished.discard(output.index)
         if self.complete or not isinstance(output, Output):
             self._stop_timer()
-        self._outputs.put_nowait(output)
-        if self._outputs.qsize() == MAX_PENDING:
+        self._outputs.append(output)
+        self._wake.set()
+        if len(self._outputs) == MAX_PENDING:
             # After whoever takes them has had a turn: a burst is no sign of being behind.
             asyncio.get_running_loop().call_soon(self._pause_if_behind)
 
     def _pause_if_behind(self) -> None:
-        if self._outputs.qsize() >= MAX_PENDING and self._open and not self._paused:
+        if len(self._outputs) >= MAX_PENDING and self._open and not self._paused:
             self._paused = True
             self._pause(True)
 
