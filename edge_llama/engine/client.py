@@ -210,7 +210,12 @@ class AsyncEngine:
         """
         command = Tokenize(next(self._ids), prompt)
         check_command(command)
-        tokenized = await self._ask(await self._ready_process(), command)
+        process = await self._ready_process()
+        try:
+            tokenized = await self._ask(process, command)
+        except asyncio.CancelledError:
+            process.send(Abort(command.id, None))
+            raise
         assert isinstance(tokenized, Tokenized)
         return tokenized
 

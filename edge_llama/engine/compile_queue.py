@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple, TypeAlias
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+from typing import TypeAlias
 
 from edge_llama.engine.grammar import Grammar
+from edge_llama.engine.lane import Lane
 from edge_llama.engine.messages import Refusal
 from edge_llama.engine.sequence import Sequence
 from edge_llama.errors import InvalidValue
@@ -17,13 +17,6 @@ SECONDS = 1.0
 """How long a client waits for a grammar to be compiled."""
 
 Result: TypeAlias = list[Sequence] | Refusal
-
-
-class _Item(NamedTuple):
-    size: int
-    id: int
-    grammar: Grammar
-    accept: Callable[[], list[Sequence]]
 
 
 class CompileQueue:
@@ -40,9 +33,8 @@ class CompileQueue:
     def __init__(self, prepare: Callable[[], None], settle: Callable[[int, Result], None]) -> None:
         self._prepare = prepare
         self._settle = settle
-        self._waiting: queue.PriorityQueue[_Item] = queue.PriorityQueue()
-        self._pending: set[int] = set()
-        self._lock = threading.Lock()
+        self._lane = Lane()
+        self._pool = ThreadPoolExecutor(1)
 
     def put(self, id: int, grammar: Grammar, accept: Callable[[], list[Sequence]]) -> None:
         """Have a request settled.
@@ -52,42 +44,30 @@ class CompileQueue:
             grammar: of the request.
             accept: compiles it; raises InvalidValue.
         """
-        with self._lock:
-            self._pending.add(id)
-        self._waiting.put(_Item(len(grammar.text), id, grammar, accept))
+        self._lane.put(id, len(grammar.text), partial(self._compile, id, grammar, accept))
 
     def abort(self, id: int) -> bool:
         """Forget a request. Returns whether it was still here; then it is not settled."""
-        with self._lock:
-            pending = id in self._pending
-            self._pending.discard(id)
-        return pending
+        return self._lane.abort(id)
 
     def run(self) -> None:
         """Work for ever."""
-        with ThreadPoolExecutor(1) as pool:
-            while True:
-                item = self._waiting.get()
-                if item.id in self._pending:
-                    pool.submit(self._prepare).result()
-                    self._compile(item, pool.submit(item.accept))
+        self._lane.run()
 
-    def _compile(self, item: _Item, compiling: Future[list[Sequence]]) -> None:
+    def _compile(self, id: int, grammar: Grammar, accept: Callable[[], list[Sequence]]) -> None:
+        self._pool.submit(self._prepare).result()
+        compiling = self._pool.submit(accept)
         if not wait([compiling], SECONDS).done:
-            param = item.grammar.param
+            param = grammar.param
             error = InvalidValue(
                 f"{param} takes longer than {SECONDS:.0f} s to compile. Make it simpler.",
                 param=param,
             )
-            self._finish(item.id, error)
+            self._finish(id, error)
         try:
-            self._finish(item.id, compiling.result())
+            self._finish(id, compiling.result())
         except InvalidValue as error:
-            self._finish(item.id, error)
+            self._finish(id, error)
 
     def _finish(self, id: int, result: Result) -> None:
-        # An abort comes before this and is heeded, or after it and finds the request settled.
-        with self._lock:
-            if id in self._pending:
-                self._pending.discard(id)
-                self._settle(id, result)
+        self._lane.settle(id, partial(self._settle, id, result))

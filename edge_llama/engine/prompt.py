@@ -32,3 +32,12 @@ class Tokens(msgspec.Struct, frozen=True, tag="tokens", array_like=True):
 
 Segment: TypeAlias = Text | Control | Tokens
 Prompt: TypeAlias = tuple[Segment, ...]
+
+
+def prompt_size(prompt: Prompt) -> int:
+    """Characters of its texts and token ids, together."""
+    return sum(
+        len(segment.text) if isinstance(segment, Text) else len(segment.ids)
+        for segment in prompt
+        if not isinstance(segment, Control)
+    )

@@ -3,6 +3,7 @@
 ```
  stdin ──→ command thread ── sequences, aborts ──→ queue ──→ step loop ──→ stdout
                 │  tokenizes and checks; answers Accepted or Refused itself ──↗
+                ├─ long prompts are tokenized in a thread of their own
                 ├─ requests with a grammar go through the compile thread first
                 └─ end of stdin: nobody asks any more; this process saves what it may and ends
 ```
@@ -17,9 +18,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as Items
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ import msgspec
 from edge_llama.config import EngineSettings
 from edge_llama.engine.compile_queue import CompileQueue, Result
 from edge_llama.engine.frames import encode_frame, read_frame
+from edge_llama.engine.lane import Lane
 from edge_llama.engine.loading import LoadedEngine
 from edge_llama.engine.messages import (
     Abort,
@@ -47,6 +49,7 @@ from edge_llama.engine.messages import (
     Tokenize,
     Tokenized,
 )
+from edge_llama.engine.prompt import Prompt, prompt_size
 from edge_llama.engine.protection import limit_memory
 from edge_llama.engine.sequence import Sequence
 from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValue
@@ -62,8 +65,15 @@ SAVE_SECONDS = 1.5
 ABORT_SECONDS = 0.5
 """How long an interrupted step may take to end."""
 
-COMMAND_STACK = 512 * 1024 * 1024
-"""Bytes of address space, not of memory, for the thread that tokenizes."""
+LONG_PROMPT = 16 * 1024
+"""Characters, or token ids, from which on a prompt is read beside the commands: a megabyte that is
+no language takes seconds.
+"""
+
+TOKENIZING_STACK = 512 * 1024 * 1024
+"""Bytes of address space, not of memory, for each thread that tokenizes: some vocabularies are
+split by std::regex, which recurses once per character of a long word.
+"""
 
 
 class Pipe:
@@ -93,9 +103,11 @@ class Worker:
         self._pipe = pipe
         self._inbox: queue.SimpleQueue[list[Sequence] | Abort | Pause | None] = queue.SimpleQueue()
         self._stopping = False
+        self._long_prompts = Lane()
         self._compile_queue = CompileQueue(engine.compiler.prepare, self._settle)
         engine.on_progress = lambda: self._inbox.put(None)
-        threading.Thread(target=self._compile, daemon=True).start()
+        _start("tokenizing", self._long_prompts.run, TOKENIZING_STACK)
+        _start("compile", self._compile_queue.run)
 
     def handle(self, command: Command) -> None:
         """Take a command in; called by the command thread."""
@@ -104,12 +116,13 @@ class Worker:
         elif isinstance(command, Pause):
             self._inbox.put(command)
         elif isinstance(command, Tokenize):
-            self._tokenize(command)
+            self._read(command.id, command.prompt, partial(self._tokenize, command))
         elif isinstance(command, GetStats):
             # Here, so that it need not wait for a step, nor wake the loop.
             self._pipe.send(Stats(command.id, self._core.stats()))
         else:
-            self._submit(command)
+            submit = partial(self._submit, command, time.perf_counter())
+            self._read(command.id, command.request.prompt, submit)
 
     def stop(self) -> None:
         """Have `run` return after the current step, which is interrupted; from any thread."""
@@ -130,18 +143,25 @@ class Worker:
                 self._pipe.send(Step(tuple(outputs)))
         self._core.save_all(SAVE_SECONDS)
 
-    def _submit(self, command: Submit) -> None:
-        intake, request, arrived = self._engine.intake, command.request, time.perf_counter()
+    def _read(self, id: int, prompt: Prompt, tokenize: Callable[[], Callable[[], None]]) -> None:
+        """Tokenize and do what that gives: here, or later if it takes long."""
+        size = prompt_size(prompt)
+        if size < LONG_PROMPT:
+            tokenize()()
+        else:
+            lane = self._long_prompts
+            lane.put(id, size, lambda: lane.settle(id, tokenize()))
+
+    def _submit(self, command: Submit, arrived: float) -> Callable[[], None]:
+        intake, request = self._engine.intake, command.request
         try:
             token_ids = intake.read(request)
         except (InvalidValue, ContextLengthExceeded) as error:
-            self._settle(command.id, error)
-            return
+            return partial(self._settle, command.id, error)
         accept = partial(intake.sequences, command.id, request, token_ids, arrived)
         if request.grammar is None:
-            self._settle(command.id, accept())
-        else:
-            self._compile_queue.put(command.id, request.grammar, accept)
+            return lambda: self._settle(command.id, accept())
+        return partial(self._compile_queue.put, command.id, request.grammar, accept)
 
     def _settle(self, id: int, result: Result) -> None:
         if isinstance(result, (InvalidValue, ContextLengthExceeded)):
@@ -150,28 +170,25 @@ class Worker:
         self._pipe.send(Accepted(id, result[0].num_prompt))
         self._inbox.put(result)
 
-    def _tokenize(self, command: Tokenize) -> None:
+    def _tokenize(self, command: Tokenize) -> Callable[[], None]:
+        answer: Tokenized | Refused
         try:
             tokens = self._engine.intake.tokenize(command.prompt)
         except InvalidValue as error:
-            self._pipe.send(Refused.of(command.id, error))
-            return
-        pieces = tuple(self._engine.piece(token) for token in tokens)
-        self._pipe.send(Tokenized(command.id, tuple(tokens), pieces))
+            answer = Refused.of(command.id, error)
+        else:
+            pieces = tuple(self._engine.piece(token) for token in tokens)
+            answer = Tokenized(command.id, tuple(tokens), pieces)
+        return partial(self._pipe.send, answer)
 
     def _abort(self, command: Abort) -> None:
-        if self._compile_queue.abort(command.id):
+        if self._long_prompts.abort(command.id) or self._compile_queue.abort(command.id):
             error = InvalidValue("The request was aborted.", param=None)
             self._pipe.send(Refused.of(command.id, error))
             return
         self._inbox.put(command)
         if command.index is None and command.id == self._core.prefilling:
             self._engine.abort_flag.set()
-
-    def _compile(self) -> None:
-        """The compile thread."""
-        with _ending_the_process("compile"):
-            self._compile_queue.run()
 
     def _take_commands(self) -> list[Output]:
         outputs: list[Output] = []
@@ -213,11 +230,8 @@ def main() -> None:
         return
     settings = msgspec.msgpack.decode(load, type=Load).settings
     loaded: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-    # Some vocabularies are split by std::regex, which recurses once per character of a long word.
-    threading.stack_size(COMMAND_STACK)
-    threading.Thread(target=_read_commands, args=(stdin, loaded), daemon=True).start()
-    threading.stack_size(0)
-    limit_memory(settings.memory_limit, COMMAND_STACK)
+    _start("command", partial(_read_commands, stdin, loaded), TOKENIZING_STACK)
+    limit_memory(settings.memory_limit, 2 * TOKENIZING_STACK)
     worker = _load(settings, pipe)
     if worker is None:
         sys.exit(1)
@@ -240,24 +254,32 @@ def _read_commands(stdin: BinaryIO, loaded: queue.SimpleQueue[Worker]) -> None:
     """The command thread; runs while the model loads, so that a dead parent is seen then too."""
     decoder = msgspec.msgpack.Decoder(Command)
     worker: Worker | None = None
-    with _ending_the_process("command"):
-        while (frame := read_frame(stdin)) is not None:
-            worker = worker or loaded.get()
-            worker.handle(decoder.decode(frame))
+    while (frame := read_frame(stdin)) is not None:
+        worker = worker or loaded.get()
+        worker.handle(decoder.decode(frame))
     if worker is not None:
         worker.stop()
         time.sleep(SAVE_SECONDS + ABORT_SECONDS)
     os._exit(0)
 
 
-@contextmanager
-def _ending_the_process(thread: str) -> Iterator[None]:
-    """A thread without which the engine is of no use: when it fails, the process ends."""
-    try:
-        yield
-    except Exception:
-        logger.exception("The %s thread failed; the engine ends.", thread)
-        os._exit(3)
+def _start(name: str, run: Callable[[], None], stack_size: int = 0) -> None:
+    """Start a thread without which the engine is of no use: when it fails, the process ends.
+
+    Args:
+        stack_size: bytes; 0 is the system's default.
+    """
+
+    def run_or_end() -> None:
+        try:
+            run()
+        except Exception:
+            logger.exception("The %s thread failed; the engine ends.", name)
+            os._exit(3)
+
+    threading.stack_size(stack_size)
+    threading.Thread(target=run_or_end, daemon=True).start()
+    threading.stack_size(0)
 
 
 def _take_over_stdio() -> tuple[BinaryIO, BinaryIO]:

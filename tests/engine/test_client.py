@@ -163,6 +163,24 @@ async def test_an_interrupted_prefill_is_no_error(
     assert capfd.readouterr().err == ""
 
 
+async def test_long_prompts_hold_up_neither_short_ones_nor_aborts(engine: AsyncEngine) -> None:
+    megabytes = [request(f"{number}" + "1, " * 700_000) for number in range(6)]
+    running = await engine.submit(request("go", max_tokens=None))
+    reading = [asyncio.create_task(engine.submit(each)) for each in megabytes]
+    splitting = asyncio.create_task(engine.tokenize(megabytes[0].prompt))
+    await asyncio.sleep(0)
+    running.abort()
+    assert len(await outputs_of(engine, request("hello"))) == 8
+    assert sum(each.done() for each in reading) < 3
+    splitting.cancel()
+    reading[1].cancel()
+    refused = await asyncio.gather(*reading, splitting, return_exceptions=True)
+    assert sum(isinstance(each, ContextLengthExceeded) for each in refused) == 5
+    assert engine._running == {}
+    assert engine._asking == {}
+    assert len((await engine.tokenize((Text("x" * 20_000),))).tokens) == 20_000
+
+
 @pytest.mark.parametrize(("ctx_size", "words"), [(64, 28), (300, 120)])
 async def test_a_small_context_takes_several_long_prompts_at_once(
     tiny_gguf: Path, ctx_size: int, words: int
