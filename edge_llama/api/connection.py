@@ -261,6 +261,8 @@ class _StrictHTTP(h11.Connection):
             _check_framing(event)
             self._begun, self._begun_length = event, self._small_length(event)
             return self._whole()
+        if event is h11.NEED_DATA and _BARE_LINE_FEED.search(self.trailing_data[0]):
+            raise h11.RemoteProtocolError("a line around a chunk ends with a line feed alone")
         return event
 
     def _whole(self) -> h11.Request | type[h11.NEED_DATA]:

@@ -293,6 +293,8 @@ SMUGGLED = {
     "chunk too long": CHUNKED + b"2\r\n{}}\r\n0\r\n\r\n",
     "endless extension": CHUNKED + b"2;" + b"x" * 100_000,
     "bare LF in chunk size": CHUNKED + b"2\n{}\r\n0\r\n\r\n",
+    "bare LF in all chunks": CHUNKED + b"2\n{}\n0\n\n",
+    "bare LF in the last chunk": CHUNKED + b"2\r\n{}\r\n0\n\n",
     "obs-fold": head(b"X-Folded: a\r\n b\r\nContent-Length: 2\r\n") + b"{}",
     "folded coding": head(b"Transfer-Encoding:\r\n chunked\r\n") + b"0\r\n\r\n",
     "blank before colon": head(b"Content-Length : 2\r\n") + b"{}",
