@@ -36,6 +36,8 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) ->
         raise ServerStopping("The server is stopping.") from None
     finally:
         await cancel(task, watch)
+        # An error that it raises knows this frame, and would keep itself and the request alive.
+        del task
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:

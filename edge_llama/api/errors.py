@@ -182,11 +182,12 @@ class ErrorResponse(JSONResponse):
     def __init__(self, error: Exception) -> None:
         status = _status(error)
         super().__init__(error_body(error), status, headers=_headers(error, status))
-        self._error = error
+        # Not the error itself: it would keep what it was raised over, and the request, alive.
+        self._anthropic_body = self.render(anthropic_error_body(error))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if speaks_anthropic(scope):
-            self.body = self.render(anthropic_error_body(self._error))
+            self.body = self._anthropic_body
             self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
 

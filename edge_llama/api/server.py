@@ -26,6 +26,7 @@ from edge_llama.api.open_connections import OpenConnections
 from edge_llama.api.open_files import connections_that_files_allow
 from edge_llama.config import Limits, ServerSettings
 from edge_llama.errors import EdgeLlamaError, SettingsError
+from edge_llama.machine.heap import give_back_large_blocks
 
 BACKLOG = 2048
 SEND_BUFFER = 64 * 1024
@@ -65,6 +66,7 @@ def serve(
     port = listener.getsockname()[1]
     server = _Server(app, settings, lambda: on_serving(settings.host, port))
     sys.setswitchinterval(TURN_SECONDS)
+    give_back_large_blocks()
     with listener:
         try:
             server.run(sockets=[listener])
