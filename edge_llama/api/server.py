@@ -22,11 +22,11 @@ from uvicorn.server import HANDLED_SIGNALS
 from edge_llama.api.acceptor import Acceptor
 from edge_llama.api.connection import Connection, ConnectionConfig
 from edge_llama.api.disconnect import cancel
+from edge_llama.api.heap import give_back_large_blocks
 from edge_llama.api.open_connections import OpenConnections
 from edge_llama.api.open_files import connections_that_files_allow
 from edge_llama.config import Limits, ServerSettings
 from edge_llama.errors import EdgeLlamaError, SettingsError
-from edge_llama.machine.heap import give_back_large_blocks
 
 BACKLOG = 2048
 SEND_BUFFER = 64 * 1024

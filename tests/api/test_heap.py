@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from edge_llama.machine.heap import give_back_large_blocks
+from edge_llama.api.heap import give_back_large_blocks
 
 PROGRAM = """
 import psutil
-from edge_llama.machine.heap import give_back_large_blocks
+from edge_llama.api.heap import give_back_large_blocks
 
 def own():
     memory = psutil.Process().memory_info()
