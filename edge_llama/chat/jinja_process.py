@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import weakref
 from typing import Any
 
 from edge_llama.chat.jinja_worker import MEMORY_LIMIT, TIME_LIMIT
-from edge_llama.child import environment_without_secrets, module_command
 from edge_llama.errors import InvalidValue, TemplateError
+from edge_llama.limited_child import LimitedChild
 
 
 class JinjaProcess:
@@ -39,62 +38,28 @@ class JinjaProcess:
             if not self._child.alive:
                 self._end()
                 self._child = self._start()
-            return self._child.ask(conversation)
+            return _ask(self._child, conversation)
 
-    def _start(self) -> _Child:
-        child = _Child()
+    def _start(self) -> LimitedChild:
+        child = LimitedChild("edge_llama.chat.jinja_worker")
         self._end = weakref.finalize(self, child.end)
-        child.ask(self._setup)
+        _ask(child, self._setup)
         return child
 
 
-class _Child:
-    def __init__(self) -> None:
-        self._ended = False
-        self._process = subprocess.Popen(
-            module_command("edge_llama.chat.jinja_worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment_without_secrets(),
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+def _ask(child: LimitedChild, request: dict[str, Any]) -> str:
+    line = child.ask(json.dumps(request).encode())
+    if line is None:
+        raise TemplateError(
+            "The model's chat template did not finish within its limits of "
+            f"{TIME_LIMIT:g} s and {MEMORY_LIMIT >> 20} MB."
         )
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def ask(self, request: dict[str, Any]) -> str:
-        line = self._exchange(json.dumps(request).encode() + b"\n")
-        if not line.endswith(b"\n"):
-            self.end()
-            raise TemplateError(
-                "The model's chat template did not finish within its limits of "
-                f"{TIME_LIMIT:g} s and {MEMORY_LIMIT >> 20} MB."
-            )
-        answer = json.loads(line)
-        if "refused" in answer:
-            raise InvalidValue(
-                f"The model's chat template refuses this conversation: {answer['refused']}",
-                param="messages",
-            )
-        if "error" in answer:
-            raise TemplateError(f"The model's chat template failed: {answer['error']}")
-        return str(answer["text"])
-
-    def end(self) -> None:
-        if not self._ended:
-            self._ended = True
-            self._process.kill()
-            self._process.communicate()
-
-    def _exchange(self, line: bytes) -> bytes:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        try:
-            stdin.write(line)
-            stdin.flush()
-        except OSError:  # the child has ended
-            return b""
-        return stdout.readline()
+    answer = json.loads(line)
+    if "refused" in answer:
+        raise InvalidValue(
+            f"The model's chat template refuses this conversation: {answer['refused']}",
+            param="messages",
+        )
+    if "error" in answer:
+        raise TemplateError(f"The model's chat template failed: {answer['error']}")
+    return str(answer["text"])

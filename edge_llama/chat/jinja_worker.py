@@ -21,13 +21,11 @@ that prompts share their beginning.
 from __future__ import annotations
 
 import datetime
-import faulthandler
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
@@ -35,6 +33,8 @@ from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from edge_llama.limits import limit_address_space, time_limit
 
 TIME_LIMIT = 2.0
 """Seconds for one rendering, or for compiling the template."""
@@ -127,11 +127,11 @@ class Renderer:
 def main() -> None:
     """Answer requests from stdin until it ends; the first one is the template."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _limit_memory()
+    limit_address_space(MEMORY_LIMIT)
     renderer = Renderer()
     ask: Callable[..., str] = renderer.compile
     for line in sys.stdin.buffer:
-        with _time_limit():
+        with time_limit(TIME_LIMIT):
             answer = json.dumps(_answer(ask, json.loads(line)))
         sys.stdout.write(answer + "\n")
         sys.stdout.flush()
@@ -157,22 +157,6 @@ def _refuse(message: str) -> None:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= 300 else text[:300] + "…"
-
-
-def _limit_memory() -> None:
-    if sys.platform == "linux":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-
-
-@contextmanager
-def _time_limit() -> Iterator[None]:
-    faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":

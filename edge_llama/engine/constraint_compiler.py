@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
+from llguidance import LLMatcher, LLTokenizer, regex_to_lark
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from edge_llama.engine.binding import Vocab
 from edge_llama.engine.constraint import Constraint, ConstraintError
 from edge_llama.engine.grammar import CFG, JSON_STYLE, Grammar, JSONSchema, Regex, TriggeredCFG
 from edge_llama.engine.grammar_constraint import GrammarConstraint
+from edge_llama.engine.grammar_trial import GrammarTrial
+from edge_llama.engine.grammar_trial_worker import CONTROL_MARK, LIMITS
 from edge_llama.engine.triggered_constraint import TriggeredConstraint
 from edge_llama.engine.triggers import Triggers
 from edge_llama.errors import InvalidValue
@@ -24,19 +26,6 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 256 * 1024
 
-LIMITS = LLParserLimits(
-    initial_lexer_fuel=1_000_000,
-    step_lexer_fuel=200_000,
-    step_max_items=5_000,
-    max_lexer_states=50_000,
-    max_grammar_size=100_000,
-    verbose_errors=False,
-)
-"""What a constraint may take: about 100 MB of memory, and some 20 ms for a token."""
-
-CONTROL_MARK = b"\xff"
-"""llguidance takes what begins with it for a control token, which no text can spell."""
-
 _GBNF = re.compile(r"^\s*root\s*::=", re.MULTILINE)
 
 _WITHOUT_JUMPS = '\n%llguidance {"no_forcing": true}\n'
@@ -44,7 +33,8 @@ _WITHOUT_JUMPS = '\n%llguidance {"no_forcing": true}\n'
 
 
 class ConstraintCompiler:
-    """Compiles with llguidance, whose tables of the vocabulary are made at the first use.
+    """Compiles with llguidance, whose tables of the vocabulary are made at the first use: that
+    takes a third of a second for Llama 3's vocabulary.
 
     Args:
         vocab: the model's vocabulary.
@@ -52,16 +42,14 @@ class ConstraintCompiler:
 
     def __init__(self, vocab: Vocab) -> None:
         self._vocab = vocab
-
-    def prepare(self) -> None:
-        """Make the tables: that takes a third of a second for Llama 3's vocabulary."""
-        self._tokenizer  # noqa: B018
+        self._trial = GrammarTrial(sorted(vocab.control_tokens))
 
     def compile(self, grammar: Grammar) -> Constraint:
         """The constraint at the beginning of an output.
 
         Raises:
-            InvalidValue: the grammar has a fault, exceeds a limit or allows no output.
+            InvalidValue: the grammar has a fault, exceeds a limit of size, time or memory, or
+                allows no output.
         """
         if isinstance(grammar, TriggeredCFG):
             return self._triggered(grammar)
@@ -99,6 +87,7 @@ class ConstraintCompiler:
             source = _source(grammar)
         except Exception as error:  # what the converters raise is not told
             raise _unusable(grammar, str(error)) from None
+        self._trial.check(source, grammar.param)
         matcher = LLMatcher(self._tokenizer, source, log_level=0, limits=LIMITS)
         if not matcher.is_error():
             matcher.compute_bitmask()

@@ -27,7 +27,6 @@ from typing import BinaryIO
 import msgspec
 
 from edge_llama.config import EngineSettings
-from edge_llama.engine.compile_queue import CompileQueue, Result
 from edge_llama.engine.frames import encode_frame, read_frame
 from edge_llama.engine.lane import Lane
 from edge_llama.engine.loading import LoadedEngine
@@ -42,6 +41,7 @@ from edge_llama.engine.messages import (
     Output,
     Pause,
     Ready,
+    Refusal,
     Refused,
     Stats,
     Step,
@@ -104,10 +104,10 @@ class Worker:
         self._inbox: queue.SimpleQueue[list[Sequence] | Abort | Pause | None] = queue.SimpleQueue()
         self._stopping = False
         self._long_prompts = Lane()
-        self._compile_queue = CompileQueue(engine.compiler.prepare, self._settle)
+        self._grammars = Lane()
         engine.on_progress = lambda: self._inbox.put(None)
         _start("tokenizing", self._long_prompts.run, TOKENIZING_STACK)
-        _start("compile", self._compile_queue.run)
+        _start("compile", self._grammars.run)
 
     def handle(self, command: Command) -> None:
         """Take a command in; called by the command thread."""
@@ -161,9 +161,18 @@ class Worker:
         accept = partial(intake.sequences, command.id, request, token_ids, arrived)
         if request.grammar is None:
             return lambda: self._settle(command.id, accept())
-        return partial(self._compile_queue.put, command.id, request.grammar, accept)
+        compile = partial(self._compile, command.id, accept)
+        return partial(self._grammars.put, command.id, len(request.grammar.text), compile)
 
-    def _settle(self, id: int, result: Result) -> None:
+    def _compile(self, id: int, accept: Callable[[], list[Sequence]]) -> None:
+        result: list[Sequence] | Refusal
+        try:
+            result = accept()
+        except InvalidValue as error:
+            result = error
+        self._grammars.settle(id, partial(self._settle, id, result))
+
+    def _settle(self, id: int, result: list[Sequence] | Refusal) -> None:
         if isinstance(result, (InvalidValue, ContextLengthExceeded)):
             self._pipe.send(Refused.of(id, result))
             return
@@ -182,7 +191,7 @@ class Worker:
         return partial(self._pipe.send, answer)
 
     def _abort(self, command: Abort) -> None:
-        if self._long_prompts.abort(command.id) or self._compile_queue.abort(command.id):
+        if self._long_prompts.abort(command.id) or self._grammars.abort(command.id):
             error = InvalidValue("The request was aborted.", param=None)
             self._pipe.send(Refused.of(command.id, error))
             return

@@ -71,6 +71,11 @@ HOSTILE = {
     "terminals together": lark(
         "start: A\nA: " + " & ".join(f"/(?s:.*){each}(?s:.{{12}})/" for each in LETTERS)
     ),
+    "parts that may be left out": regex("(a|b|c)?" * 25_000),
+    "nested parts that may be left out": lark(
+        "start: X5\nX0: /[abc]?/\n"
+        + "\n".join(f"X{i + 1}: " + " ".join([f"X{i}"] * 10) for i in range(5))
+    ),
     "substrings": lark(f'start: A\nA: %regex {{"substring_chars": "{SUBSTRINGS}"}}'),
 }
 
