@@ -26,6 +26,12 @@ third of what it costs to compute it again, and ten times of what it costs to re
 HEADROOM = 64
 """Free cells kept per running sequence when another is admitted, against preempting it at once."""
 
+SMALL_SHARE = 1 / 16
+"""The part of all cells up to which a sequence starts although there will be no room for it once
+all prompts are read: it is read before longer ones, and likely ends before them. If not, it gives
+way, and starts again when there is room for all.
+"""
+
 
 class RunningBatch:
     """The sequences that run.
@@ -76,7 +82,7 @@ class RunningBatch:
         source, length = self._holder(prompt, sequence.cache_domain)
         if self._coming(prompt, sequence.cache_domain) - length >= SHARED_PREFILL:
             return False
-        if not self._fits(len(sequence.token_ids) - length, source, length):
+        if not self._fits(sequence, source, length):
             return False
         sequence.seq_id = self._prefix_cache.start(prompt, sequence.cache_domain, source, length)
         # The cells that it fills will be the lowest that are free.
@@ -193,14 +199,18 @@ class RunningBatch:
         others = (each for each in self.sequences if each.cache_domain == domain)
         return max((common_prefix(each.token_array(), tokens) for each in others), default=0)
 
-    def _fits(self, needed: int, source: int, length: int) -> bool:
-        """Whether `needed` more tokens have room beside what runs, or would have without the prefix
-        cache.
+    def _fits(self, sequence: Sequence, source: int, length: int) -> bool:
+        """Whether what a sequence has after `length` tokens finds room beside what runs, or would
+        without the prefix cache.
         """
         if not self.sequences:
             return True
-        needed += HEADROOM * (len(self.sequences) + 1)
-        needed += sum(other.num_pending for other in self.sequences)
+        rest = len(sequence.token_ids) - length
+        needed = rest + HEADROOM * (len(self.sequences) + 1)
+        small = needed <= SMALL_SHARE * self._kv.n_cells and not sequence.preempted
+        needed += sum(
+            other.num_pending for other in self.sequences if not small or other.num_pending <= rest
+        )
         return self._kv.fits(needed, self._seq_ids, source, length)
 
     def _take_block(self, sequence: Sequence, block: LoadedBlock) -> None:

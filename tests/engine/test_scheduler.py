@@ -177,6 +177,34 @@ def test_pressure_evicts_then_preempts_the_youngest_which_resumes() -> None:
     assert young.num_cached == 0
 
 
+def test_a_small_prompt_starts_though_a_long_one_will_want_all_the_room() -> None:
+    engine = Engine(n_cells=4000, parallel=3, batch_size=64)
+    [long] = engine.add([7] * 3900)
+    engine.step()
+    [small] = engine.add([9] * 10, max_tokens=3)
+    for _ in range(5):
+        engine.step()
+    assert small.status is SequenceStatus.FINISHED
+    assert not small.preempted
+    assert long.num_pending > 3000
+
+
+def test_a_small_prompt_that_had_to_give_way_waits_for_room() -> None:
+    engine = Engine(n_cells=4000, parallel=3, batch_size=64)
+    [long] = engine.add([7] * 3900, max_tokens=100)
+    engine.step()
+    [small] = engine.add([9] * 10, max_tokens=1000)
+    while not small.preempted:
+        assert long.status is SequenceStatus.RUNNING
+        engine.step()
+    while long.status is SequenceStatus.RUNNING:
+        assert small.status is SequenceStatus.WAITING
+        engine.step()
+    assert len(long.token_ids) == 4000
+    engine.finish()
+    assert small.token_ids == expected([9] * 10, 1000)
+
+
 def test_abort_frees_running_and_waiting_and_keeps_the_prefix() -> None:
     engine = Engine(parallel=1)
     [running], [waiting] = engine.add([1] * 10, 50), engine.add([2] * 10, 50)
