@@ -22,7 +22,9 @@ from edge_llama.engine.step import Progress, Sampled, Span
 from edge_llama.engine.waiting import WaitingQueue
 
 AGEING = 100.0
-"""Tokens by which a second of waiting makes a prompt count as shorter."""
+"""Tokens by which a second since its start makes a prompt count as shorter. The queue does not
+count: of many requests that came at once, all would then be older than anybody else's.
+"""
 
 Plan: TypeAlias = dict[Sequence, Span]
 
@@ -302,7 +304,7 @@ class Scheduler:
         now = self._clock()
 
         def rank(sequence: Sequence) -> tuple[bool, float]:
-            rest = sequence.num_pending - AGEING * (now - sequence.arrived)
+            rest = sequence.num_pending - AGEING * (now - sequence.admitted)
             return sequence.tier is ServiceTier.FLEX, rest
 
         reads = (each for each in self.running if not each.decoding and each.reading is None)

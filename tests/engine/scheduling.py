@@ -87,6 +87,7 @@ class Engine:
         n: int = 1,
         tier: ServiceTier = ServiceTier.DEFAULT,
         domain: str = "",
+        caller: str = "",
         scored: bool = False,
     ) -> list[Sequence]:
         id = next(self.ids)
@@ -100,6 +101,7 @@ class Engine:
                 sampling=SamplingParams(),
                 tier=tier,
                 cache_domain=domain,
+                caller=caller,
                 prompt_logprobs=0 if scored and i == 0 else None,
                 arrived=self.now,
             )

@@ -75,6 +75,18 @@ def test_a_long_prompt_does_not_starve() -> None:
     assert long.finish_reason is FinishReason.LENGTH
 
 
+def test_what_has_long_been_in_the_queue_is_not_read_before_shorter_prompts() -> None:
+    engine = Engine(n_cells=1000, parallel=2, batch_size=16)
+    many = [engine.add([number] * 100, max_tokens=1)[0] for number in range(1, 9)]
+    engine.now = 60.0
+    while many[1].status is not SequenceStatus.FINISHED:
+        engine.step()
+    [short] = engine.add([20] * 10, max_tokens=1, caller="another")
+    while short.status is not SequenceStatus.FINISHED:
+        engine.step()
+    assert many[4].status is SequenceStatus.WAITING
+
+
 def test_flex_waits_behind_all_others_and_is_read_last() -> None:
     engine = Engine(parallel=1)
     [running] = engine.add([1, 1], max_tokens=3)
