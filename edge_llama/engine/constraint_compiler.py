@@ -85,6 +85,8 @@ class ConstraintCompiler:
             )
         try:
             source = _source(grammar)
+        except RecursionError:
+            raise _unusable(grammar, "it is nested too deeply; make it flatter") from None
         except Exception as error:  # what the converters raise is not told
             raise _unusable(grammar, str(error)) from None
         self._trial.check(source, grammar.param)

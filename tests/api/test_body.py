@@ -200,7 +200,7 @@ def test_the_reason_is_told() -> None:
     with pytest.raises(InvalidJson, match=r"not valid JSON: trailing characters"):
         parse_object(b"{} x")
     with pytest.raises(InvalidJson, match="nested too deeply"):
-        parse_object(b"[" * 5_000)
+        parse_object(b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}")
     with pytest.raises(InvalidJson, match="must be a JSON object"):
         parse_object(b"[]")
 
