@@ -20,6 +20,14 @@ _EPSILONS = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
 _HEADS_AS_WIDE_AS_ROPE = ("llama",)
 """Architectures whose heads have one width, by all of which positions turn."""
 
+_BYTES = {
+    "llama": {b"<0x%02X>" % byte: byte for byte in range(256)}
+    | {bytes([byte]): byte for byte in range(1, 256)},
+    "rwkv": {repr(bytes([byte]))[2:-1].encode(): byte for byte in range(256)},
+}
+"""How the vocabularies that must have a token for each byte spell it: without one, text with that
+byte ends llama.cpp, or has it search without end. Others leave the byte out, or do not load."""
+
 
 def check_model(model: GGUFModel) -> None:
     """See that nothing in a model's header makes llama.cpp end the process.
@@ -82,11 +90,17 @@ def _faults_of_attention(model: GGUFModel, architecture: str) -> Iterator[str]:
 
 
 def _faults_of_vocabulary(model: GGUFModel) -> Iterator[str]:
+    bytes_spelled = _BYTES.get(model.text("tokenizer.ggml.model"), {})
+    bytes_found = set()
     hashes = set()
     count = 0
     for count, token in enumerate(read_strings(model.path, model.headers[0], TOKENS), 1):
         # As llama.cpp reads it: up to a NUL, and with a name if it has none.
         spelling = token.partition(b"\0")[0] or b"[EMPTY_%d]" % (count - 1)
         hashes.add(hash(spelling))
+        if spelling in bytes_spelled:
+            bytes_found.add(bytes_spelled[spelling])
     if len(hashes) != count:
         yield "its vocabulary has a token twice"
+    for missing in sorted(set(bytes_spelled.values()) - bytes_found):
+        yield f"its vocabulary has no token for the byte 0x{missing:02X}"

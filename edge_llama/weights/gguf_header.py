@@ -27,7 +27,7 @@ MAX_ENTRIES = 1 << 20
 MAX_HEADER_BYTES = 64 << 20
 """Llama 3's, with 128,256 tokens and 280,147 merges, has 8 MB."""
 MAX_KEPT = 256
-"""Longer arrays, such as a vocabulary, are skipped; only their length is kept."""
+"""Longer arrays, and those of texts, such as a vocabulary, are skipped."""
 MAX_DIMS = 4
 MAX_WEIGHTS = (1 << 63) - 1
 DEFAULT_ALIGNMENT = 32
@@ -55,7 +55,7 @@ _UINT32, _UINT64 = _NUMBERS[4], _NUMBERS[10]
 
 
 @dataclass(frozen=True, slots=True)
-class LongArray:
+class SkippedArray:
     """An array that was skipped.
 
     Attributes:
@@ -70,7 +70,7 @@ class LongArray:
 
 
 Scalar: TypeAlias = bool | int | float | str
-MetadataValue: TypeAlias = Scalar | tuple[Scalar, ...] | LongArray
+MetadataValue: TypeAlias = Scalar | tuple[Scalar, ...] | SkippedArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ class GGUFHeader:
     """All that one file says before its data.
 
     Attributes:
-        metadata: by key; arrays of more than `MAX_KEPT` entries are a `LongArray`.
+        metadata: by key; arrays of texts or of more than `MAX_KEPT` numbers are a
+            `SkippedArray`.
         tensors: in the order of the file.
         data_start: bytes before the data of the tensors.
     """
@@ -156,13 +157,13 @@ def read_header(path: Path) -> GGUFHeader:
 
 
 def read_strings(path: Path, header: GGUFHeader, key: str) -> Iterator[bytes]:
-    """The strings of a `LongArray` of the metadata of `path`; none if it is something else.
+    """The strings of a `SkippedArray` of the metadata of `path`; none if it is something else.
 
     Raises:
         ModelFileError: the file cannot be read, or is another one by now.
     """
     array = header.metadata.get(key)
-    if not isinstance(array, LongArray) or not array.is_text:
+    if not isinstance(array, SkippedArray) or not array.is_text:
         return
     with _opened(path) as file:
         file.seek(array.start)
@@ -298,20 +299,20 @@ def _scalar(cursor: _Cursor, kind: int) -> Scalar:
     return value
 
 
-def _array(cursor: _Cursor) -> tuple[Scalar, ...] | LongArray:
+def _array(cursor: _Cursor) -> tuple[Scalar, ...] | SkippedArray:
     kind, length = cursor.number(_UINT32), cursor.number(_UINT64)
     if kind == _ARRAY:
         raise _MalformedHeader("it has an array of arrays")
     start = cursor.position
-    if length <= MAX_KEPT:
-        return tuple(_scalar(cursor, kind) for _ in range(length))
     if kind == _STRING:
         cursor.skip_strings(length)
-    elif kind in _NUMBERS:
-        cursor.skip(length * _NUMBERS[kind].size)
-    else:
+    elif kind not in _NUMBERS:
         raise _MalformedHeader(f"it has an array of the unknown type {kind}")
-    return LongArray(length, start, kind == _STRING)
+    elif length <= MAX_KEPT:
+        return tuple(_scalar(cursor, kind) for _ in range(length))
+    else:
+        cursor.skip(length * _NUMBERS[kind].size)
+    return SkippedArray(length, start, kind == _STRING)
 
 
 def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[tuple[str, TensorInfo]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_llama.errors import ModelFileError
-from edge_llama.weights.gguf_header import GGUFHeader, LongArray, TensorInfo, read_header
+from edge_llama.weights.gguf_header import GGUFHeader, SkippedArray, TensorInfo, read_header
 from edge_llama.weights.split import split_part
 
 SPLIT_COUNT, SPLIT_NUMBER = "split.count", "split.no"  # the number is from 0
@@ -36,9 +36,9 @@ class GGUFModel:
         return (tensor for header in self.headers for tensor in header.tensors)
 
     def text(self, key: str) -> str:
-        """A metadata entry as text; empty if it is not there or no text."""
+        """A metadata entry as text, as llama.cpp reads it: up to a NUL; empty if it is none."""
         value = self.headers[0].metadata.get(key)
-        return value if isinstance(value, str) else ""
+        return value.partition("\0")[0] if isinstance(value, str) else ""
 
     def number(self, key: str) -> int | None:
         """A whole number of the metadata, the largest if the entry has one for each layer."""
@@ -62,7 +62,7 @@ class GGUFModel:
     def length(self, key: str) -> int:
         """Entries of an array of the metadata; 0 if it is not there or no array."""
         value = self.headers[0].metadata.get(key)
-        if isinstance(value, LongArray):
+        if isinstance(value, SkippedArray):
             return value.length
         return len(value) if isinstance(value, tuple) else 0
 

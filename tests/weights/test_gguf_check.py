@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -63,4 +63,43 @@ def test_a_token_that_is_there_twice_is_refused(tmp_path: Path, token: bytes, ot
     content = path.read_bytes()
     assert length + token in content
     path.write_bytes(content.replace(length + token, length + other, 1))
+    assert "a token twice" in refusal(path)
+
+
+def with_vocabulary(path: Path, tokenizer: str, tokens: Sequence[str]) -> Path:
+    metadata: dict[str, MetadataValue] = {
+        "tokenizer.ggml.model": tokenizer,
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [1] * len(tokens),
+    }
+    return write_tiny_gguf(path, n_vocab=max(len(tokens), 300), metadata=metadata)
+
+
+SENTENCEPIECE = [f"<0x{byte:02X}>" for byte in range(256)]
+RWKV = [repr(bytes([byte]))[2:-1] for byte in range(256)]
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "tokens"),
+    [("llama", SENTENCEPIECE), ("llama\0", SENTENCEPIECE), ("rwkv", RWKV)],
+)
+@pytest.mark.parametrize("missing", [0x00, 0x0A, 0x61, 0xF0])
+def test_a_vocabulary_must_have_a_token_for_each_byte(
+    tmp_path: Path, tokenizer: str, tokens: list[str], missing: int
+) -> None:
+    path = tmp_path / "tiny.gguf"
+    check_model(read_model(with_vocabulary(path, tokenizer, ["<unk>", *tokens])))
+    fewer = [token for byte, token in enumerate(tokens) if byte != missing]
+    for more in ([], ["<unk>", *(f"more {n}" for n in range(300))]):
+        said = refusal(with_vocabulary(path, tokenizer, [*fewer, *more]))
+        assert f"no token for the byte 0x{missing:02X}" in said
+
+
+def test_sentencepiece_may_spell_a_byte_as_itself(tmp_path: Path) -> None:
+    tokens = [chr(byte) if 0 < byte < 128 else SENTENCEPIECE[byte] for byte in range(256)]
+    check_model(read_model(with_vocabulary(tmp_path / "tiny.gguf", "llama", tokens)))
+
+
+def test_a_small_vocabulary_is_checked_too(tmp_path: Path) -> None:
+    path = with_vocabulary(tmp_path / "tiny.gguf", "gpt2", ["a", "b", "a"])
     assert "a token twice" in refusal(path)

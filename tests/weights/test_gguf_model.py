@@ -10,7 +10,7 @@ from edge_llama.bench.blocks import TensorType
 from edge_llama.bench.gguf_writer import MetadataValue, Tensor, write_gguf
 from edge_llama.errors import ModelFileError
 from edge_llama.weights import resolve_model
-from edge_llama.weights.gguf_header import LongArray
+from edge_llama.weights.gguf_header import SkippedArray
 from edge_llama.weights.gguf_model import read_model
 
 PARTS = 3
@@ -110,5 +110,5 @@ def test_numbers_come_alone_or_for_each_layer(tmp_path: Path) -> None:
 
 def test_lengths_of_arrays(tmp_path: Path) -> None:
     model = read_model(write(tmp_path / "m.gguf", {"long": [0] * 1000, "short": [1, 2], "no": 1}))
-    assert model.headers[0].metadata["long"] == LongArray(1000)
+    assert model.headers[0].metadata["long"] == SkippedArray(1000)
     assert [model.length(key) for key in ("long", "short", "no", "absent")] == [1000, 2, 0, 0]
