@@ -19,7 +19,15 @@ TOKENS = "tokenizer.ggml.tokens"
 _EPSILONS = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
 _HEADS_AS_WIDE_AS_ROPE = ("llama",)
 """Architectures whose heads have one width, by all of which positions turn."""
+_OF_EXPERTS = ("moe", "qwen4exp", "smallthinker")
+"""In the names of architectures whose layers are made of experts, whether there are any or not."""
+_DIVISORS = ("experts_per_group", "full_attention_interval")
+"""What llama.cpp divides by, if it is there."""
+_STATES_IN_GROUPS = ("falcon-h1", "granitehybrid", "mamba2", "nemotron_h", "nemotron_h_moe")
+"""Architectures that divide by the number of groups; `plamo2` has none and runs."""
+_STATES_TWICE_AS_WIDE = ("granitehybrid", "jamba")
 
+_WITHOUT_VOCABULARY = ("no_vocab", "none")
 _BYTES = {
     "llama": {b"<0x%02X>" % byte: byte for byte in range(256)}
     | {bytes([byte]): byte for byte in range(1, 256)},
@@ -46,8 +54,12 @@ def _faults(model: GGUFModel) -> Iterator[str]:
         yield f"it has {layers} layers, and 1 to {MAX_LAYERS} can be"
     if (model.number(f"{architecture}.nextn_predict_layers") or 0) > (layers or 0):
         yield "it predicts with more layers than it has"
+    for name in _DIVISORS:
+        if model.number(f"{architecture}.{name}") == 0:
+            yield f"its {name} is 0"
     yield from _faults_of_experts(model, architecture)
     yield from _faults_of_attention(model, architecture)
+    yield from _faults_of_states(model, architecture)
     yield from _faults_of_vocabulary(model)
 
 
@@ -56,6 +68,8 @@ def _faults_of_experts(model: GGUFModel, architecture: str) -> Iterator[str]:
     used = model.number(f"{architecture}.expert_used_count") or 0
     groups = model.number(f"{architecture}.expert_group_count") or 0
     used_groups = model.number(f"{architecture}.expert_group_used_count") or 0
+    if not experts and any(word in architecture for word in _OF_EXPERTS):
+        yield "it has no experts, of which its architecture consists"
     if experts > MAX_EXPERTS or not min(experts, 1) <= used <= experts:
         yield f"it has {experts} experts and uses {used} of them"
     if groups and not groups < experts:
@@ -89,8 +103,20 @@ def _faults_of_attention(model: GGUFModel, architecture: str) -> Iterator[str]:
             return
 
 
+def _faults_of_states(model: GGUFModel, architecture: str) -> Iterator[str]:
+    """What is wrong with layers that keep a state instead of keys and values."""
+    groups = model.number(f"{architecture}.ssm.group_count")
+    if architecture in _STATES_IN_GROUPS and not groups:
+        yield "its ssm.group_count is 0"
+    width = model.number(f"{architecture}.embedding_length") or 0
+    inner = model.number(f"{architecture}.ssm.inner_size") or 0
+    if architecture in _STATES_TWICE_AS_WIDE and inner != 2 * width:
+        yield f"its states are {inner} wide and not twice its width of {width}"
+
+
 def _faults_of_vocabulary(model: GGUFModel) -> Iterator[str]:
-    bytes_spelled = _BYTES.get(model.text("tokenizer.ggml.model"), {})
+    tokenizer = model.text("tokenizer.ggml.model")
+    bytes_spelled = _BYTES.get(tokenizer, {})
     bytes_found = set()
     hashes = set()
     count = 0
@@ -100,6 +126,8 @@ def _faults_of_vocabulary(model: GGUFModel) -> Iterator[str]:
         hashes.add(hash(spelling))
         if spelling in bytes_spelled:
             bytes_found.add(bytes_spelled[spelling])
+    if not count or tokenizer in _WITHOUT_VOCABULARY:
+        yield "it has no vocabulary"
     if len(hashes) != count:
         yield "its vocabulary has a token twice"
     for missing in sorted(set(bytes_spelled.values()) - bytes_found):

@@ -31,6 +31,8 @@ MAX_KEPT = 256
 MAX_DIMS = 4
 MAX_WEIGHTS = (1 << 63) - 1
 DEFAULT_ALIGNMENT = 32
+MIN_ALIGNMENT = 32
+"""In a file that is mapped, ggml takes no tensors that begin elsewhere."""
 
 _FIRST_READ = 16 << 20
 _HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
@@ -266,8 +268,8 @@ def _parse(cursor: _Cursor) -> GGUFHeader:
     n_tensors, n_metadata = cursor.number(_UINT64), cursor.number(_UINT64)
     metadata = _unique("metadata entry", n_metadata, _metadata(cursor, n_metadata))
     alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-    if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-        raise _MalformedHeader("its general.alignment is no power of two")
+    if not isinstance(alignment, int) or alignment < MIN_ALIGNMENT or alignment & (alignment - 1):
+        raise _MalformedHeader(f"its general.alignment is no power of two from {MIN_ALIGNMENT} on")
     tensors = _unique("tensor", n_tensors, _tensors(cursor, n_tensors, alignment))
     data_start = -(-cursor.position // alignment) * alignment
     return GGUFHeader(metadata, tuple(tensors.values()), data_start)
@@ -283,7 +285,10 @@ def _unique(noun: str, count: int, items: Iterator[tuple[str, Any]]) -> dict[str
 
 def _metadata(cursor: _Cursor, count: int) -> Iterator[tuple[str, MetadataValue]]:
     for _ in range(count):
-        yield cursor.string(), _value(cursor, cursor.number(_UINT32))
+        key = cursor.string()
+        if "\0" in key:  # where llama.cpp takes it to end
+            raise _MalformedHeader(f"it has a metadata entry {_shown(key)}")
+        yield key, _value(cursor, cursor.number(_UINT32))
 
 
 def _value(cursor: _Cursor, kind: int) -> MetadataValue:

@@ -47,12 +47,48 @@ def test_models_that_run_pass(tmp_path: Path) -> None:
         ({"llama.rope.dimension_count": 16}, "impossible widths"),
         ({"llama.attention.head_count_kv": 3}, "cannot share 3"),
         ({"llama.attention.head_count_kv": 0}, "cannot share 0"),
+        ({"llama.full_attention_interval": 0}, "its full_attention_interval is 0"),
+        ({"llama.experts_per_group": 0}, "its experts_per_group is 0"),
+        ({"tokenizer.ggml.model": "no_vocab"}, "it has no vocabulary"),
+        ({"tokenizer.ggml.model": "none"}, "it has no vocabulary"),
+        ({"tokenizer.ggml.tokens": 7}, "it has no vocabulary"),
     ],
 )
 def test_what_llama_cpp_asserts_is_refused(
     tmp_path: Path, metadata: Mapping[str, MetadataValue], said: str
 ) -> None:
     assert said in refusal(write_tiny_gguf(tmp_path / "tiny.gguf", metadata=metadata))
+
+
+STATES = {"ssm.inner_size": 128, "ssm.group_count": 1}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "metadata", "said"),
+    [
+        ("smallthinker", {}, "it has no experts"),
+        ("glm4moe", {}, "it has no experts"),
+        ("llada-moe", {"expert_count": 0}, "it has no experts"),
+        ("jamba", STATES | {"ssm.inner_size": 0}, "0 wide and not twice its width of 64"),
+        ("granitehybrid", STATES | {"ssm.inner_size": 64}, "64 wide and not twice its width of 64"),
+        ("mamba2", STATES | {"ssm.group_count": 0}, "its ssm.group_count is 0"),
+    ],
+)
+def test_what_an_architecture_must_have(
+    tmp_path: Path, architecture: str, metadata: Mapping[str, int], said: str
+) -> None:
+    def write(values: Mapping[str, int]) -> Path:
+        return write_tiny_gguf(
+            tmp_path / "tiny.gguf",
+            metadata={
+                "general.architecture": architecture,
+                f"{architecture}.embedding_length": 64,
+                **{f"{architecture}.{key}": value for key, value in values.items()},
+            },
+        )
+
+    assert said in refusal(write(metadata))
+    check_model(read_model(write(STATES | {"expert_count": 4, "expert_used_count": 2})))
 
 
 @pytest.mark.parametrize(("token", "other"), [(b"a", b"b"), ("Ġb".encode(), b"a\0x")])

@@ -241,7 +241,10 @@ def test_the_data_may_be_aligned_otherwise(path: Path) -> None:
         (whole(tensors=(tensor(shape=(1 << 40, 1 << 40)),)), "an impossible shape"),
         (whole(tensors=(tensor(offset=7),), data=100), "'t' is not aligned"),
         (whole(tensors=(tensor(offset=1 << 63),), data=100), "is cut off: 9,223,372,"),
-        (whole((entry("general.alignment", UINT32, bytes(4)),)), "no power of two"),
+        (whole((entry("a\0b", UINT32, bytes(4)),)), r"a metadata entry 'a\x00b'"),
+        (whole((entry("general.alignment", UINT32, bytes(4)),)), "no power of two from 32 on"),
+        (whole((entry("general.alignment", UINT32, b"\x10\0\0\0"),)), "no power of two from 32"),
+        (whole((entry("general.alignment", UINT32, b"\x30\0\0\0"),)), "no power of two from 32"),
         (whole((entry("general.alignment", STRING, text("32")),)), "no power of two"),
     ],
 )
