@@ -1,6 +1,7 @@
 """Loads the models whose paths stand on stdin, each in a process of its own, and tells how it went.
 
-A line of stdout for each: `ok`, `refused`, or `died` with the number of the signal.
+A line of stdout for each: `ok`, `refused`, `raised` with the name of an error that is no refusal,
+or `died` with the number of the signal.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ SECONDS = 20
 MEMORY = 2**31
 
 
-def load(path: str) -> int:
-    """Exit code: 0 it loads and generates, 1 it is refused."""
+def load(path: str) -> str:
     try:
         engine = LoadedEngine(EngineSettings(model=path, ctx_size=256, threads=1, parallel=1))
         request = GenerationRequest(prompt=(Text("a b"),), max_tokens=2)
@@ -30,8 +30,10 @@ def load(path: str) -> int:
         while engine.core.has_work:
             engine.core.step()
     except EdgeLlamaError:
-        return 1
-    return 0
+        return "refused"
+    except Exception as error:
+        return f"raised {type(error).__name__}"
+    return "ok"
 
 
 def main() -> None:
@@ -43,10 +45,11 @@ def main() -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             signal.alarm(SECONDS)
-            os._exit(load(line.rstrip("\n")))
+            print(load(line.rstrip("\n")), flush=True)
+            os._exit(0)
         _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        print({0: "ok", 1: "refused"}.get(code, f"died {-code}"), flush=True)
+        if code := os.waitstatus_to_exitcode(status):
+            print(f"died {-code}", flush=True)
 
 
 if __name__ == "__main__":

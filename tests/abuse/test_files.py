@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -107,13 +108,35 @@ def test_10000_damaged_models(seed_model: bytes, tmp_path: Path) -> None:
         for path in mutants(seed_model, tmp_path, 10_000, seed=2):
             result = load(path)
             results[result] += 1
-            if result.startswith("died"):
+            if result not in ("ok", "refused"):
                 deadly.append(path.read_bytes())
     print(f"refused by our reader: {10_000 - results.total()}, llama.cpp: {dict(results)}")
     assert results["ok"] > 100
     for number, content in enumerate(deadly):
         (tmp_path / f"deadly-{number}.gguf").write_bytes(content)
     assert not deadly
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+def test_what_is_no_refusal_is_not_taken_for_one(seed_model: bytes, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.gguf", tmp_path / "cut.gguf"
+    whole.write_bytes(seed_model)
+    cut.write_bytes(seed_model[:-1000])
+    # Neither passes our checks: text has no tokens, a token is there twice.
+    speechless = write_tiny_gguf(
+        tmp_path / "speechless.gguf", metadata={"tokenizer.ggml.model": "rwkv"}
+    )
+    twice = tmp_path / "twice.gguf"
+    twice.write_bytes(with_a_token_twice(seed_model))
+    with _loader() as load:
+        results = [load(path) for path in (whole, cut, speechless, twice, whole)]
+    assert results == ["ok", "refused", "raised DecodeError", f"died {signal.SIGABRT:d}", "ok"]
+
+
+def with_a_token_twice(model: bytes) -> bytes:
+    """llama.cpp aborts on it."""
+    length = (1).to_bytes(8, "little")
+    return model.replace(length + b"a", length + b"b", 1)
 
 
 @contextmanager
@@ -156,10 +179,9 @@ def test_a_cut_model_is_refused_with_one_line(
 async def test_a_model_that_ends_llama_cpp_is_a_typed_error(
     seed_model: bytes, tmp_path: Path
 ) -> None:
-    """The header is whole, but a token is there twice, on which llama.cpp aborts."""
+    """The header is whole, and llama.cpp aborts all the same."""
     path = tmp_path / "twice.gguf"
-    length = (1).to_bytes(8, "little")
-    path.write_bytes(seed_model.replace(length + b"a", length + b"b", 1))
+    path.write_bytes(with_a_token_twice(seed_model))
     read_header(path)
     with pytest.raises(EngineStartError, match="damaged"):
         async with AsyncEngine(EngineSettings(model=str(path), ctx_size=256, threads=1)):
