@@ -13,6 +13,8 @@ from edge_llama.weights.gguf_model import GGUFModel
 
 MAX_LAYERS = 512
 MAX_EXPERTS = 1024
+MAX_TOKENS = 1 << 20
+"""Gemma's vocabulary, among the largest, has 262,144."""
 ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 TOKENS = "tokenizer.ggml.tokens"
 
@@ -115,6 +117,8 @@ def _faults_of_states(model: GGUFModel, architecture: str) -> Iterator[str]:
 
 
 def _faults_of_vocabulary(model: GGUFModel) -> Iterator[str]:
+    if (tokens := model.length(TOKENS)) > MAX_TOKENS:
+        yield f"its vocabulary has {tokens:,} tokens, and up to {MAX_TOKENS:,} can be"
     tokenizer = model.text("tokenizer.ggml.model")
     bytes_spelled = _BYTES.get(tokenizer, {})
     bytes_found = set()

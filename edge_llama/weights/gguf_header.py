@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import mmap
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -23,18 +22,28 @@ from edge_llama.weights.ggml_types import TENSOR_TYPES, TensorType
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
-MAX_ENTRIES = 1 << 20
+MAX_METADATA = 1 << 12
+"""Models have 30 to 60 entries; one that is merged of dozens names them all, in hundreds."""
+MAX_TENSORS = 1 << 15
+"""Llama 3.1 405B has 1,138; of models whose experts are not stacked, some have thousands."""
 MAX_HEADER_BYTES = 64 << 20
 """Llama 3's, with 128,256 tokens and 280,147 merges, has 8 MB."""
+MAX_TEXTS = 1 << 21
+"""In all arrays. Llama 3's tokens and merges are 408,403."""
 MAX_KEPT = 256
 """Longer arrays, and those of texts, such as a vocabulary, are skipped."""
+MAX_TEXT_BYTES = 1 << 10
+"""Of longer texts, such as a chat template, the beginning is kept."""
+MAX_NAME_BYTES = 256
+MAX_LISTED_BYTES = 1 << 16
+"""Of a text in an array."""
 MAX_DIMS = 4
 MAX_WEIGHTS = (1 << 63) - 1
 DEFAULT_ALIGNMENT = 32
 MIN_ALIGNMENT = 32
 """In a file that is mapped, ggml takes no tensors that begin elsewhere."""
 
-_FIRST_READ = 16 << 20
+_WINDOW = 1 << 16
 _HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
 _MIN_METADATA_BYTES = 8 + 1 + 4 + 1  # key length, key, type, value
 _MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8  # name length, name, dims, one dim, type, offset
@@ -106,8 +115,8 @@ class GGUFHeader:
     """All that one file says before its data.
 
     Attributes:
-        metadata: by key; arrays of texts or of more than `MAX_KEPT` numbers are a
-            `SkippedArray`.
+        metadata: by key; a text has up to `MAX_TEXT_BYTES`, and arrays of texts or of more than
+            `MAX_KEPT` numbers are a `SkippedArray`.
         tensors: in the order of the file.
         data_start: bytes before the data of the tensors.
     """
@@ -143,13 +152,11 @@ def read_header(path: Path) -> GGUFHeader:
     with _opened(path) as file:
         size = _check_fixed_part(path, file)
         try:
-            header = _parse_start(file, min(size, _FIRST_READ))
-            if header is None:
-                header = _parse_start(file, min(size, MAX_HEADER_BYTES))
+            header = _parse(_Cursor(file, size))
+        except _EndOfData:
+            raise _truncated(path, size) from None
         except _MalformedHeader as error:
             raise ModelFileError(f"{path} is not a model that can be run: {error}.") from None
-    if header is None:
-        raise _truncated(path, size)
     if size < header.data_end:
         raise ModelFileError(
             f"{path} is cut off: {header.data_end - size:,} bytes are missing. "
@@ -162,7 +169,7 @@ def read_strings(path: Path, header: GGUFHeader, key: str) -> Iterator[bytes]:
     """The strings of a `SkippedArray` of the metadata of `path`; none if it is something else.
 
     Raises:
-        ModelFileError: the file cannot be read, or is another one by now.
+        ModelFileError: the file cannot be read, or one has more than `MAX_LISTED_BYTES`.
     """
     array = header.metadata.get(key)
     if not isinstance(array, SkippedArray) or not array.is_text:
@@ -171,8 +178,10 @@ def read_strings(path: Path, header: GGUFHeader, key: str) -> Iterator[bytes]:
         file.seek(array.start)
         for _ in range(array.length):
             size = int.from_bytes(file.read(_UINT64.size), "little")
-            if size > MAX_HEADER_BYTES:
-                raise ModelFileError(f"{path} was changed while it was read. Try again.")
+            if size > MAX_LISTED_BYTES:
+                raise ModelFileError(
+                    f"{path} is not a model that can be run: one of its {key!r} has {size:,} bytes."
+                )
             yield file.read(size)
 
 
@@ -193,7 +202,7 @@ def _check_fixed_part(path: Path, file: BufferedReader) -> int:
             "little-endian GGUF (version 3)."
         )
     # The first file of a split model may have metadata alone.
-    if not (0 <= tensors <= MAX_ENTRIES and 0 < metadata <= MAX_ENTRIES):
+    if not (0 <= tensors <= MAX_TENSORS and 0 < metadata <= MAX_METADATA):
         raise ModelFileError(
             f"{path} is not a model that can be run: its header announces {tensors} tensors and "
             f"{metadata} metadata entries."
@@ -212,55 +221,68 @@ class _MalformedHeader(Exception):
 
 
 class _Cursor:
-    """Reads one thing after another. Raises `_EndOfData` where that would go beyond the end."""
+    """Reads one thing after another, and holds no more of the file than that.
 
-    def __init__(self, data: mmap.mmap) -> None:
-        self._data = data
-        self.position = 0
+    Raises `_EndOfData` where that would go beyond the end.
+    """
 
-    def number(self, format: struct.Struct) -> Any:
-        try:
-            (value,) = format.unpack_from(self._data, self.position)
-        except struct.error:
-            raise _EndOfData from None
-        self.position += format.size
-        return value
+    def __init__(self, file: BufferedReader, size: int) -> None:
+        self._file, self._size = file, size
+        self._texts = 0
+        self.position = file.seek(0)
 
-    def string(self) -> str:
-        start = self.position + _UINT64.size
-        self.skip(self.number(_UINT64))
-        return self._data[start : self.position].decode("utf-8", errors="replace")
-
-    def skip(self, size: int) -> None:
-        if size > len(self._data) - self.position:
+    def bytes(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if len(data) != size:
             raise _EndOfData
         self.position += size
+        return data
 
-    def skip_strings(self, count: int) -> None:
-        """Skip `count` strings: a vocabulary has 128,256 and must not take long."""
-        data, position, unpack = self._data, self.position, _UINT64.unpack_from
-        if count > (len(data) - position) // _UINT64.size:
+    def number(self, format: struct.Struct) -> Any:
+        return format.unpack(self.bytes(format.size))[0]
+
+    def numbers(self, format: struct.Struct, count: int) -> tuple[Any, ...]:
+        return struct.unpack(f"<{count}{format.format[1:]}", self.bytes(count * format.size))
+
+    def name(self) -> str:
+        size = self.number(_UINT64)
+        if size > MAX_NAME_BYTES:
+            raise _MalformedHeader(f"it has a name of {size:,} bytes")
+        return self._text(size)
+
+    def text(self) -> str:
+        size = self.number(_UINT64)
+        text = self._text(min(size, MAX_TEXT_BYTES))
+        self.skip(max(0, size - MAX_TEXT_BYTES))
+        return text
+
+    def _text(self, size: int) -> str:
+        return self.bytes(size).decode("utf-8", errors="replace")
+
+    def skip(self, size: int) -> None:
+        self.position += size
+        if self.position > self._size:
             raise _EndOfData
-        try:
-            for _ in range(count):
-                position += unpack(data, position)[0] + 8
-        except (struct.error, OverflowError):
-            raise _EndOfData from None
-        self.skip(position - self.position)
+        if self.position > MAX_HEADER_BYTES:
+            raise _MalformedHeader(f"its header has more than {MAX_HEADER_BYTES:,} bytes")
+        self._file.seek(self.position)
 
-
-def _parse_start(file: BufferedReader, size: int) -> GGUFHeader | None:
-    """The header, if it ends within the first `size` bytes of the file."""
-    file.seek(0)
-    # Not a bytes object: the allocator would keep its megabytes for the life of the process.
-    with mmap.mmap(-1, size) as data:
-        file.readinto(data)
-        try:
-            return _parse(_Cursor(data))
-        except _EndOfData:
-            if size == MAX_HEADER_BYTES:
-                raise _MalformedHeader(f"its header has more than {size:,} bytes") from None
-            return None
+    def skip_texts(self, count: int) -> None:
+        """Skip `count` texts: a vocabulary has 128,256 and must not take long."""
+        if count > (self._size - self.position) // _UINT64.size:
+            raise _EndOfData
+        self._texts += count
+        if self._texts > MAX_TEXTS:
+            raise _MalformedHeader(f"it has more than {MAX_TEXTS:,} texts")
+        window, place, unpack = b"", 0, _UINT64.unpack_from
+        for _ in range(count):
+            if place > len(window) - _UINT64.size:
+                self.skip(place)
+                window, place = self._file.read(_WINDOW), 0
+                if len(window) < _UINT64.size:
+                    raise _EndOfData
+            place += unpack(window, place)[0] + _UINT64.size
+        self.skip(place)
 
 
 def _parse(cursor: _Cursor) -> GGUFHeader:
@@ -285,7 +307,7 @@ def _unique(noun: str, count: int, items: Iterator[tuple[str, Any]]) -> dict[str
 
 def _metadata(cursor: _Cursor, count: int) -> Iterator[tuple[str, MetadataValue]]:
     for _ in range(count):
-        key = cursor.string()
+        key = cursor.name()
         if "\0" in key:  # where llama.cpp takes it to end
             raise _MalformedHeader(f"it has a metadata entry {_shown(key)}")
         yield key, _value(cursor, cursor.number(_UINT32))
@@ -297,7 +319,7 @@ def _value(cursor: _Cursor, kind: int) -> MetadataValue:
 
 def _scalar(cursor: _Cursor, kind: int) -> Scalar:
     if kind == _STRING:
-        return cursor.string()
+        return cursor.text()
     if (format := _NUMBERS.get(kind)) is None:
         raise _MalformedHeader(f"it has a metadata value of the unknown type {kind}")
     value: bool | int | float = cursor.number(format)
@@ -310,11 +332,11 @@ def _array(cursor: _Cursor) -> tuple[Scalar, ...] | SkippedArray:
         raise _MalformedHeader("it has an array of arrays")
     start = cursor.position
     if kind == _STRING:
-        cursor.skip_strings(length)
+        cursor.skip_texts(length)
     elif kind not in _NUMBERS:
         raise _MalformedHeader(f"it has an array of the unknown type {kind}")
     elif length <= MAX_KEPT:
-        return tuple(_scalar(cursor, kind) for _ in range(length))
+        return cursor.numbers(_NUMBERS[kind], length)
     else:
         cursor.skip(length * _NUMBERS[kind].size)
     return SkippedArray(length, start, kind == _STRING)
@@ -329,11 +351,11 @@ def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[tuple[str,
 
 
 def _tensor(cursor: _Cursor) -> TensorInfo:
-    name = cursor.string()
+    name = cursor.name()
     n_dims = cursor.number(_UINT32)
     if n_dims > MAX_DIMS:
         raise _MalformedHeader(f"tensor {_shown(name)} has {n_dims} dimensions")
-    shape = tuple(cursor.number(_UINT64) for _ in range(n_dims))
+    shape = cursor.numbers(_UINT64, n_dims)
     kind, offset = cursor.number(_UINT32), cursor.number(_UINT64)
     if (type := TENSOR_TYPES.get(kind)) is None:
         raise _MalformedHeader(f"tensor {_shown(name)} is of the unknown type {kind}")

@@ -8,7 +8,7 @@ import pytest
 from edge_llama.bench.gguf_writer import MetadataValue
 from edge_llama.errors import ModelFileError
 from edge_llama.weights import bundled_model
-from edge_llama.weights.gguf_check import check_model
+from edge_llama.weights.gguf_check import MAX_TOKENS, check_model
 from edge_llama.weights.gguf_model import read_model
 from tests.gguf_factory import write_tiny_gguf
 
@@ -139,3 +139,9 @@ def test_sentencepiece_may_spell_a_byte_as_itself(tmp_path: Path) -> None:
 def test_a_small_vocabulary_is_checked_too(tmp_path: Path) -> None:
     path = with_vocabulary(tmp_path / "tiny.gguf", "gpt2", ["a", "b", "a"])
     assert "a token twice" in refusal(path)
+
+
+def test_an_endless_vocabulary_is_refused(tmp_path: Path) -> None:
+    tokens = list(map(str, range(MAX_TOKENS + 1)))
+    path = write_tiny_gguf(tmp_path / "tiny.gguf", metadata={"tokenizer.ggml.tokens": tokens})
+    assert "has 1,048,577 tokens" in refusal(path)

@@ -5,6 +5,8 @@ import os
 import struct
 import sys
 import time
+import tracemalloc
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +19,17 @@ from hypothesis import strategies as st
 from edge_llama.errors import ModelFileError
 from edge_llama.weights import bundled_model, check_header
 from edge_llama.weights.ggml_types import TENSOR_TYPES, TensorType
-from edge_llama.weights.gguf_header import MAX_HEADER_BYTES, SkippedArray, read_header
+from edge_llama.weights.gguf_header import (
+    MAX_HEADER_BYTES,
+    MAX_LISTED_BYTES,
+    MAX_METADATA,
+    MAX_TENSORS,
+    MAX_TEXT_BYTES,
+    MAX_TEXTS,
+    SkippedArray,
+    read_header,
+    read_strings,
+)
 from tests.gguf_factory import write_tiny_gguf
 
 STRING, ARRAY, UINT32, UINT64 = 8, 9, 4, 10
@@ -54,7 +66,7 @@ NAME = entry("general.name", STRING, text("A model"))
 
 
 def whole(
-    entries: tuple[bytes, ...] = (NAME,), tensors: tuple[bytes, ...] = (), data: int = 0
+    entries: Sequence[bytes] = (NAME,), tensors: Sequence[bytes] = (), data: int = 0
 ) -> bytes:
     head = fixed_part(tensors=len(tensors), metadata=len(entries), body=0)
     head += b"".join((*entries, *tensors))
@@ -104,6 +116,8 @@ class TestFixedPart:
             (fixed_part(order=">"), "GGUF version 0x3000000"),
             (fixed_part(metadata=0), "and 0 metadata entries"),
             (fixed_part(tensors=1 << 40), "announces 1099511627776 tensors"),
+            (fixed_part(tensors=MAX_TENSORS + 1), "announces 32769 tensors"),
+            (fixed_part(metadata=MAX_METADATA + 1), "and 4097 metadata entries"),
             (fixed_part(metadata=(1 << 64) - 1), "18446744073709551615 metadata entries"),
             (fixed_part(tensors=291, metadata=30), "is cut off: 224 bytes"),
             (fixed_part(body=107), "is cut off: 131 bytes"),
@@ -162,7 +176,7 @@ def test_the_demo_reads_as_with_llama_cpps_own_package() -> None:
         assert (ours.type.name, ours.size) == (theirs.tensor_type.name, theirs.n_bytes)
         assert header.data_start + ours.offset == theirs.data_offset
     scalars = {
-        key: field.contents()
+        key: value[:MAX_TEXT_BYTES] if isinstance(value := field.contents(), str) else value
         for key, field in other.fields.items()
         if key.split(".")[0] != "GGUF" and field.types[0] != gguf.GGUFValueType.ARRAY
     }
@@ -233,6 +247,7 @@ def test_the_data_may_be_aligned_otherwise(path: Path) -> None:
         (whole((entry("k", ARRAY, array(UINT64, (1 << 64) - 1)),)), "is cut off"),
         (whole((entry("k", STRING, struct.pack("<Q", (1 << 64) - 1)),)), "is cut off"),
         (whole((entry("k", ARRAY, array(STRING, 300, b"\xff" * 2400)),)), "is cut off"),
+        (whole((entry("k" * 257, 7, b"\1"),)), "a name of 257 bytes"),
         (whole((NAME, NAME)), "a metadata entry twice"),
         (whole(tensors=(tensor(), tensor())), "a tensor twice"),
         (whole(tensors=(tensor("a\nb", (1,) * 5),)), r"tensor 'a\nb' has 5 dimensions"),
@@ -258,15 +273,79 @@ def test_a_truncated_file_is_refused_with_what_is_missing(path: Path, tiny: Path
     assert "too few for its header" in refusal(path, content[:4000])
 
 
-def test_an_endless_header_is_refused(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (array(STRING, MAX_HEADER_BYTES // 4), "has more than 2,097,152 texts"),
+        (array(STRING, 1, struct.pack("<Q", MAX_HEADER_BYTES)), "has more than 67,108,864 bytes"),
+        (array(UINT64, MAX_HEADER_BYTES // 8), "has more than 67,108,864 bytes"),
+    ],
+)
+def test_an_endless_header_is_refused(path: Path, values: bytes, said: str) -> None:
     head = fixed_part(tensors=0, metadata=1, body=0) + text("k") + struct.pack("<I", ARRAY)
     with path.open("wb") as file:
-        file.write(head + array(STRING, MAX_HEADER_BYTES // 4))
+        file.write(head + values)
         file.truncate(MAX_HEADER_BYTES * 4)
-    start = time.perf_counter()
-    with pytest.raises(ModelFileError, match="has more than 67,108,864 bytes"):
+    with pytest.raises(ModelFileError, match=said):
         read_header(path)
-    assert time.perf_counter() - start < 5
+
+
+WORST = {
+    "numbers": [entry(f"{n}", 7, b"\1") for n in range(MAX_METADATA)],
+    "arrays": [
+        entry(f"{n}", ARRAY, array(UINT64, 256, b"\1\2" * 1024)) for n in range(MAX_METADATA)
+    ],
+    "texts": [entry(f"{n}", STRING, text("😀" + "a" * 9000)) for n in range(MAX_METADATA)],
+    "a long text": [entry("k", STRING, text("a" * (60 << 20)))],
+    "a long array": [entry("k", ARRAY, array(0, 60 << 20, bytes(60 << 20)))],
+    "a vocabulary": [entry("k", ARRAY, array(STRING, MAX_TEXTS, bytes(8 * MAX_TEXTS)))],
+}
+
+
+def write_the_worst(path: Path, kind: str) -> None:
+    tensors = [tensor(f"{n}") for n in range(MAX_TENSORS)]
+    path.write_bytes(whole(WORST[kind], tensors, data=68))
+
+
+@pytest.mark.parametrize("kind", WORST)
+def test_the_worst_header_takes_little_time(path: Path, kind: str) -> None:
+    """Without the limits, one of 54 MB took 28 s and 510 MB."""
+    write_the_worst(path, kind)
+    start = time.perf_counter()
+    assert len(read_header(path).tensors) == MAX_TENSORS
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WORST if kind != "a vocabulary"])
+def test_the_worst_header_takes_little_memory(path: Path, kind: str) -> None:
+    write_the_worst(path, kind)
+    tracemalloc.start()
+    try:
+        assert len(read_header(path).metadata) == len(WORST[kind])
+        assert tracemalloc.get_traced_memory()[1] < 80_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_long_text_the_beginning_is_kept(path: Path) -> None:
+    path.write_bytes(whole((entry("k", STRING, text("abc" * 1000)), NAME)))
+    metadata = read_header(path).metadata
+    assert metadata["k"] == ("abc" * 1000)[:MAX_TEXT_BYTES]
+    assert metadata["general.name"] == "A model"
+
+
+def test_texts_of_an_array_are_read_up_to_a_limit(path: Path) -> None:
+    words = ["", "é", "a" * MAX_LISTED_BYTES]
+    for longest in ("", "a"):
+        values = b"".join(map(text, [*words[:-1], words[-1] + longest]))
+        path.write_bytes(whole((entry("k", ARRAY, array(STRING, 3, values)),)))
+        strings = read_strings(path, read_header(path), "k")
+        assert [next(strings), next(strings)] == [b"", "é".encode()]
+        if not longest:
+            assert list(strings) == [words[-1].encode()]
+            continue
+        with pytest.raises(ModelFileError, match="one of its 'k' has 65,537 bytes"):
+            next(strings)
 
 
 def test_a_vocabulary_of_llama_3s_size_takes_little_time(path: Path) -> None:
