@@ -33,6 +33,7 @@ from edge_llama.cli import (
     warm,
 )
 from edge_llama.cli.exit_codes import epilog, exit_code_of
+from edge_llama.cli.printable import in_one_line
 from edge_llama.errors import EdgeLlamaError
 
 app = typer.Typer(
@@ -104,5 +105,5 @@ def _settle_home() -> None:
 
 def _fail(error: EdgeLlamaError) -> NoReturn:
     logging.getLogger(__name__).debug("The error was raised here:", exc_info=error)
-    sys.stderr.write(f"edge-llama: {' '.join(str(error).split())}\n")
+    sys.stderr.write(f"edge-llama: {in_one_line(error)}\n")
     sys.exit(exit_code_of(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from edge_llama.cli.printable import printable
 from edge_llama.errors import SettingsError
 
 
@@ -21,7 +22,7 @@ def confirm(question: str, *, yes: bool, default: bool = False) -> bool:
         return True
     if not sys.stdin.isatty():
         raise SettingsError(f"{question} Nobody is here to answer: add --yes to do it.")
-    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
+    sys.stderr.write(f"{printable(question)} [{'Y/n' if default else 'y/N'}] ")
     sys.stderr.flush()
     answer = sys.stdin.readline().strip().lower()
     return answer in ("y", "yes") if answer else default

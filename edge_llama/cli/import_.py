@@ -10,6 +10,7 @@ import typer
 
 from edge_llama.cli.exit_codes import exit_code_of
 from edge_llama.cli.options import AsJSON, Yes
+from edge_llama.cli.printable import in_one_line, printable
 from edge_llama.errors import EdgeLlamaError, SettingsError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def import_(
         print_json([row.as_json() for row in list_installed(models)])
     else:
         known = {model.record for model in installed}
-        sys.stdout.writelines(f"{_told(m, already=m.record in known)}\n" for m in models)
+        sys.stdout.writelines(f"{printable(_told(m, already=m.record in known))}\n" for m in models)
     failures = [result for result in results if isinstance(result, EdgeLlamaError)]
     if failures:
         raise typer.Exit(exit_code_of(failures[0]))
@@ -134,7 +135,8 @@ def _adopt(found: FoundModel, store: Store) -> InstalledModel | EdgeLlamaError:
         with display_for(ProgressMode.AUTO) as display:
             return adopt(found, store, load_catalog(), display.update)
     except EdgeLlamaError as error:
-        typer.echo(f"edge-llama: {found.name} was not imported: {error}", err=True)
+        name, fault = printable(found.name), in_one_line(error)
+        typer.echo(f"edge-llama: {name} was not imported: {fault}", err=True)
         return error
 
 

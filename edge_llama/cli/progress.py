@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edge_llama.cli.exit_codes import ExitCode, exit_code_of
+from edge_llama.cli.printable import printable
 from edge_llama.errors import EdgeLlamaError
 from edge_llama.units import format_duration, format_size
 
@@ -109,7 +110,7 @@ class LineDisplay(TextDisplay):
         if (now := self._clock()) - self._last < LINE_EVERY:
             return
         self._last = now
-        parts = [f"{VERBS[progress.phase]} {progress.file}".rstrip(), _figures(progress)]
+        parts = [f"{VERBS[progress.phase]} {printable(progress.file)}".rstrip(), _figures(progress)]
         sys.stderr.write(": ".join(filter(None, parts)) + "\n")
 
 

@@ -8,6 +8,7 @@ import typer
 
 from edge_llama.cli.exit_codes import ExitCode
 from edge_llama.cli.options import Installed, Yes
+from edge_llama.cli.printable import printable
 
 
 def rm(model: Installed, yes: Yes = False) -> None:
@@ -36,4 +37,4 @@ def rm(model: Installed, yes: Yes = False) -> None:
         effect = f"{format_size(freed)} are free again"
     else:
         effect = "Another program keeps its bytes"
-    sys.stdout.write(f"Removed {found.id}. {effect}.\n")
+    sys.stdout.write(f"Removed {printable(found.id)}. {effect}.\n")

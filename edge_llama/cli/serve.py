@@ -45,6 +45,7 @@ from edge_llama.cli.options import (
     configure_logging,
     memory_budget,
 )
+from edge_llama.cli.printable import in_one_line, printable
 from edge_llama.errors import ModelFileError, SettingsError, WeightsError
 from edge_llama.weights import DEMO, DEMO_NOTE
 
@@ -269,7 +270,7 @@ def serve(
         ),
     )
     if sys.stderr.isatty():
-        typer.echo(f"Loading {named[0].id} …", err=True)
+        typer.echo(f"Loading {printable(named[0].id)} …", err=True)
     server.serve(create_app(registry, settings), settings, startup.watch)
     startup.raise_failure()
 
@@ -305,7 +306,8 @@ def _plan_set(
         try:
             plans[model] = planned(model)
         except (ModelFileError, WeightsError) as error:
-            typer.echo(f"edge-llama: {model.name.id} is not served: {error}", err=True)
+            name, fault = printable(model.name.id), in_one_line(error)
+            typer.echo(f"edge-llama: {name} is not served: {fault}", err=True)
 
     for model in installed:
         add(from_store(model.id, model))
@@ -354,7 +356,7 @@ def announce(
         typer.echo(note)
     if others:
         ids = ", ".join(model.id for model in others)
-        typer.echo(f"{first.id} is loaded; loaded when they are asked for: {ids}")
+        typer.echo(printable(f"{first.id} is loaded; loaded when they are asked for: {ids}"))
     if first.asked == DEMO:
         typer.echo(DEMO_NOTE)
     key = ' -H "Authorization: Bearer $' + API_KEY_VARIABLE + '"' if guarded else ""
@@ -366,10 +368,10 @@ def announce(
         f"""
 Try it:
   curl {url}/v1/{path}{key} -H "Content-Type: application/json" \\
-    -d '{{"model": "{first.id}", {field}}}'"""
+    -d '{{"model": "{printable(first.id)}", {field}}}'"""
     )
     if not encoder:
-        model = "" if first.asked == DEMO else f" {shlex.quote(first.asked)}"
+        model = "" if first.asked == DEMO else f" {printable(shlex.quote(first.asked))}"
         typer.echo(f"or talk to it in a browser:\n  {url}/")
         typer.echo(f"or in another terminal:\n  {_program()} chat{model}")
     typer.echo("Ctrl-C stops the server.")

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_llama.cli.printable import printable
+
 GAP = "  "
 
 
@@ -27,7 +29,7 @@ class Column:
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print `rows` on stdout: no colours, no lines and nothing cut off when it is no terminal."""
-    rows = [[_printable(cell) for cell in row] for row in rows]
+    rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(columns, rows)
     else:
@@ -39,7 +41,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Print pairs of a name and a value on stdout, one a line; values with lines stay aligned."""
     cells = []
     for name, value in facts:
-        first, *others = map(_printable, value.split("\n"))
+        first, *others = map(printable, value.split("\n"))
         cells += [[name, first], *(["", other] for other in others)]
     if sys.stdout.isatty():
         _draw_facts(cells)
@@ -61,11 +63,6 @@ def print_json(data: Any) -> None:
     import json
 
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
-
-
-def _printable(text: str) -> str:
-    # A GGUF names itself: ESC and its kin would let it command the terminal.
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

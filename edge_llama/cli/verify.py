@@ -11,6 +11,7 @@ import typer
 from edge_llama.cli.completion import complete_installed
 from edge_llama.cli.exit_codes import ExitCode
 from edge_llama.cli.options import AsJSON
+from edge_llama.cli.printable import in_one_line
 from edge_llama.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _verified(model: InstalledModel, store: Store, *, repair: bool) -> Result:
             mend(model, store, display.update)
     except WeightsError as error:
         # The other models are still to be verified.
-        typer.echo(f"edge-llama: {error}", err=True)
+        typer.echo(f"edge-llama: {in_one_line(error)}", err=True)
         return result
     return Result(model, result.reports, repaired=True)
 

@@ -100,7 +100,9 @@ class Store:
         """The record of the model whose first file is at `location`."""
         if location.is_relative_to(self.root):
             return location.with_name(f"{location.name}.json")
-        name = f"{location.stem}-{_short_hash(str(location))}{_RECORD_SUFFIX}"
+        # A name that is not the store's own may be as long as the disk allows.
+        stem = _cut(location.stem, 200)
+        name = f"{stem}-{_short_hash(str(location))}{_RECORD_SUFFIX}"
         return self.root / _REFERENCES / name
 
     def incoming(self, location: Path) -> Path:
@@ -270,7 +272,7 @@ class Store:
     def _key(self, location: Path) -> str:
         inside = location.is_relative_to(self.root)
         name = location.relative_to(self.root) if inside else location
-        return f"{location.stem[:80]}-{_short_hash(name.as_posix())}"
+        return f"{_cut(location.stem, 80)}-{_short_hash(name.as_posix())}"
 
 
 def default_store() -> Store:
@@ -290,6 +292,10 @@ def _plain_name(file: str) -> str:
     """A file's name without `.gguf` and the numbers of a split."""
     part = split_part(file)
     return part.prefix if part else PurePosixPath(file).stem
+
+
+def _cut(name: str, max_bytes: int) -> str:
+    return name.encode(errors="surrogateescape")[:max_bytes].decode(errors="ignore")
 
 
 def _short_hash(text: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,44 @@ def test_a_scan_that_finds_nothing(
 ) -> None:
     monkeypatch.setenv("OLLAMA_MODELS", str(ollama / "nothing"))
     assert run(capsys, "import", "--scan") == (0, "", "No models were found.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file has such a name there")
+@pytest.mark.parametrize("name", ["a\x1b[31mb.gguf", "a\nb.gguf", "a\x9bb.gguf"])
+def test_a_name_does_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str], store: Store, gguf: Path, name: str
+) -> None:
+    path = gguf.rename(gguf.with_name(name))
+    broken = path.with_name(f"broken {name}")
+    broken.write_bytes(b"GGUF")
+    outputs = [
+        run(capsys, "import", str(path)),
+        run(capsys, "import", str(broken)),
+        run(capsys, "serve", str(broken)),
+        run(capsys, "verify"),
+        run(capsys, "rm", store.installed()[0].id, "--yes"),
+    ]
+    assert [code for code, _, _ in outputs] == [0, 7, 7, 0, 0]
+    assert outputs[0][1].startswith("Imported a\N{REPLACEMENT CHARACTER}")
+    for _, out, err in outputs:
+        assert (out + err).replace("\n", "").isprintable()
+    assert store.installed() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths are short there")
+@pytest.mark.parametrize("stem", ["m" * 240, "m" * 250, "é" * 125])
+def test_a_name_as_long_as_the_disk_allows(
+    capsys: pytest.CaptureFixture[str], store: Store, gguf: Path, stem: str
+) -> None:
+    path = gguf.rename(gguf.with_name(f"{stem}.gguf"))
+    code, out, _ = run(capsys, "import", str(path))
+    assert (code, out) == (0, f"Imported {stem} (F32) by reference to {path}.\n")
+    (model,) = store.installed()
+    assert (model.id, model.path) == (stem, path)
+    assert run(capsys, "verify", stem)[0] == 0
+    assert run(capsys, "rm", stem, "--yes")[0] == 0
+    assert path.is_file()
+    assert store.installed() == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["--scan", "x.gguf"]])
