@@ -24,15 +24,24 @@ _PART = re.compile(r"(.+)-00001-of-(\d{5})\.gguf", re.IGNORECASE)
 class FileVersion(msgspec.Struct, frozen=True):
     """A file as it was at a moment. As long as this stays the same, so do its bytes.
 
+    Size and time of change are not enough: reproducible images give all files the same time, and
+    two models are of one size if only their weights differ. What older versions kept lacks the
+    rest, and so is of no file.
+
     Attributes:
         path: absolute.
         size: bytes; -1 if there was no such file.
         mtime_ns: when it was changed, in nanoseconds since 1970.
+        ctime_ns: when the system saw a change of it, which nobody can set; on Windows when it was
+            made.
+        inode: the system's number of the file.
     """
 
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int = -1
+    inode: int = -1
 
     @classmethod
     def of(cls, path: Path) -> FileVersion:
@@ -40,7 +49,13 @@ class FileVersion(msgspec.Struct, frozen=True):
             status = path.stat()
         except OSError:
             return cls(str(path.absolute()), -1, 0)
-        return cls(str(path.absolute()), status.st_size, status.st_mtime_ns)
+        return cls(
+            str(path.absolute()),
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+        )
 
 
 def model_files(model: Path) -> tuple[FileVersion, ...]:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge_llama.engine.blocks import model_hash
@@ -71,6 +73,47 @@ def test_a_hash_is_known_as_long_as_the_file_is_the_same(model: Path, known: Kno
     other = model.with_name("other.gguf")
     other.write_bytes(b"")
     assert known.find([file, *model_files(other)]) is None
+
+
+def test_another_file_of_the_same_size_and_time_is_another_one(
+    model: Path, known: KnownHashes
+) -> None:
+    os.utime(model, ns=(1, 1))
+    [file] = model_files(model)
+    known.add(file, "ab")
+    assert known.find(model_files(model)) == ("ab",)
+    other = model.with_name("other.gguf")
+    other.write_bytes(os.urandom(file.size))
+    other.replace(model)
+    os.utime(model, ns=(1, 1))
+    assert model.stat().st_mtime_ns == file.mtime_ns
+    assert known.find(model_files(model)) is None
+    assert known.find([file]) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows tells of no change but that of the time")
+def test_a_file_that_is_written_in_place_is_another_one(model: Path, known: KnownHashes) -> None:
+    os.utime(model, ns=(1, 1))
+    [file] = model_files(model)
+    known.add(file, "ab")
+    time.sleep(0.02)
+    model.write_bytes(os.urandom(file.size))
+    os.utime(model, ns=(1, 1))
+    assert model.stat().st_ino == file.inode
+    assert known.find(model_files(model)) is None
+
+
+def test_what_an_older_version_kept_is_hashed_again_and_kept_instead(
+    model: Path, known: KnownHashes
+) -> None:
+    [file] = model_files(model)
+    known.add(file, "ab")
+    [record] = known.folder.iterdir()
+    old = {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
+    record.write_bytes(msgspec.json.encode({"file": old, "sha256": "ab"}))
+    assert known.find([file]) is None
+    known.add(file, "cd")
+    assert known.find([file]) == ("cd",)
 
 
 def test_they_are_for_the_user_alone_and_leave_nothing_half(
