@@ -21,12 +21,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limits": set(),
     "config": {"errors"},
     "units": {"errors"},
+    "regular_file": {"units"},
     "machine": {"errors"},
     "weights": {"errors", "config", "units", "machine"},
-    "engine": {"errors", "config", "child", "limited_child", "limits", "units", "machine"},
+    "engine": {
+        *("errors", "config", "child", "limited_child", "limits"),
+        *("units", "regular_file", "machine"),
+    },
     "text": {"errors"},
     "chat": {"errors", "config", "limited_child", "limits", "engine", "text"},
-    "api": {"errors", "config", "engine", "text", "chat"},
+    "api": {"errors", "config", "regular_file", "engine", "text", "chat"},
     "bench": {"errors", "config", "child", "engine", "machine", "weights"},
     "tune": {"errors", "config", "child", "units", "engine", "machine", "weights", "bench"},
     "cli": {

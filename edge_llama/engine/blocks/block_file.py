@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +30,7 @@ import numpy.typing as npt
 from edge_llama.engine.blocks.fingerprint import FINGERPRINT_BYTES, FORMAT_VERSION
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.regular_file import open_regular
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -113,7 +112,7 @@ def read_block(path: Path, name: BlockName, fingerprint: bytes) -> Block:
         BadBlock: it is not.
         OSError: it cannot be read.
     """
-    with _opened(path) as file:
+    with open_regular(path) as file:
         return parse_block(_content(file), name, fingerprint)
 
 
@@ -124,7 +123,7 @@ def read_header(path: Path) -> BlockHeader:
         BadBlock: this is no block.
         OSError: it cannot be read.
     """
-    with _opened(path) as file:
+    with open_regular(path) as file:
         content = file.read(_HEADER_ROOM)
         if len(content) == _HEADER_ROOM:
             content += file.read(4 * MAX_TOKENS)
@@ -171,27 +170,14 @@ def _parse_header(content: ByteArray) -> tuple[BlockHeader, int]:
     return header, start
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A regular file; a link is not followed, and a pipe not waited for."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    if os.name == "nt" and path.is_symlink():
-        raise BadBlock("it is a link")
-    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BadBlock("it is no file")
-        yield file
-
-
-def _content(file: BinaryIO) -> ByteArray:
+def _content(file: FileIO) -> ByteArray:
     size = os.fstat(file.fileno()).st_size
     if size > MAX_SIZE:
         raise BadBlock("it is too large")
     content = np.empty(size, np.uint8)
     view, filled = content.data, 0
     while filled < len(content):
-        count = file.readinto(view[filled:])  # type: ignore[attr-defined]
+        count = file.readinto(view[filled:])
         if not count:
             break
         filled += count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -13,10 +14,17 @@ from pathlib import Path
 
 import msgspec
 
+from edge_llama.regular_file import read_regular
+
+logger = logging.getLogger("edge_llama.engine")
+
 CHUNK = 16 << 20
 """Bytes that are read at once: so large that the thread seldom needs Python's lock, which it could
 lose the CPU with.
 """
+
+MOST_RECORD = 64 * 1024
+"""Bytes that what is known of a file takes at most."""
 
 _PART = re.compile(r"(.+)-00001-of-(\d{5})\.gguf", re.IGNORECASE)
 
@@ -103,11 +111,13 @@ class KnownHashes:
     folder: Path
 
     def find(self, files: Sequence[FileVersion]) -> tuple[str, ...] | None:
-        """Those of all files; None if one is not known, or the file is another one by now."""
-        try:
-            return tuple(self._find(file) for file in files)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+        """Those of all files; None if one is not known, or the file is another one by now.
+
+        What is no record of ours is logged.
+        """
+        found = [self._find(file) for file in files]
+        hashes = tuple(sha256 for sha256 in found if sha256 is not None)
+        return hashes if len(hashes) == len(found) else None
 
     def add(self, file: FileVersion, sha256: str) -> None:
         """Remember what a file has.
@@ -129,12 +139,17 @@ class KnownHashes:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
 
-    def _find(self, file: FileVersion) -> str:
-        known = msgspec.json.decode(self._path_of(file).read_bytes(), type=_Known)
-        _see_that_it_is(known.file)
-        if known.file != file:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file.path)
-        return known.sha256
+    def _find(self, file: FileVersion) -> str | None:
+        path = self._path_of(file)
+        try:
+            known = msgspec.json.decode(read_regular(path, MOST_RECORD), type=_Known)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            logger.warning("The model is hashed again, for %s cannot be used: %s.", path, reason)
+            return None
+        return known.sha256 if known.file == file == FileVersion.of(Path(file.path)) else None
 
     def _path_of(self, file: FileVersion) -> Path:
         name = hashlib.sha256(file.path.encode(errors="surrogateescape")).hexdigest()[:32]

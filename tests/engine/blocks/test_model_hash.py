@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -104,7 +105,7 @@ def test_a_file_that_is_written_in_place_is_another_one(model: Path, known: Know
 
 
 def test_what_an_older_version_kept_is_hashed_again_and_kept_instead(
-    model: Path, known: KnownHashes
+    model: Path, known: KnownHashes, caplog: pytest.LogCaptureFixture
 ) -> None:
     [file] = model_files(model)
     known.add(file, "ab")
@@ -112,6 +113,7 @@ def test_what_an_older_version_kept_is_hashed_again_and_kept_instead(
     old = {"path": file.path, "size": file.size, "mtime_ns": file.mtime_ns}
     record.write_bytes(msgspec.json.encode({"file": old, "sha256": "ab"}))
     assert known.find([file]) is None
+    assert not caplog.records
     known.add(file, "cd")
     assert known.find([file]) == ("cd",)
 
@@ -135,12 +137,49 @@ def test_they_are_for_the_user_alone_and_leave_nothing_half(
         assert stat.S_IMODE(known.folder.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"sha256":"ab"}', b"[]"])
-def test_what_cannot_be_read_is_not_known(model: Path, known: KnownHashes, content: bytes) -> None:
+def write(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
+
+
+def replace(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    def replaced(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return replaced
+
+
+ODD: dict[str, Callable[[Path], object]] = {
+    "empty": write(b""),
+    "cut": write(b"{"),
+    "no text": write(b"\xff"),
+    "text that is none": write(b'{"file":"\xff"}'),
+    "half": write(b'{"sha256":"ab"}'),
+    "list": write(b"[]"),
+    "nested": write(b'{"a":' + b"[" * (model_hash.MOST_RECORD - 10)),
+    "deep": write(b'{"a":' + b"[" * 200_000),
+    "sparse": lambda path: os.truncate(path, 1 << 33),
+    "folder": replace(Path.mkdir),
+}
+if os.name != "nt":
+    ODD["pipe"] = replace(os.mkfifo)
+    ODD["device"] = replace(lambda path: path.symlink_to("/dev/zero"))
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("damage", ODD.values(), ids=ODD)
+def test_what_cannot_be_read_is_not_known_and_told(
+    model: Path,
+    known: KnownHashes,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], object],
+) -> None:
     files = model_files(model)
     known.add(files[0], "ab")
-    next(known.folder.iterdir()).write_bytes(content)
+    damage(next(known.folder.iterdir()))
     assert known.find(files) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "hashed again" in caplog.text
 
 
 def test_a_fingerprint_is_of_all_files_and_of_the_layout() -> None:
