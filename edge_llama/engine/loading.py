@@ -289,6 +289,8 @@ class LoadedEngine:
             label=model.metadata("general.name") or Path(settings.model).stem,
             layout=context.kv_layout,
             block_size=kv.block_size,
+            # Twice, for layers that have more heads than the first.
+            token_bytes=2 * KV_VALUE_BYTES * model.n_kv_values,
             on_progress=lambda: self.on_progress(),
         )
         kv_bytes = KV_VALUE_BYTES * model.n_kv_values * context.n_cells

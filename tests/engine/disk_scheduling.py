@@ -103,6 +103,7 @@ class Engine:
             label="fake",
             layout=f"streams={streams}",
             block_size=self.kv.block_size,
+            token_bytes=64,
             on_progress=lambda: None,
         )
         self.scheduler = Scheduler(

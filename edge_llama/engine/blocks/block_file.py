@@ -16,6 +16,7 @@ digest      32   BLAKE2b of everything before it
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
@@ -38,10 +39,10 @@ MAGIC = b"ELLMKV" + FORMAT_VERSION.to_bytes(2, "big")
 MAX_LABEL = 256
 MAX_TOKENS = 1 << 20
 MAX_SIZE = 1 << 36
+"""Bytes of a file, for who does not know the model."""
+
 _HEADER = struct.Struct(f"<8s{FINGERPRINT_BYTES}s16sIIQ")
 _DIGEST_SIZE = 32
-_HEADER_ROOM = 64 * 1024
-"""Enough for the header of nearly all blocks."""
 
 
 class BadBlock(Exception):
@@ -105,15 +106,30 @@ def write_block(file: BinaryIO, block: Block) -> int:
     return size + file.write(digest.digest())
 
 
-def read_block(path: Path, name: BlockName, fingerprint: bytes) -> Block:
+def read_block(
+    path: Path, name: BlockName, fingerprint: bytes, *, max_size: int = MAX_SIZE
+) -> Block:
     """Read a block and see that it is whole and what it should be.
+
+    Args:
+        max_size: bytes that the file of a block of this model has at most. No more memory is taken.
 
     Raises:
         BadBlock: it is not.
-        OSError: it cannot be read.
+        OSError: it cannot be read, or there is no memory for it.
     """
     with open_regular(path) as file:
-        return parse_block(_content(file), name, fingerprint)
+        size = os.fstat(file.fileno()).st_size
+        if size > max_size:
+            raise BadBlock("it is too large")
+        header, start = _read_header(file)
+        if size != start + header.state_size + _DIGEST_SIZE:
+            raise BadBlock("it is cut off or too long")
+        file.seek(0)
+        try:
+            return parse_block(_content(file, size), name, fingerprint)
+        except MemoryError:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from None
 
 
 def read_header(path: Path) -> BlockHeader:
@@ -124,10 +140,7 @@ def read_header(path: Path) -> BlockHeader:
         OSError: it cannot be read.
     """
     with open_regular(path) as file:
-        content = file.read(_HEADER_ROOM)
-        if len(content) == _HEADER_ROOM:
-            content += file.read(4 * MAX_TOKENS)
-        return _parse_header(np.frombuffer(content, np.uint8))[0]
+        return _read_header(file)[0]
 
 
 def parse_block(content: ByteArray, name: BlockName, fingerprint: bytes) -> Block:
@@ -154,29 +167,41 @@ def parse_block(content: ByteArray, name: BlockName, fingerprint: bytes) -> Bloc
     return block
 
 
+def _read_header(file: FileIO) -> tuple[BlockHeader, int]:
+    """The header, and where the state begins."""
+    content = file.read(_HEADER.size)
+    content += file.read(_header_size(content) - len(content))
+    return _parse_header(np.frombuffer(content, np.uint8))
+
+
 def _parse_header(content: ByteArray) -> tuple[BlockHeader, int]:
     """The header, and where the state begins."""
-    if len(content) < _HEADER.size:
+    start = _header_size(content.data)
+    if len(content) < start:
         raise BadBlock("it is cut off")
-    magic, fingerprint, parent, n_tokens, label_size, state_size = _HEADER.unpack_from(content.data)
-    if magic != MAGIC:
-        raise BadBlock("it is no block of this version")
-    start = _HEADER.size + 4 * n_tokens + label_size
-    if not 0 < n_tokens <= MAX_TOKENS or label_size > MAX_LABEL or len(content) < start:
-        raise BadBlock("its header makes no sense")
+    _, fingerprint, parent, n_tokens, label_size, state_size = _HEADER.unpack_from(content.data)
     tokens = content[_HEADER.size : _HEADER.size + 4 * n_tokens].view("<i4").astype(np.int32)
     label = content[start - label_size : start].tobytes().decode(errors="replace")
     header = BlockHeader(fingerprint, BlockName(parent), tokens, label, state_size)
     return header, start
 
 
-def _content(file: FileIO) -> ByteArray:
-    size = os.fstat(file.fileno()).st_size
-    if size > MAX_SIZE:
-        raise BadBlock("it is too large")
+def _header_size(content: bytes | memoryview) -> int:
+    """Bytes before the state, as the first of them say."""
+    if len(content) < _HEADER.size:
+        raise BadBlock("it is cut off")
+    magic, _, _, n_tokens, label_size, _ = _HEADER.unpack_from(content)
+    if magic != MAGIC:
+        raise BadBlock("it is no block of this version")
+    if not 0 < n_tokens <= MAX_TOKENS or label_size > MAX_LABEL:
+        raise BadBlock("its header makes no sense")
+    return int(_HEADER.size + 4 * n_tokens + label_size)
+
+
+def _content(file: FileIO, size: int) -> ByteArray:
     content = np.empty(size, np.uint8)
     view, filled = content.data, 0
-    while filled < len(content):
+    while filled < size:
         count = file.readinto(view[filled:])
         if not count:
             break

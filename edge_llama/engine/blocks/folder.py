@@ -23,6 +23,7 @@ from threading import Lock
 import numpy as np
 
 from edge_llama.engine.blocks.block_file import (
+    MAX_SIZE,
     BadBlock,
     Block,
     read_block,
@@ -64,13 +65,17 @@ class BlockFolder:
         root: the folder, which need not exist; the blocks are below it.
         max_bytes: what all blocks of all models may take.
         fingerprint: of the model.
+        max_file: bytes that the file of a block of the model has at most.
     """
 
-    def __init__(self, root: Path, max_bytes: int, fingerprint: bytes = b"") -> None:
+    def __init__(
+        self, root: Path, max_bytes: int, fingerprint: bytes = b"", *, max_file: int = MAX_SIZE
+    ) -> None:
         self.path = root / "kv"
         self._parts = self.path / "parts"
         self._max_bytes = max_bytes
         self.fingerprint = fingerprint
+        self.max_file = max_file
         self._model = fingerprint.hex()[:MODEL_DIGITS]
         self._mutex = Lock()
         self._index = BlockIndex()
@@ -139,7 +144,8 @@ class BlockFolder:
         A damaged one is removed.
         """
         try:
-            return read_block(self.path_of(child), child.name, self.fingerprint)
+            path = self.path_of(child)
+            return read_block(path, child.name, self.fingerprint, max_size=self.max_file)
         except (BadBlock, OSError) as error:
             self._give_up(child, error)
         return None

@@ -51,6 +51,8 @@ def _members(
         file = archive.extractfile(member) if name is not None and member.isreg() else None
         if name is None or file is None:
             raise BadBlock("it holds something else too")
+        if member.size > folder.max_file:
+            raise BadBlock("a block in it is too large")
         if not folder.has(name.parent, name.name):
             yield name, np.frombuffer(bytearray(file.read()), np.uint8)
 

@@ -41,6 +41,9 @@ MEMORY = 64 << 20
 MOST_MEMORY = 128 << 20
 """Bytes that may wait to be written where they would be lost otherwise."""
 
+FILE_ROOM = 64 << 20
+"""Bytes that a block's file may have besides the KV of its tokens: far more than it has."""
+
 NICE = 10
 """By how much the thread that hashes and writes is nicer than the others."""
 
@@ -79,6 +82,7 @@ class BlockStore:
         label: the model as people call it.
         layout: what the bytes of the KV depend on besides the model.
         block_size: tokens of a full block.
+        token_bytes: what the KV of a token takes at most.
         on_progress: called from those threads when a block was read or written.
     """
 
@@ -90,6 +94,7 @@ class BlockStore:
         label: str,
         layout: str,
         block_size: int,
+        token_bytes: int,
         on_progress: Callable[[], None],
     ) -> None:
         self.stats = DiskStats()
@@ -98,6 +103,7 @@ class BlockStore:
         self._label = label
         self._layout = layout
         self._block_size = block_size
+        self._max_file = block_size * token_bytes + FILE_ROOM
         self._on_progress = on_progress
         self._fingerprint = b""
         self._folder: BlockFolder | None = None
@@ -237,7 +243,9 @@ class BlockStore:
             return None
         self._fingerprint = fingerprint(hashes, self._layout)
         root = Path(self._settings.folder)
-        folder = BlockFolder(root, self._settings.max_bytes, self._fingerprint)
+        folder = BlockFolder(
+            root, self._settings.max_bytes, self._fingerprint, max_file=self._max_file
+        )
         try:
             folder.prepare()
             if self._hashes is None:
@@ -284,6 +292,9 @@ class BlockStore:
                     reader.read(item)
             except OSError as error:
                 logger.debug("A prompt's blocks cannot be read: %s", error)
+            except Exception:
+                # The next prompt's may be.
+                logger.exception("A prompt's blocks cannot be read.")
             finally:
                 if isinstance(item, Reading):
                     item.finish()
@@ -296,7 +307,12 @@ class BlockStore:
         return BlockReader(self._folder, self._root, size, self.stats, self._on_progress)
 
     def _write_all(self) -> None:
-        self._folder = folder = self._open()
+        try:
+            self._folder = self._open()
+        except Exception:
+            logger.exception("Prompts are not kept on disk.")
+            self._failed = True
+        folder = self._folder
         self._opened.set()
         self._on_progress()
         if folder is None:
@@ -317,6 +333,9 @@ class BlockStore:
             folder.touch([*write.ancestors, write.block.name])
         except OSError as error:
             self._pause(error)
+        except Exception:
+            # The next block may be.
+            logger.exception("A block of a prompt cannot be written.")
         else:
             self.stats.blocks_written += size > 0
             self.stats.bytes_written += size

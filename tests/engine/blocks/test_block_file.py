@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_llama.engine.blocks import block_file
 from edge_llama.engine.blocks.block_file import (
+    MAX_SIZE,
     BadBlock,
     parse_block,
     read_block,
@@ -88,8 +91,36 @@ def test_a_link_is_not_followed_and_a_pipe_not_waited_for(path: Path) -> None:
             read_block(bad, BLOCK.name, FINGERPRINT)
 
 
-def test_a_sparse_file_of_a_terabyte_is_not_read(path: Path) -> None:
+@pytest.mark.parametrize("size", [1 << 40, MAX_SIZE, MAX_SIZE - 1, 2_000_000])
+def test_a_sparse_file_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     with path.open("r+b") as file:
-        file.truncate(1 << 40)
-    with pytest.raises(BadBlock, match="too large"):
+        file.truncate(size)
+    monkeypatch.setattr(block_file, "_content", None)
+    with pytest.raises(BadBlock, match="too large" if size > MAX_SIZE else "cut off or too long"):
         read_block(path, BLOCK.name, FINGERPRINT)
+
+
+def test_no_more_is_read_than_a_block_of_the_model_has(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the header says that there is more."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(size + (1 << 32))
+        file.seek(48)
+        file.write((len(BLOCK.state) + (1 << 32)).to_bytes(8, "little"))
+    monkeypatch.setattr(block_file, "_content", None)
+    with pytest.raises(BadBlock, match="too large"):
+        read_block(path, BLOCK.name, FINGERPRINT, max_size=2 * size)
+
+
+def test_no_memory_for_a_block_is_no_fault_of_its_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "empty", refuse)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOMEM)) as caught:
+        read_block(path, BLOCK.name, FINGERPRINT)
+    assert caught.value.errno == errno.ENOMEM

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_llama.config import CacheSettings
-from edge_llama.engine.blocks import store
+from edge_llama.engine.blocks import folder, store
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.model_hash import FileVersion, hash_file, model_files
 from edge_llama.engine.blocks.name import PUBLIC
@@ -64,6 +64,7 @@ class Opened:
             label="model",
             layout=layout,
             block_size=SIZE,
+            token_bytes=64,
             on_progress=self.progress.set,
         )
 
@@ -167,13 +168,13 @@ def test_another_layout_is_another_model(opened: Opened, tmp_path: Path) -> None
 def test_what_is_used_in_memory_only_is_used_on_disk_too(opened: Opened, tmp_path: Path) -> None:
     opened.write(PROMPT)
     opened.write(tokens(20, seed=1))
-    folder = BlockFolder(tmp_path / "cache", 1 << 30)
-    for entry in folder.entries():
+    blocks = BlockFolder(tmp_path / "cache", 1 << 30)
+    for entry in blocks.entries():
         os.utime(entry.path, (0, 0))
     # It ends within a block that was written.
     opened.store.use(PROMPT[:27], "")
-    until(lambda: sum(entry.used > 0 for entry in folder.entries()) == 4)
-    oldest_first = [entry.n_tokens for entry in folder.entries() if entry.used]
+    until(lambda: sum(entry.used > 0 for entry in blocks.entries()) == 4)
+    oldest_first = [entry.n_tokens for entry in blocks.entries() if entry.used]
     assert oldest_first == [6, 8, 8, 8]
 
 
@@ -255,8 +256,8 @@ def test_a_damaged_block_ends_the_reading(
     opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened.write()
-    folder = BlockFolder(tmp_path / "cache", 1 << 30)
-    by_size = sorted(folder.entries(), key=lambda entry: entry.used)
+    blocks = BlockFolder(tmp_path / "cache", 1 << 30)
+    by_size = sorted(blocks.entries(), key=lambda entry: entry.used)
     damaged = next(e.path for e in by_size if e.path.name.endswith(f"-{30 - 24}.kv"))
     content = bytearray(damaged.read_bytes())
     content[-50] ^= 1
@@ -264,6 +265,66 @@ def test_a_damaged_block_ends_the_reading(
     assert ends(opened.read()) == [8, 16, 24]
     assert opened.store.stats.damaged == 1
     assert "is removed" in caplog.text
+
+
+def test_a_sparse_block_costs_no_memory_and_what_comes_after_is_read(
+    opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tokens(20, seed=1)
+    opened.write()
+    blocks = BlockFolder(tmp_path / "cache", 1 << 30)
+    written = [entry.path for entry in blocks.entries()]
+    opened.write(other)
+    for path in written:
+        size = path.stat().st_size
+        state = int.from_bytes(path.read_bytes()[48:56], "little")
+        with path.open("r+b") as file:
+            # As the header says.
+            file.truncate(1 << 27)
+            file.seek(48)
+            file.write((state + (1 << 27) - size).to_bytes(8, "little"))
+    assert opened.read() == []
+    assert ends(opened.read(other)) == [8, 16, 20]
+    assert "it is too large" in caplog.text
+    assert not all(path.exists() for path in written)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd")])
+def test_the_threads_outlive_what_nobody_expected(
+    opened: Opened,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    opened.write()
+    other = tokens(20, seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "read_block", refuse)
+        patch.setattr(folder, "write_block", refuse)
+        assert opened.read() == []
+        opened.write(other)
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 4
+    opened.write(other)
+    assert ends(opened.read(other)) == [8, 16, 20]
+    assert ends(opened.read()) == [8, 16, 24, 30]
+
+
+def test_what_nobody_expected_at_the_start_is_told_and_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: FileVersion) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(store, "hash_file", refuse)
+    opened = Opened(tmp_path, prefix=tmp_path / "none")
+    reading = opened.store.read(PROMPT, "", 0, None)
+    assert reading is None or taken(reading) == []
+    until(lambda: opened.store.off)
+    assert len(caplog.records) == 1
+    assert "not kept on disk" in caplog.text
 
 
 def test_what_takes_longer_than_computing_is_not_read(opened: Opened) -> None:
