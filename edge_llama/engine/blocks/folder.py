@@ -33,6 +33,7 @@ from edge_llama.engine.blocks.block_file import (
 from edge_llama.engine.blocks.entry import MODEL_DIGITS, Entry, FileName, entries_of, remove
 from edge_llama.engine.blocks.index import BlockIndex, Child
 from edge_llama.engine.blocks.name import BlockName, block_name
+from edge_llama.engine.blocks.own_folder import make_own_folder, see_that_it_is_own
 from edge_llama.engine.prefix_cache import TokenArray, common_prefix
 
 logger = logging.getLogger("edge_llama.engine")
@@ -92,12 +93,7 @@ class BlockFolder:
             OSError: it cannot be made, or is not this user's own.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        status = self.path.lstat()
-        if self.path.is_symlink() or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
-            raise PermissionError(13, "it is a link, or belongs to another user", str(self.path))
-        self.path.chmod(0o700)
-        self._parts.mkdir(mode=0o700, exist_ok=True)
+        self._make_folders()
         with self._locked():
             self._remove_parts()
         self.refresh()
@@ -157,8 +153,10 @@ class BlockFolder:
             Bytes written; 0 if it was there, or is longer than the folder may be.
 
         Raises:
-            OSError: the system refused, for instance because the disk is full.
+            OSError: the system refused, for instance because the disk is full; or the folder is
+                gone, or not this user's own any more.
         """
+        self._see_that_it_is_own()
         name = block.name
         part = self._parts / f"{name.hex()}.{os.getpid()}.part"
         try:
@@ -222,6 +220,7 @@ class BlockFolder:
         """
         if not self.path.is_dir():
             return 0
+        self._make_folders()
         most = self._max_bytes if max_bytes is None else max_bytes
         with self._locked():
             self._remove_parts()
@@ -361,9 +360,18 @@ class BlockFolder:
             if not entry.model and entry.used < before:
                 remove(entry)
 
+    def _make_folders(self) -> None:
+        for folder in (self.path, self._parts):
+            make_own_folder(folder)
+
+    def _see_that_it_is_own(self) -> None:
+        for folder in (self.path, self._parts):
+            see_that_it_is_own(folder)
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         from filelock import FileLock
 
+        self._see_that_it_is_own()
         with FileLock(self._parts / "lock", mode=0o600):
             yield

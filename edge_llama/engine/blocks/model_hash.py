@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge_llama.engine.blocks.own_folder import make_own_folder
 from edge_llama.regular_file import read_regular
 
 logger = logging.getLogger("edge_llama.engine")
@@ -123,9 +124,10 @@ class KnownHashes:
         """Remember what a file has.
 
         Raises:
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written, or is not this user's own.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_own_folder(self.folder)
         path = self._path_of(file)
         part = path.with_name(f"{path.stem}.{os.getpid()}.part")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)

@@ -97,6 +97,24 @@ def test_a_link_instead_of_the_folder_is_refused(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("which", [".", "parts"])
+def test_nothing_is_written_or_removed_through_a_link_that_comes_later(
+    folder: BlockFolder, tmp_path: Path, which: str
+) -> None:
+    folder.add(block())
+    own = folder.path / which
+    own.rename(tmp_path / "elsewhere")
+    own.symlink_to(tmp_path / "elsewhere")
+    before = sorted((tmp_path / "elsewhere").rglob("*"))
+    with pytest.raises(PermissionError, match="it is a link"):
+        folder.add(block(seed=1))
+    with pytest.raises(PermissionError, match="it is a link"):
+        folder.prune(0)
+    with pytest.raises(PermissionError, match="it is a link"):
+        folder.prepare()
+    assert sorted((tmp_path / "elsewhere").rglob("*")) == before
+
+
 def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
     size = BlockFolder(tmp_path / "a", PLENTY, FINGERPRINT)
     size.prepare()

@@ -137,6 +137,16 @@ def test_they_are_for_the_user_alone_and_leave_nothing_half(
         assert stat.S_IMODE(known.folder.stat().st_mode) == 0o700
 
 
+def test_no_hash_is_written_through_a_link(model: Path, known: KnownHashes) -> None:
+    elsewhere = model.parent / "elsewhere"
+    elsewhere.mkdir()
+    known.folder.parent.mkdir()
+    known.folder.symlink_to(elsewhere)
+    with pytest.raises(PermissionError, match="it is a link"):
+        known.add(model_files(model)[0], "ab")
+    assert list(elsewhere.iterdir()) == []
+
+
 def write(content: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(content)
 

@@ -373,6 +373,28 @@ def test_a_full_disk_pauses_writing_with_one_warning(
     assert ends(opened.read()) == [8]
 
 
+def test_a_folder_that_is_removed_is_made_again_after_the_pause(
+    opened: Opened,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(store, "PAUSE", 0.3)
+    opened.write(PROMPT[:16])
+    shutil.rmtree(tmp_path / "cache")
+    other = tokens(20, seed=1)
+    opened.store.write(other[:8], state_of(other[:8]), "")
+    until(lambda: not opened.store.n_writing)
+    assert opened.store.off
+    assert not (tmp_path / "cache").exists()
+    opened.ready().write(other)
+    opened.write(PROMPT)
+    assert ends(opened.read(other)) == [8, 16, 20]
+    assert ends(opened.read()) == [8, 16, 24, 30]
+    assert len(caplog.records) == 1
+    assert "for now" in caplog.text
+
+
 @pytest.mark.parametrize("obstacle", ["file", "link"])
 def test_a_folder_that_cannot_be_used_is_a_warning_and_no_more(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, obstacle: str
