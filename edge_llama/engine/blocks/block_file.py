@@ -71,6 +71,12 @@ class Block:
     def name(self) -> BlockName:
         return block_name(self.parent, self.tokens)
 
+    @property
+    def file_size(self) -> int:
+        """Bytes of its file."""
+        label = _label(self)
+        return _HEADER.size + 4 * len(self.tokens) + len(label) + len(self.state) + _DIGEST_SIZE
+
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
@@ -89,7 +95,7 @@ def write_block(file: BinaryIO, block: Block) -> int:
     Raises:
         OSError: the system refused.
     """
-    label = block.label.encode()[:MAX_LABEL]
+    label = _label(block)
     header = _HEADER.pack(
         MAGIC,
         block.fingerprint,
@@ -165,6 +171,10 @@ def parse_block(content: ByteArray, name: BlockName, fingerprint: bytes) -> Bloc
     if block.name != name:
         raise BadBlock("it holds other tokens than its name says")
     return block
+
+
+def _label(block: Block) -> bytes:
+    return block.label.encode()[:MAX_LABEL]
 
 
 def _read_header(file: FileIO) -> tuple[BlockHeader, int]:

@@ -64,10 +64,16 @@ class Entry:
 
 
 def remove(entry: Entry) -> int:
-    """Remove a file; bytes that are free again. Windows keeps one that another process reads."""
+    """Remove a file; bytes that are free again.
+
+    A folder in its place stays, and on Windows what another process reads.
+
+    Raises:
+        OSError: the system refused.
+    """
     try:
         entry.path.unlink(missing_ok=True)
-    except PermissionError:
+    except (PermissionError, IsADirectoryError):
         return 0
     return entry.size
 

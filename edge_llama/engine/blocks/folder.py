@@ -3,7 +3,7 @@
 ```
 <root>/kv/<model>-<parent>-<name>-<tokens>.kv
 <root>/kv/parts/<name>.<process>.part            a block that is being written
-<root>/kv/parts/lock                             held while files are named or removed
+<root>/kv/parts/lock                             held while files are written or removed
 <root>/kv/models/<path>.json                     what is known of a model's file
 ```
 """
@@ -40,9 +40,6 @@ logger = logging.getLogger("edge_llama.engine")
 
 ROOM_SHARE = 0.05
 """The part of all bytes that is freed at once when the folder is full."""
-
-PART_SECONDS = 60.0
-"""After so long, what is still being written has been given up by a process that is gone."""
 
 CHILDREN_READ = 1024
 """Most blocks whose tokens are compared to find the one that has most in common with a prompt."""
@@ -156,28 +153,22 @@ class BlockFolder:
             OSError: the system refused, for instance because the disk is full; or the folder is
                 gone, or not this user's own any more.
         """
-        self._see_that_it_is_own()
-        name = block.name
-        part = self._parts / f"{name.hex()}.{os.getpid()}.part"
-        try:
-            size = self._write(part, block)
-            with self._locked():
-                self.refresh()
-                if self.has(block.parent, name) or not self._make_room(size):
-                    return 0
-                child = Child(block.parent, name, len(block.tokens))
-                path = self.path_of(child)
-                part.replace(path)
-                self._bad.discard(path)
-                with self._mutex:
-                    self._index.add(child)
-                self._count(size)
-                self._remove_prefixes(block)
-                self._note_change()
-            return size
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        name, size = block.name, block.file_size
+        with self._locked():
+            self._remove_parts()
+            self.refresh()
+            if self.has(block.parent, name) or not self._make_room(size):
+                return 0
+            child = Child(block.parent, name, len(block.tokens))
+            path = self.path_of(child)
+            self._write(path, block)
+            self._bad.discard(path)
+            with self._mutex:
+                self._index.add(child)
+            self._count(size)
+            self._remove_prefixes(block)
+            self._note_change()
+        return size
 
     def touch(self, chain: Sequence[BlockName], *, unless_within: float = 0.0) -> None:
         """Note that a chain of blocks was used.
@@ -287,14 +278,19 @@ class BlockFolder:
                     self._count(-size)
                 self._forget(child)
 
-    def _write(self, part: Path, block: Block) -> int:
+    def _write(self, path: Path, block: Block) -> None:
+        part = self._parts / f"{block.name.hex()}.{os.getpid()}.part"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            size = write_block(file, block)
-            file.flush()
-            os.fsync(descriptor)
-        return size
+        try:
+            descriptor = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                write_block(file, block)
+                file.flush()
+                os.fsync(descriptor)
+            part.replace(path)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def _tokens_of(self, child: Child) -> TokenArray:
         with self._mutex:
@@ -355,10 +351,9 @@ class BlockFolder:
         )
 
     def _remove_parts(self) -> None:
-        before = time.time_ns() - PART_SECONDS * 1e9
-        for entry in self.entries():
-            if not entry.model and entry.used < before:
-                remove(entry)
+        """Remove what a process that is gone was writing: with the lock, nobody else writes."""
+        for entry in entries_of(self._parts):
+            remove(entry)
 
     def _make_folders(self) -> None:
         for folder in (self.path, self._parts):

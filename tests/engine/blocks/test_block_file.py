@@ -24,7 +24,7 @@ BLOCK = block(100)
 
 def content() -> bytes:
     file = io.BytesIO()
-    assert write_block(file, BLOCK) == len(file.getvalue())
+    assert write_block(file, BLOCK) == len(file.getvalue()) == BLOCK.file_size
     return file.getvalue()
 
 

@@ -5,7 +5,10 @@ import logging
 import os
 import stat
 import subprocess
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -326,13 +329,42 @@ def test_no_more_open_files_costs_no_block(
     assert len(files(folder)) == 1
 
 
-def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
-    folder = opened(tmp_path)
+@pytest.mark.parametrize(
+    "act",
+    [BlockFolder.prepare, lambda folder: folder.add(block()), lambda folder: folder.prune(PLENTY)],
+    ids=["start", "write", "prune"],
+)
+def test_what_a_kill_left_half_written_goes_at_once(
+    folder: BlockFolder, act: Callable[[BlockFolder], object]
+) -> None:
     part = folder.path / "parts" / "0123.456.part"
     part.write_bytes(b"half")
-    assert opened(tmp_path).entries() != []
-    os.utime(part, (time.time() - 100, time.time() - 100))
-    assert opened(tmp_path).entries() == []
+    part.with_name("folder.part").mkdir()
+    act(folder)
+    assert not part.exists()
+
+
+def test_nothing_is_removed_that_another_process_is_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = opened(tmp_path)
+    started, go_on = threading.Event(), threading.Event()
+    fsync = os.fsync
+
+    def wait(descriptor: int) -> None:
+        started.set()
+        assert go_on.wait(10)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", wait)
+    with ThreadPoolExecutor() as threads:
+        writing = threads.submit(one.add, block())
+        assert started.wait(10)
+        other = threads.submit(opened, tmp_path)
+        assert len(files(one)) == 1
+        go_on.set()
+        assert writing.result() > 0
+        assert found(other.result(), block().tokens)[0] is not None
 
 
 def test_a_failed_write_leaves_nothing(
