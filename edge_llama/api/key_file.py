@@ -12,13 +12,18 @@ import logging
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from edge_llama.config import HashedKey, hash_key
 from edge_llama.errors import SettingsError
+from edge_llama.regular_file import read_regular
 
 logger = logging.getLogger(__name__)
+
+MAX_SIZE = 4 << 20
+"""Bytes of a file: some 40,000 keys. It is read between requests."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-f]{{64}})")
@@ -56,10 +61,12 @@ def read_keys(path: Path) -> tuple[HashedKey, ...]:
     """The keys of a file.
 
     Raises:
-        SettingsError: it cannot be read, a line is wrong, a name is there twice, or there is none.
+        SettingsError: it cannot be read, is something else than a file, or too large; a line is
+            wrong, a name is there twice, or there is none.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Kubernetes gives secrets as links.
+        lines = read_regular(path, MAX_SIZE, follow=True).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The API keys in {path} cannot be read: {_reason(error)}.") from None
     keys = [
@@ -69,10 +76,10 @@ def read_keys(path: Path) -> tuple[HashedKey, ...]:
     ]
     if not keys:
         raise SettingsError(f"{path} has no API key. Add one with: edge-llama api-key NAME {path}")
-    names = [key.name for key in keys]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsError(f"{path} has two API keys for {name}. Remove one of the lines.")
+    names = Counter(key.name for key in keys)
+    [(name, count)] = names.most_common(1)
+    if count > 1:
+        raise SettingsError(f"{path} has two API keys for {name}. Remove one of the lines.")
     return tuple(keys)
 
 
@@ -88,7 +95,7 @@ def add_key(path: Path, name: str) -> str:
         raise SettingsError(
             f"{name!r} cannot name an API key. Take at most 64 letters, digits and . _ @ -."
         )
-    begun = path.exists() and path.stat().st_size
+    begun = path.exists() and (not path.is_file() or path.stat().st_size)
     if begun and any(key.name == name for key in read_keys(path)):
         raise SettingsError(
             f"{path} has an API key for {name} already. Remove that line to replace the key."

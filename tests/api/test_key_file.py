@@ -3,11 +3,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edge_llama.api.key_file import KeyFile, add_key, read_keys
+from edge_llama.api.key_file import MAX_SIZE, KeyFile, add_key, read_keys
 from edge_llama.config import ServerSettings, hash_key
 from edge_llama.errors import SettingsError
 from tests.api.conftest import client_for
@@ -91,6 +93,54 @@ def test_a_name_that_is_taken(path: Path) -> None:
     with pytest.raises(SettingsError, match="already"):
         add_key(path, "alice")
     assert path.read_text() == before
+
+
+def test_a_byte_order_mark_does_not_matter(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + f"alice sha256:{HASH}\n".encode())
+    assert [key.name for key in read_keys(path)] == ["alice"]
+
+
+def test_forty_thousand_keys_are_read_at_once(path: Path) -> None:
+    path.write_text("".join(f"user-{n} sha256:{HASH}\n" for n in range(40_000)))
+    began = time.monotonic()
+    assert len(read_keys(path)) == 40_000
+    assert time.monotonic() - began < 2
+
+
+def test_a_link_to_a_file_is_followed(path: Path) -> None:
+    add_key(path, "alice")
+    link = path.with_name("link")
+    link.symlink_to(path)
+    assert [key.name for key in read_keys(link)] == ["alice"]
+
+
+def make_huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, MAX_SIZE + 1)
+
+
+ODD: dict[str, Callable[[Path], object]] = {"4.19 MB": make_huge}
+if os.name == "posix":
+    ODD["no regular file"] = os.mkfifo
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("said", ODD)
+def test_what_is_no_file_of_keys_is_not_waited_for(
+    path: Path, caplog: pytest.LogCaptureFixture, said: str
+) -> None:
+    add_key(path, "alice")
+    keys = KeyFile(path)
+    path.unlink()
+    ODD[said](path)
+    for _ in range(3):
+        assert names(keys) == ["alice"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert said in caplog.text
+    with pytest.raises(SettingsError, match=said):
+        KeyFile(path)
+    with pytest.raises(SettingsError, match=said):
+        add_key(path, "bob")
 
 
 def remove_first_line(path: Path) -> None:
