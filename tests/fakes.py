@@ -154,12 +154,20 @@ class FakeEngine:
         await _pass(self.loading)
         if self.failure is not None:
             raise self.failure
+        self._check_state()
         return self._info
+
+    async def recovered(self) -> ModelInfo:
+        return await self.ready()
 
     async def stop(self) -> None:
         self.state = EngineState.STOPPED
         await _pass(self.stopping)
         self.stopped += 1
+
+    def _check_state(self) -> None:
+        if self.state is not EngineState.READY:
+            raise EngineUnavailable("The engine is not ready.")
 
     async def __aenter__(self) -> FakeEngine:
         await self.start()
@@ -175,6 +183,7 @@ class FakeEngine:
 
     async def tokenize(self, prompt: Prompt) -> Tokenized:
         """A token per control token and per four bytes of text; ids below 256 are bytes."""
+        self._check_state()
         tokens = [token for segment in prompt for token in self._tokens(segment)]
         return Tokenized(0, tuple(token for token, _ in tokens), tuple(data for _, data in tokens))
 
@@ -197,13 +206,11 @@ class FakeEngine:
                         raise InvalidValue(f"{token} is not a token id.", param="prompt")
 
     async def stats(self) -> EngineStats:
-        if self.state is not EngineState.READY:
-            raise EngineUnavailable("The engine is not ready.")
+        self._check_state()
         return self.counts
 
     async def submit(self, request: GenerationRequest) -> FakeGeneration:
-        if self.state is not EngineState.READY:
-            raise EngineUnavailable("The engine is not ready.")
+        self._check_state()
         script = self.scripts[min(len(self.submitted), len(self.scripts) - 1)]
         if script.refuse is not None:
             raise script.refuse

@@ -39,7 +39,12 @@ class Engine(Protocol):
         ...
 
     async def ready(self) -> ModelInfo:
-        """Wait while the model is loading."""
+        """Wait while the model is loaded for the first time; raises EngineUnavailable while it is
+        restarting."""
+        ...
+
+    async def recovered(self) -> ModelInfo:
+        """As `ready`, but waits for an engine that is restarting too."""
         ...
 
     async def stop(self) -> None: ...

@@ -34,7 +34,7 @@ class Answer:
         Waits for an engine that is restarting. Raises what `ChatModel.start` and the completion
         raise.
         """
-        await model.engine.ready()
+        await model.engine.recovered()
         self._asked = self._first = self._last = time.perf_counter()
         async with await model.start(request) as completion:
             self._completion = completion

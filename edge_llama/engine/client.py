@@ -125,17 +125,28 @@ class AsyncEngine:
             self._supervisor.add_done_callback(self._supervisor_ended)
 
     async def ready(self) -> ModelInfo:
-        """Wait until the model is loaded.
+        """Wait until the model is loaded for the first time.
 
         Raises:
             EngineStartError: it cannot be loaded.
-            EngineUnavailable: the engine was stopped.
+            EngineUnavailable: the engine is restarting, or was stopped.
         """
-        while self._state in (EngineState.STARTING, EngineState.RESTARTING):
+        while self._state is EngineState.STARTING:
             await self._state_changed.wait()
         if self._state is not EngineState.READY:
             self._raise_unavailable()
         return self.info
+
+    async def recovered(self) -> ModelInfo:
+        """As `ready`, but waits for an engine that is restarting too, which can take minutes.
+
+        Raises:
+            EngineStartError: the model cannot be loaded.
+            EngineUnavailable: the engine was stopped.
+        """
+        while self._state is EngineState.RESTARTING:
+            await self._state_changed.wait()
+        return await self.ready()
 
     async def start(self) -> ModelInfo:
         """Start the child and wait until the model is loaded. Raises as `ready` does."""
@@ -220,10 +231,8 @@ class AsyncEngine:
         return tokenized
 
     async def _ready_process(self) -> EngineProcess:
-        if self._state is EngineState.STARTING:
-            await self.ready()
-        if self._state is not EngineState.READY or self._process is None:
-            self._raise_unavailable()
+        await self.ready()
+        assert self._process is not None
         return self._process
 
     async def _ask(self, process: EngineProcess, command: Submit | Tokenize | GetStats) -> Answer:

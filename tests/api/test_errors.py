@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 
+from edge_llama.api.endpoint import Endpoint
+from edge_llama.api.endpoints import V1_ENDPOINTS
 from edge_llama.api.errors import (
     BodyTooLarge,
     HostNotAllowed,
@@ -33,6 +35,9 @@ from edge_llama.errors import (
 )
 from tests.api.conftest import client_for
 from tests.fakes import FakeEngine, Script
+
+ASKING = [endpoint for endpoint in V1_ENDPOINTS if endpoint.body is not None]
+"""Endpoints that need an engine."""
 
 
 @pytest.mark.parametrize(
@@ -136,10 +141,15 @@ async def test_a_refusal_of_the_engine_is_passed_on() -> None:
     assert "5000" in error["message"]
 
 
-async def test_an_engine_that_is_away_is_503() -> None:
-    client = client_for(FakeEngine(state=EngineState.RESTARTING))
-    body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
-    response = await client.post("/v1/chat/completions", json=body)
+@pytest.mark.parametrize("endpoint", ASKING, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_an_engine_that_is_away_is_503(endpoint: Endpoint, loaded: bool) -> None:
+    engine = FakeEngine(state=EngineState.READY if loaded else EngineState.RESTARTING)
+    client = client_for(engine)
+    if loaded:
+        await client.post(f"/v1{endpoint.path}", json=endpoint.example)
+        engine.state = EngineState.RESTARTING
+    response = await client.post(f"/v1{endpoint.path}", json=endpoint.example)
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"
-    assert response.json()["error"]["type"] == "server_error"
+    assert response.json()["error"]["type"] in ("server_error", "overloaded_error")

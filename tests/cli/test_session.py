@@ -49,7 +49,7 @@ class FakeCompletion:
 
 
 class FakeEngine:
-    async def ready(self) -> None:
+    async def recovered(self) -> None:
         await asyncio.sleep(0)
 
 

@@ -226,7 +226,7 @@ async def test_a_restart_that_fails_is_tried_again(
     assert engine._process is not None
     engine._process.kill()
     await asyncio.sleep(0.2)
-    await asyncio.wait_for(engine.ready(), 30)
+    await asyncio.wait_for(engine.recovered(), 30)
     assert "Too many open files" in caplog.text
     assert len(await outputs_of(engine, request("back"))) == 8
 
@@ -252,10 +252,12 @@ async def test_a_killed_engine_fails_its_requests_and_comes_back(
         async for _ in generation:
             pass
     assert engine.state is EngineState.RESTARTING
-    with pytest.raises(EngineUnavailable) as error:
-        await engine.submit(request("too early"))
-    assert 0 < error.value.retry_after < 5
-    await asyncio.wait_for(engine.ready(), 30)
+    early = request("too early")
+    for work in (engine.submit(early), engine.tokenize(early.prompt), engine.ready()):
+        with pytest.raises(EngineUnavailable) as error:
+            await asyncio.wait_for(work, 0.1)
+        assert 0 < error.value.retry_after < 5
+    await asyncio.wait_for(engine.recovered(), 30)
     assert engine.pid != pid
     assert tokens_of(await outputs_of(engine, request("the same as before"))) == before
     assert "started again in 0.5 s" in caplog.text
@@ -270,7 +272,7 @@ async def test_a_request_that_ran_in_two_crashes_is_not_run_again(engine: AsyncE
         with pytest.raises(EngineDied):
             async for _ in generation:
                 pass
-        await asyncio.wait_for(engine.ready(), 30)
+        await asyncio.wait_for(engine.recovered(), 30)
     with pytest.raises(RequestCrashesEngine):
         await engine.submit(poison)
     assert len(await outputs_of(engine, request("not poison"))) == 8
@@ -285,7 +287,7 @@ async def test_a_loop_of_crashes_is_held_and_told(
         psutil.Process(engine.pid).kill()
         await asyncio.sleep(0.2)
         if state is EngineState.READY:
-            await asyncio.wait_for(engine.ready(), 30)
+            await asyncio.wait_for(engine.recovered(), 30)
     with pytest.raises(EngineUnavailable, match="crashed 2 times in a row") as error:
         await engine.submit(request("too early"))
     assert error.value.retry_after > 100
