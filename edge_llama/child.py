@@ -1,8 +1,9 @@
-"""Child processes: how this package starts one of its own modules."""
+"""Child processes: how this package starts one of its own modules, and how that lives."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -30,3 +31,27 @@ def module_command(module: str) -> list[str]:
 def environment_without_secrets() -> dict[str, str]:
     """This process's environment, for a child that needs no key or token."""
     return {k: v for k, v in os.environ.items() if not k.upper().endswith(SECRET_ENDINGS)}
+
+
+def live_with_parent() -> None:
+    """Called first by a child whose life is its parent's to decide: it ends when its stdin does.
+
+    Signals that are meant for the parent do nothing here. On Linux a child that is stopped
+    (SIGSTOP) goes on when its parent dies, and so sees the end of its stdin.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if sys.platform == "linux":
+        _continue_when_parent_dies()
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _continue_when_parent_dies() -> None:
+    # Not SIGKILL: a running child has things to save. Linux sends this when the thread that started
+    # the child ends, too, which SIGCONT may be for nothing.
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGCONT))

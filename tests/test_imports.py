@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("units", "regular_file", "machine"),
     },
     "text": {"errors"},
-    "chat": {"errors", "config", "limited_child", "limits", "engine", "text"},
+    "chat": {"errors", "config", "child", "limited_child", "limits", "engine", "text"},
     "api": {"errors", "config", "regular_file", "engine", "text", "chat"},
     "bench": {"errors", "config", "child", "engine", "machine", "weights"},
     "tune": {"errors", "config", "child", "units", "engine", "machine", "weights", "bench"},

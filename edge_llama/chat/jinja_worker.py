@@ -23,7 +23,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +33,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from edge_llama.child import live_with_parent
 from edge_llama.limits import limit_address_space, time_limit
 
 TIME_LIMIT = 2.0
@@ -126,7 +126,7 @@ class Renderer:
 
 def main() -> None:
     """Answer requests from stdin until it ends; the first one is the template."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    live_with_parent()
     limit_address_space(MEMORY_LIMIT)
     renderer = Renderer()
     ask: Callable[..., str] = renderer.compile

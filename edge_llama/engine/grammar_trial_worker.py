@@ -21,12 +21,12 @@ byte is a token, which costs nothing to set up.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Sequence
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
+from edge_llama.child import live_with_parent
 from edge_llama.limits import limit_address_space, time_limit
 
 TIME_LIMIT = 1.0
@@ -66,7 +66,7 @@ class _Bytes:
 
 def main() -> None:
     """Answer requests from stdin until it ends; the first one names the control tokens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    live_with_parent()
     limit_address_space(MEMORY_LIMIT)
     tokenizer: LLTokenizer | None = None
     for line in sys.stdin.buffer:

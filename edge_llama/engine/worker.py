@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -26,6 +25,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from edge_llama.child import live_with_parent
 from edge_llama.config import EngineSettings
 from edge_llama.engine.frames import encode_frame, read_frame
 from edge_llama.engine.lane import Lane
@@ -224,9 +224,7 @@ class Worker:
 
 def main() -> None:
     """Entry of the engine process. Exit code 1: the model could not be loaded."""
-    for name in ("SIGINT", "SIGTERM"):
-        # The parent decides when this process ends, by closing its stdin.
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    live_with_parent()
     logging.basicConfig(
         stream=sys.stderr,
         level=os.environ.get("EDGE_LLAMA_LOG_LEVEL", "WARNING").upper(),

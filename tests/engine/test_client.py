@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
-import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -329,39 +326,6 @@ async def test_requests_wait_for_the_first_load(tiny_gguf: Path) -> None:
     assert engine.pid is None
     with pytest.raises(EngineUnavailable):
         await engine.submit(request("too late"))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and /proc-like process checks")
-def test_the_engine_goes_when_its_parent_is_killed(tiny_gguf: Path) -> None:
-    script = (
-        "import asyncio, sys\n"
-        "from edge_llama.config import EngineSettings\n"
-        "from edge_llama.engine.client import AsyncEngine\n"
-        "async def main():\n"
-        "    async with AsyncEngine(EngineSettings(model=sys.argv[1], ctx_size=256)) as engine:\n"
-        "        print(engine.pid, flush=True)\n"
-        "        await asyncio.sleep(60)\n"
-        "asyncio.run(main())\n"
-    )
-    command = [sys.executable, "-c", script, str(tiny_gguf)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
-        os.kill(child, 0)
-        parent.kill()
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and _exists(child):
-            time.sleep(0.05)
-        assert not _exists(child)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def with_a_token_twice(model: Path, path: Path) -> Path:
