@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
 Told: TypeAlias = dict[str, EngineStats]
-"""By model; only of those that are running."""
+"""By model; only of those that are running and answer."""
 
 _COUNTERS = {
     "prompt_tokens": "Tokens of prompts that were computed.",
@@ -41,12 +42,14 @@ _MISSES = ("hashing", "absent", "damaged", "slow", "no_room")
 
 
 async def metrics(request: Request) -> Response:
-    """Counts begin anew when a model is loaded; a model that is not loaded has only its state."""
+    """Counts begin anew when a model is loaded; a model that is not loaded, or whose engine
+    does not answer within a second, has only its state."""
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     models: ModelRegistry = request.app.state.registry
+    asked = await asyncio.gather(*(model.pooled.stats() for model in models))
     told = {
-        model.id: stats for model in models if (stats := await model.pooled.stats()) is not None
+        model.id: stats for model, stats in zip(models, asked, strict=True) if stats is not None
     }
     states = {model.id: model.state for model in models}
     registry = CollectorRegistry()

@@ -17,6 +17,9 @@ from edge_llama.errors import EngineDied, EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
+STATS_SECONDS = 1.0
+"""How long an engine may take to say what it has done; one that is stopped never does."""
+
 
 class ModelState(str, enum.Enum):
     """
@@ -121,11 +124,12 @@ class PooledModel:
         self.chat = None
 
     async def stats(self) -> EngineStats | None:
-        """What its engine has done since it was loaded; None if it is not running."""
+        """What its engine has done since it was loaded; None if it is not running or does not
+        answer within `STATS_SECONDS`."""
         if self.chat is None:
             return None
-        with suppress(EngineUnavailable, EngineDied):
-            return await self.chat.engine.stats()
+        with suppress(EngineUnavailable, EngineDied, asyncio.TimeoutError):
+            return await asyncio.wait_for(self.chat.engine.stats(), STATS_SECONDS)
         return None
 
     def stop_timer(self) -> None:

@@ -116,6 +116,18 @@ def test_a_pause_breaks_nothing(server: WatchedServer) -> None:
     _pause(server, "engine", 1)
 
 
+def test_metrics_are_told_without_an_engine_that_is_stopped(server: WatchedServer) -> None:
+    [engine] = server.engines
+    engine.suspend()
+    try:
+        answer = server.get("/metrics")
+    finally:
+        engine.resume()
+    assert answer.status_code == 200
+    assert "requests_running{" not in answer.text
+    assert "requests_running{" in server.get("/metrics").text
+
+
 @pytest.mark.abuse
 @pytest.mark.parametrize("who", ["server", "engine"])
 def test_a_pause_of_ten_seconds_breaks_nothing(server: WatchedServer, who: str) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_llama.config import ServerSettings
@@ -69,6 +72,15 @@ async def test_a_model_that_is_not_running_has_its_state(
     await client.post("/v1/chat/completions", json=HELLO)
     engine.state = EngineState.RESTARTING
     assert await figures(client) == {"edge_llama_loaded": 0}
+
+
+async def test_an_engine_that_does_not_answer_has_its_state(
+    engine: FakeEngine, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.post("/v1/chat/completions", json=HELLO)
+    monkeypatch.setattr("edge_llama.chat.pooled_model.STATS_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "stats", asyncio.Event().wait)
+    assert await asyncio.wait_for(figures(client), 2) == {"edge_llama_loaded": 1}
 
 
 async def test_metrics_need_the_key(engine: FakeEngine) -> None:
