@@ -181,9 +181,14 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await cancel(self._accepting)
         await super().shutdown(sockets)
+        requests = set(self.server_state.tasks)
         if self.force_exit:
-            # uvicorn leaves this out, but the engines are to be stopped all the same.
+            # uvicorn leaves this out, but clients are to be told and the engines to be stopped.
+            for request in requests:
+                request.cancel()
             await self.lifespan.shutdown()
+        if requests:
+            await asyncio.wait(requests, timeout=CLOSING_SECONDS)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -63,21 +63,22 @@ def test_a_signal_drains(tiny_gguf: Path) -> None:
             client.close()
 
 
-@pytest.mark.abuse
-@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("busy", [pytest.param(False, marks=pytest.mark.abuse), True])
 def test_an_idle_server_ends_at_once_and_a_busy_one_at_the_second_signal(
     tiny_gguf: Path, busy: bool
 ) -> None:
     with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "60") as server, ExitStack() as stack:
         engines = server.engines
         if busy:
-            stack.enter_context(stream(server, max_tokens=ENDLESS))
+            client = stack.enter_context(stream(server, max_tokens=ENDLESS))
         server.process.send_signal(signal.SIGTERM)
         if busy:
             time.sleep(0.3)
             server.process.send_signal(signal.SIGTERM)
+            assert "is stopping" in error_of(read_all(client))["message"]
         assert server.process.wait(3) == 0
         assert psutil.wait_procs(engines, 2)[1] == []
+        assert "Traceback" not in server.log
 
 
 @pytest.mark.parametrize(
