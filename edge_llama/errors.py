@@ -21,6 +21,7 @@ EdgeLlamaError
 ├── TemplateError             a GGUF's chat template failed or hit a limit
 └── EngineError               the engine process
     ├── EngineStartError      it could not load the model
+    │   └── EngineKilled      because it was killed (retry_after, seconds)
     ├── EngineUnavailable     it is not ready (retry_after, seconds)
     ├── EngineDied            it ended while the request was running
     └── RequestTimedOut       the request took longer than it may
@@ -146,6 +147,16 @@ class EngineError(EdgeLlamaError):
 
 class EngineStartError(EngineError):
     """The engine process could not load the model."""
+
+
+class EngineKilled(EngineStartError):
+    """The engine process was killed from outside while it loaded the model.
+
+    Attributes:
+        retry_after: seconds after which a retry makes sense.
+    """
+
+    retry_after = 1.0
 
 
 class EngineUnavailable(EngineError):

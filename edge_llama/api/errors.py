@@ -32,6 +32,7 @@ from edge_llama.api.dialect import speaks_anthropic
 from edge_llama.errors import (
     EdgeLlamaError,
     EngineDied,
+    EngineKilled,
     EngineStartError,
     EngineUnavailable,
     ModelNotFound,
@@ -135,6 +136,9 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     RequestTimedOut: _Answer(503, _SERVER_ERROR, code="timeout"),
     ServerStopping: _Answer(503, _SERVER_ERROR),
     ServerFull: _Answer(503, _SERVER_ERROR),
+    EngineKilled: _Answer(
+        503, _SERVER_ERROR, "The engine was killed while it loaded; the server's log says why."
+    ),
     EngineStartError: _Answer(
         500, _SERVER_ERROR, "The model could not be loaded; the server's log says why."
     ),

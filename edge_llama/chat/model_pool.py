@@ -12,7 +12,7 @@ from typing import Any
 from edge_llama.chat.model import ChatModel
 from edge_llama.chat.pooled_model import ModelState, PooledModel
 from edge_llama.config import PoolSettings
-from edge_llama.errors import DoesNotFit, EdgeLlamaError, EngineUnavailable
+from edge_llama.errors import DoesNotFit, EdgeLlamaError, EngineKilled, EngineUnavailable
 
 RETRY_AFTER = 10.0
 """Seconds after which a request that found no room may find some."""
@@ -251,6 +251,8 @@ class ModelPool:
     async def _fail(self, model: PooledModel, error: Exception) -> None:
         settings = self._settings
         model.backoff = min(max(settings.first_backoff, 2 * model.backoff), settings.max_backoff)
+        if isinstance(error, EngineKilled):
+            error.retry_after = model.backoff
         model.failure = error
         model.phase = ModelState.UNLOADING
         self._answer(model, error)

@@ -32,12 +32,13 @@ from edge_llama.engine.messages import (
     Tokenized,
     check_command,
 )
-from edge_llama.engine.process import CRASHES, EngineProcess, describe_exit
+from edge_llama.engine.process import CRASHES, EngineProcess, describe_exit, was_killed
 from edge_llama.engine.prompt import Prompt
 from edge_llama.engine.stats import EngineStats
 from edge_llama.engine.suspects import Suspects
 from edge_llama.errors import (
     EngineDied,
+    EngineKilled,
     EngineStartError,
     EngineUnavailable,
     RequestCrashesEngine,
@@ -87,6 +88,7 @@ class AsyncEngine:
         self._state_changed = asyncio.Event()
         self._info: ModelInfo | None = None
         self._failure = ""
+        self._killed = False
         self._retry_at = 0.0
         self._process: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -284,6 +286,7 @@ class AsyncEngine:
         code = await self._process.wait()
         if self._failure:
             return self._failure
+        self._killed = was_killed(code)
         reason = describe_exit(code)
         if self._state is EngineState.STARTING and code in CRASHES:
             reason += f" Perhaps {Path(self.settings.model).name} is damaged."
@@ -342,7 +345,7 @@ class AsyncEngine:
 
     def _raise_unavailable(self) -> NoReturn:
         if self._state is EngineState.FAILED:
-            raise EngineStartError(self._failure)
+            raise (EngineKilled if self._killed else EngineStartError)(self._failure)
         if self._state is EngineState.STOPPED:
             raise EngineUnavailable("The engine was stopped.")
         wait = max(self._retry_at - time.monotonic(), 0.0) + 1.0

@@ -120,6 +120,11 @@ CRASHES = (-6, -7, -8, -10, -11, 0xC0000005, 0xC0000409)
 """Exit codes of native code that gave up: aborts and invalid accesses."""
 
 
+def was_killed(code: int) -> bool:
+    """Whether somebody else ended the child, such as Linux when memory is short."""
+    return code < 0 and code not in (*CRASHES, *ILLEGAL_INSTRUCTION)
+
+
 def describe_exit(code: int) -> str:
     """Why the child ended, and what to do about it if that is known."""
     if code in ILLEGAL_INSTRUCTION:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from edge_llama.api.registry import ServedModel
 from edge_llama.chat.pooled_model import ModelState, PooledModel
-from edge_llama.errors import ContextLengthExceeded, EngineStartError
+from edge_llama.errors import ContextLengthExceeded, EngineKilled, EngineStartError
 from tests.api.asgi_call import AsgiCall, post, until
 from tests.api.conftest import app_of, client_of
 from tests.fakes import FakeEngines, Script
@@ -152,6 +152,17 @@ async def test_no_room_is_503_with_a_time_to_retry() -> None:
     second = ask(app, "two")
     await second.finished()
     assert second.status == 200
+
+
+async def test_an_engine_that_was_killed_is_503_with_the_time_of_the_next_try() -> None:
+    engines = FakeEngines(failures=[EngineKilled("By signal 9.")] * 2)
+    app = app_with(PooledModel("one", engines), first_backoff=1.2)
+    for _ in range(2):
+        call = ask(app, "one", stream=True)
+        await call.finished()
+        assert call.status == 503
+        assert call.headers["retry-after"] == "2"
+    assert len(engines.made) == 1
 
 
 async def test_a_failing_model_does_not_disturb_the_others() -> None:

@@ -23,12 +23,14 @@ from edge_llama.engine.sampling import SamplingParams
 from edge_llama.errors import (
     ContextLengthExceeded,
     EngineDied,
+    EngineKilled,
     EngineStartError,
     EngineUnavailable,
     InvalidValue,
     RequestCrashesEngine,
     RequestTimedOut,
 )
+from tests.api.asgi_call import until
 
 GREEDY = SamplingParams(temperature=0, ignore_eos=True)
 
@@ -273,6 +275,17 @@ async def test_a_request_that_ran_in_two_crashes_is_not_run_again(engine: AsyncE
     with pytest.raises(RequestCrashesEngine):
         await engine.submit(poison)
     assert len(await outputs_of(engine, request("not poison"))) == 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell who ended a process")
+async def test_an_engine_that_is_killed_while_it_loads_is_told_apart(tiny_gguf: Path) -> None:
+    engine = AsyncEngine(EngineSettings(model=str(tiny_gguf)))
+    engine.launch()
+    await until(lambda: engine.pid is not None)
+    psutil.Process(engine.pid).kill()
+    with pytest.raises(EngineKilled, match="by signal 9"):
+        await engine.ready()
+    await engine.stop()
 
 
 async def test_a_loop_of_crashes_is_held_and_told(
