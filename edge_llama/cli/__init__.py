@@ -80,8 +80,7 @@ def _program(
 
 def main() -> None:
     """Run the program; an expected error is one line on stderr and a code of `ExitCode`."""
-    if sys.stdout is None:  # it was closed before the start
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    _open_closed_streams()
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         # Text that the terminal's encoding lacks is shown as a replacement, not as a traceback.
         if isinstance(stream, io.TextIOWrapper):
@@ -93,6 +92,19 @@ def main() -> None:
         _fail(error)
     except OSError as error:  # such as a full disk below stdout
         _fail(EdgeLlamaError(str(error)))
+
+
+def _open_closed_streams() -> None:
+    """Put nothing in the place of standard streams that were closed before the start.
+
+    POSIX gives the lowest free number: what is opened later, such as a socket, does not become
+    what native code and child processes take for stderr.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _settle_home() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from edge_llama.chat.model import ChatModel
 from edge_llama.errors import EdgeLlamaError, EngineUnavailable
+
+logger = logging.getLogger(__name__)
 
 
 class Startup:
@@ -45,12 +48,18 @@ class Startup:
     async def _wait(self, url: str) -> None:
         try:
             async with self._use():
-                self._on_ready(url)
+                self._tell(url)
         except EngineUnavailable:
             return  # the server was stopped while the model was loading
         except EdgeLlamaError as error:
             self._failure = error
             signal.raise_signal(signal.SIGINT)
+
+    def _tell(self, url: str) -> None:
+        try:
+            self._on_ready(url)
+        except OSError as error:  # such as a full disk below stdout
+            logger.warning("The server is ready, which stdout cannot tell: %s", error)
 
 
 def url_of(host: str, port: int) -> str:

@@ -84,6 +84,29 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     assert done.stderr == "edge-llama: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(closed: str) -> None:
+    program = [sys.executable, "-m", "edge_llama", "serve", "nothing.gguf"]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *program]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == ExitCode.NO_SUCH_MODEL
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_a_closed_stream_is_closed_for_children_and_native_code_too() -> None:
+    look = (
+        "import os, subprocess, sys; from edge_llama.cli import _open_closed_streams as look\n"
+        "look()\n"
+        "ask = 'import os; os.write(2, b\"lost\")'\n"
+        "os._exit(subprocess.run([sys.executable, '-c', ask]).returncode)"
+    )
+    shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", look]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows finds the folder without HOME")
 def test_a_user_without_a_home_folder(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

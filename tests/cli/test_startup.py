@@ -38,6 +38,24 @@ async def test_the_url_is_told_once_the_model_answers(signals: list[int]) -> Non
     startup.raise_failure()
 
 
+async def test_a_stdout_that_cannot_be_written_is_one_line_and_the_server_goes_on(
+    signals: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(url: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    model = PooledModel("demo", FakeEngine)
+    pool = ModelPool([model])
+    startup = Startup(lambda: pool.use(model), fail)
+    startup.watch("127.0.0.1", 8000)
+    await asyncio.sleep(0.05)
+    await pool.close()
+    startup.raise_failure()
+    [record] = caplog.records
+    assert "No space left on device" in record.getMessage()
+    assert (record.exc_info, signals) == (None, [])
+
+
 async def test_a_model_that_fails_ends_the_server(signals: list[int]) -> None:
     startup, urls = await watch(EngineStartError("no"))
     assert (urls, signals) == ([], [signal.SIGINT])
