@@ -41,6 +41,8 @@ TURN_SECONDS = 0.001
 """
 DATE_SECONDS = 1.0
 """How old the Date of a response may be."""
+HANGUP: int | None = getattr(signal, "SIGHUP", None)
+"""Windows has none."""
 
 
 def serve(
@@ -49,6 +51,9 @@ def serve(
     on_serving: Callable[[str, int], None] = lambda host, port: None,
 ) -> None:
     """Serve `app` until a signal: the first lets running requests end, the second does not.
+
+    SIGHUP, of a terminal that was closed, is never the second: it tends to come twice, or after
+    SIGTERM. It does nothing if it was ignored at the start, as `nohup` has it.
 
     The address is taken before anything else is started. While running requests end,
     `app.state.stopping` is set, so that the app refuses others and is not ready any more.
@@ -195,7 +200,10 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        numbers: list[int] = list(HANDLED_SIGNALS)
+        if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+            numbers.append(HANGUP)
+        previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
             yield
         finally:
@@ -203,7 +211,8 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit
+        if self.should_exit and sig != HANGUP:
+            self.force_exit = True
         self.should_exit = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._signalled.set)

@@ -44,12 +44,13 @@ def error_of(answer: bytes) -> dict[str, Any]:
     return error
 
 
-def test_a_signal_drains(tiny_gguf: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_drains(tiny_gguf: Path, number: int) -> None:
     with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "1.5") as server:
         engines = server.engines
         short, endless = stream(server, max_tokens=40), stream(server, max_tokens=ENDLESS)
         began = time.monotonic()
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(number)
         until(lambda: server.get("/health/ready").status_code == 503, 1, "it is still ready")
         assert server.get("/health/live").status_code == 200
         check_error(server.post(server.body()), 503)

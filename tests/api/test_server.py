@@ -73,10 +73,15 @@ def test_port_0_is_told_and_serves(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-def test_a_signal_lets_running_requests_end(process: subprocess.Popen[str]) -> None:
+@pytest.mark.parametrize(
+    "names", ["SIGTERM", "SIGINT", "SIGHUP", "SIGHUP SIGHUP", "SIGTERM SIGHUP"]
+)
+def test_a_signal_lets_running_requests_end(process: subprocess.Popen[str], names: str) -> None:
     with urllib.request.urlopen(address(process) + "/slow") as response:
         assert response.read(3) == b"one"
-        process.send_signal(signal.SIGTERM)
+        for name in names.split():
+            process.send_signal(signal.Signals[name])
+            time.sleep(0.1)
         assert response.read() == b"two"
     assert process.wait(5) == 0
     assert process.stdout is not None
@@ -93,6 +98,19 @@ def test_an_idle_server_sleeps(process: subprocess.Popen[str]) -> None:
     time.sleep(2)
     # uvicorn's own loop would wake up twenty times.
     assert server.num_ctx_switches().voluntary - before <= 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+def test_a_hangup_that_is_ignored_stays_so() -> None:
+    program = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-c", SERVER]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        url = address(process)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        with urllib.request.urlopen(url) as response:
+            assert response.read() == b"hello"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
 
 
 def test_a_second_signal_does_not_wait(process: subprocess.Popen[str]) -> None:
