@@ -185,7 +185,7 @@ class FakeEngine:
         """A token per control token and per four bytes of text; ids below 256 are bytes."""
         self._check_state()
         tokens = [token for segment in prompt for token in self._tokens(segment)]
-        return Tokenized(0, tuple(token for token, _ in tokens), tuple(data for _, data in tokens))
+        return Tokenized.of(0, (token for token, _ in tokens), dict(tokens).__getitem__)
 
     def _tokens(self, segment: Segment) -> Iterator[tuple[int, bytes]]:
         match segment:
@@ -333,8 +333,8 @@ def _scores(request: GenerationRequest, prompt: Tokenized) -> Iterator[Output]:
     """An output for each token of the prompt but the first, if they are asked for."""
     if request.prompt_logprobs is None:
         return
-    for token, piece in zip(prompt.tokens[1:], prompt.pieces[1:], strict=True):
-        entry = logprob(token, piece, request.prompt_logprobs)
+    for token in prompt.tokens[1:]:
+        entry = logprob(token, prompt.pieces[token], request.prompt_logprobs)
         yield Output(0, 0, (), (), Timings(1.0, 0.0, 0.0), prompt_logprobs=(entry,))
 
 

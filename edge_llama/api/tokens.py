@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
+import msgspec
 from pydantic import Field, PlainValidator, model_validator
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from typing_extensions import Self, TypedDict
 
 from edge_llama.api.lease import with_model
+from edge_llama.api.long_json import json_response
 from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.api.request_body import RequestBody, parse, read_request
 from edge_llama.api.schemas import Messages
@@ -25,7 +28,7 @@ from edge_llama.api.tool_schemas import (
 from edge_llama.api.validation import Name, invalid, missing, without_nul
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.model import ChatModel
-from edge_llama.chat.tokens import Token, text_of
+from edge_llama.chat.tokens import Token, TokenRow
 from edge_llama.chat.tools import ToolChoice
 
 MAX_TOKEN_ID = 2**31 - 1
@@ -90,7 +93,7 @@ class TokenizeRequest(RequestBody):
             )
         return self
 
-    async def tokens(self, chat: ChatModel) -> tuple[Token, ...]:
+    async def tokens(self, chat: ChatModel) -> TokenRow:
         """The tokens of what is asked for."""
         if self.messages:
             return await chat.tokenize_chat(self._conversation())
@@ -154,35 +157,27 @@ class TokenizerInfo(TypedDict):
     special_tokens: dict[str, int]
 
 
-async def tokenize(request: Request) -> JSONResponse:
+async def tokenize(request: Request) -> Response:
     asked = await read_request(request, partial(parse, TokenizeRequest))
 
-    async def work(chat: ChatModel) -> Tokenized:
-        tokens = await asked.tokens(chat)
-        texts = [text_of([token]) for token in tokens]
-        ids = [token.id for token in tokens]
-        pieces: list[TokenPiece] = [
-            {"id": token.id, "piece": text if token.text is not None else list(token.data)}
-            for token, text in zip(tokens, texts, strict=True)
-        ]
-        return {
-            "count": len(tokens),
-            "max_model_len": chat.engine.info.n_ctx,
-            "tokens": pieces if asked.with_pieces else ids,
-            "token_strs": texts if asked.return_token_strs else None,
-        }
+    async def work(chat: ChatModel) -> Iterator[bytes]:
+        return _tokenized(
+            await asked.tokens(chat),
+            chat.engine.info.n_ctx,
+            _piece if asked.with_pieces else _id,
+            _text if asked.return_token_strs else None,
+        )
 
-    return JSONResponse(await with_model(request, _model(request, asked.model), work))
+    return json_response(await with_model(request, _model(request, asked.model), work))
 
 
-async def detokenize(request: Request) -> JSONResponse:
+async def detokenize(request: Request) -> Response:
     asked = await read_request(request, partial(parse, DetokenizeRequest))
 
-    async def work(chat: ChatModel) -> Detokenized:
-        text = text_of(await chat.tokenize(asked.tokens, field="tokens"))
-        return {"prompt": text, "content": text}
+    async def work(chat: ChatModel) -> Iterator[bytes]:
+        return _detokenized(await chat.tokenize(asked.tokens, field="tokens"))
 
-    return JSONResponse(await with_model(request, _model(request, asked.model), work))
+    return json_response(await with_model(request, _model(request, asked.model), work))
 
 
 async def tokenizer_info(request: Request) -> JSONResponse:
@@ -208,3 +203,55 @@ def _model(request: Request, name: str | None) -> ServedModel:
     """The model of that name; some clients name none, and get the first that is served."""
     registry: ModelRegistry = request.app.state.registry
     return next(iter(registry)) if name is None else registry.resolve(name)
+
+
+_Write: TypeAlias = Callable[[Token], bytes]
+"""Writes a token as JSON."""
+
+
+def _tokenized(
+    tokens: TokenRow, n_ctx: int, token: _Write, string: _Write | None
+) -> Iterator[bytes]:
+    """The JSON of `Tokenized`, piece by piece."""
+    yield b'{"count":%d,"max_model_len":%d,"tokens":' % (len(tokens), n_ctx)
+    yield from _list(tokens, token)
+    yield b',"token_strs":'
+    if string is None:
+        yield b"null"
+    else:
+        yield from _list(tokens, string)
+    yield b"}"
+
+
+def _list(tokens: TokenRow, write: _Write) -> Iterator[bytes]:
+    before = b"["
+    for part in tokens.parts():
+        written = {token.id: write(token) for token in part.kinds()}
+        yield before + b",".join(map(written.__getitem__, part.ids))
+        before = b","
+    yield b"]" if len(tokens) else b"[]"
+
+
+def _id(token: Token) -> bytes:
+    return b"%d" % token.id
+
+
+def _text(token: Token) -> bytes:
+    return msgspec.json.encode(token.spelled.decode(errors="replace"))
+
+
+def _piece(token: Token) -> bytes:
+    piece: TokenPiece = {
+        "id": token.id,
+        "piece": list(token.data) if token.text is None else token.text,
+    }
+    return msgspec.json.encode(piece)
+
+
+def _detokenized(tokens: TokenRow) -> Iterator[bytes]:
+    """The JSON of `Detokenized`, piece by piece."""
+    for before in (b'{"prompt":"', b'","content":"'):
+        yield before
+        for text in tokens.texts():
+            yield msgspec.json.encode(text)[1:-1]
+    yield b'"}'

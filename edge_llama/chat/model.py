@@ -20,7 +20,7 @@ from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.prefix import shared_prefix
 from edge_llama.chat.template import ChatTemplate, template_for
 from edge_llama.chat.text_prompt import TextPrompts
-from edge_llama.chat.tokens import Token
+from edge_llama.chat.tokens import TokenRow
 from edge_llama.chat.tool_calls import ToolCallParser
 from edge_llama.chat.tool_grammar import tool_grammar
 from edge_llama.chat.tools import Tool
@@ -142,7 +142,7 @@ class ChatModel:
 
     async def tokenize(
         self, prompt: str | tuple[int, ...], *, bos: bool = True, field: str = "prompt"
-    ) -> tuple[Token, ...]:
+    ) -> TokenRow:
         """The tokens of a text or of token ids, as a `TextRequest` is charged for them.
 
         Raises:
@@ -153,7 +153,7 @@ class ChatModel:
         with _naming(field):
             return await self._tokens(self._text_prompt(prompt, bos))
 
-    async def tokenize_chat(self, request: ChatRequest) -> tuple[Token, ...]:
+    async def tokenize_chat(self, request: ChatRequest) -> TokenRow:
         """The tokens that a `ChatRequest` is charged for.
 
         Raises:
@@ -164,12 +164,9 @@ class ChatModel:
         with _naming("messages"):
             return await self._tokens(await self._chat_prompt(request))
 
-    async def _tokens(self, prompt: Prompt) -> tuple[Token, ...]:
+    async def _tokens(self, prompt: Prompt) -> TokenRow:
         tokenized = await self.engine.tokenize(prompt)
-        return tuple(
-            Token(token, self._token_names.text(token, piece), piece)
-            for token, piece in zip(tokenized.tokens, tokenized.pieces, strict=True)
-        )
+        return TokenRow(tokenized.tokens, tokenized.pieces, self._token_names)
 
     async def count(self, request: ChatRequest) -> int:
         """How many tokens `tokenize_chat` would give. Raises as that does."""

@@ -186,8 +186,7 @@ class Worker:
         except InvalidValue as error:
             answer = Refused.of(command.id, error)
         else:
-            pieces = tuple(self._engine.piece(token) for token in tokens)
-            answer = Tokenized(command.id, tuple(tokens), pieces)
+            answer = Tokenized.of(command.id, tokens, self._engine.piece)
         return partial(self._pipe.send, answer)
 
     def _abort(self, command: Abort) -> None:

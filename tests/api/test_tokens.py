@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from tests.api.conftest import client_for
+from tests.api.asgi_call import AsgiCall, until
+from tests.api.conftest import app_for, client_for
 from tests.fakes import FakeEngine, Script, model_info
 
 BOS, EOT = 128000, 128009
@@ -115,3 +119,64 @@ async def test_refusals_name_the_field(
 async def test_an_unknown_model_is_not_the_default(client: httpx.AsyncClient) -> None:
     answer = await client.post("/tokenize", json={"model": "gpt-5", "prompt": "a"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+
+
+LONG = 'naïve "👋"\n' * 20_000
+
+
+async def test_a_long_answer_says_what_short_ones_say(client: httpx.AsyncClient) -> None:
+    options = {"with_pieces": True, "return_token_strs": True}
+    short = await post(client, "/tokenize", content=LONG[:400], **options)
+    long = await post(client, "/tokenize", content=LONG, **options)
+    assert long["count"] == len(long["tokens"]) == len(long["token_strs"]) == 70_000
+    assert long["tokens"][: short["count"] - 1] == short["tokens"][:-1]
+    assert long["token_strs"][: short["count"] - 1] == short["token_strs"][:-1]
+    ids = (await post(client, "/tokenize", content=LONG))["tokens"]
+    assert ids == [token["id"] for token in long["tokens"]]
+    body = await post(client, "/detokenize", tokens=ids)
+    assert body == dict.fromkeys(("prompt", "content"), LONG)
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
+async def test_a_long_answer_is_made_as_it_is_read(path: str) -> None:
+    app = app_for(FakeEngine(info=model_info(n_ctx=4096)))
+    reads = asyncio.Semaphore(0)
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_what_is_read(message: Message) -> None:
+            await reads.acquire()
+            await send(message)
+
+        await app(scope, receive, send_what_is_read)
+
+    body = {"content": LONG} if path == "/tokenize" else {"tokens": [*b"abcd"] * 65_000}
+    call = AsgiCall(reading, path, [json.dumps(body).encode()])
+    for _ in range(3):
+        reads.release()
+    await until(lambda: len(call.sent) == 3)
+    assert not call.task.done()
+    for _ in range(100):
+        reads.release()
+    await call.finished()
+    assert json.loads(call.body)
+    assert len(call.sent) > 5
+    assert max(len(message.get("body", b"")) for message in call.sent) < 200_000
+
+
+async def test_a_client_that_leaves_ends_a_long_answer() -> None:
+    app = app_for(FakeEngine(info=model_info(n_ctx=4096)))
+    sent: list[Message] = []
+
+    async def stuck(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_first(message: Message) -> None:
+            sent.append(message)
+            if len(sent) > 2:
+                await asyncio.Event().wait()
+
+        await app(scope, receive, send_first)
+
+    call = AsgiCall(stuck, "/tokenize", [json.dumps({"content": LONG}).encode()])
+    await until(lambda: len(sent) == 3)
+    call.disconnect()
+    await call.finished()
+    assert sent[-1]["more_body"]

@@ -123,7 +123,7 @@ async def test_prompts_that_end_around_the_borders_of_blocks(
     settings = settings_for(tmp_path, layout=layout, kv_type=kv_type, cached_sequences=6)
     async with AsyncEngine(cold_settings) as engine:
         prompts = [
-            Tokens((await engine.tokenize((Text(text),))).tokens[:n])
+            Tokens(tuple((await engine.tokenize((Text(text),))).tokens[:n]))
             for text, n in zip(texts, BORDERS, strict=True)
         ]
         cold = [await ask(engine, prompt) for prompt in prompts]

@@ -95,11 +95,11 @@ async def test_tokens_of_a_prompt(engine: AsyncEngine) -> None:
     text = "naïve 👋"
     found = await engine.tokenize((Control("<|begin_of_text|>"), Text(text)))
     assert found.tokens[0] == engine.info.control_tokens["<|begin_of_text|>"]
-    assert found.pieces[0] == b""
-    assert b"".join(found.pieces) == text.encode()
-    again = await engine.tokenize((Tokens(found.tokens),))
+    assert found.pieces[found.tokens[0]] == b""
+    assert b"".join(found.pieces[token] for token in found.tokens) == text.encode()
+    again = await engine.tokenize((Tokens(tuple(found.tokens)),))
     assert (again.tokens, again.pieces) == (found.tokens, found.pieces)
-    assert (await engine.tokenize(())).tokens == ()
+    assert len((await engine.tokenize(())).tokens) == 0
     for unknown in (Tokens((512,)), Tokens((-1,)), Tokens((2**70,)), Control("<|no|>")):
         with pytest.raises(InvalidValue):
             await engine.tokenize((unknown,))

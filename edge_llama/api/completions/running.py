@@ -11,7 +11,7 @@ from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Usage
 from edge_llama.chat.messages import TextRequest
 from edge_llama.chat.model import ChatModel
-from edge_llama.chat.tokens import Token, text_of
+from edge_llama.chat.tokens import TokenRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Echo:
     """
 
     text: str
-    tokens: tuple[Token, ...]
+    tokens: TokenRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def running(
 async def _echo(chat: ChatModel, asked: TextRequest) -> Echo:
     prompt = asked.prompt
     tokens = await chat.tokenize(prompt, bos=asked.bos)
-    return Echo(prompt if isinstance(prompt, str) else text_of(tokens), tokens)
+    return Echo(prompt if isinstance(prompt, str) else "".join(tokens.texts()), tokens)
 
 
 def total_usage(prompts: tuple[RunningPrompt, ...]) -> Usage:
