@@ -10,7 +10,12 @@ from edge_llama.chat.logprobs import TokenLogprob
 
 def chat_logprobs(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
     """OpenAI's `logprobs` object of a choice or of a chunk of it."""
-    return {"content": [_entry(token) for token in tokens], "refusal": None}
+    return {"content": logprob_entries(tokens), "refusal": None}
+
+
+def logprob_entries(tokens: Iterable[TokenLogprob]) -> list[dict[str, Any]]:
+    """What it tells of each token."""
+    return [_entry(token) for token in tokens]
 
 
 def _entry(token: TokenLogprob) -> dict[str, Any]:

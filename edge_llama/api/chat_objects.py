@@ -8,21 +8,22 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_llama.api.chat_logprobs import chat_logprobs
+from edge_llama.api.chat_logprobs import chat_logprobs, logprob_entries
 from edge_llama.api.sse import DONE, frame
 from edge_llama.api.unique_id import unique_id
 from edge_llama.api.usage import overflow_field, progress_field, timings_field, usage_field
+from edge_llama.api.written_list import WrittenList
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import (
-    ChatEvent,
+    ChoiceEvent,
     Finished,
     PromptRead,
+    PromptScored,
     Started,
     TextDelta,
     ToolCallDelta,
     ToolCallStarted,
 )
-from edge_llama.chat.logprobs import TokenLogprob
 from edge_llama.chat.overflow import Dropped
 from edge_llama.engine.messages import FinishReason
 
@@ -161,13 +162,13 @@ async def whole_completion(
     """The `chat.completion` object, when all choices are finished."""
     answers = [_Answer() for _ in range(n)]
     async for event in completion:
-        if not isinstance(event, PromptRead):
+        if not isinstance(event, (PromptRead, PromptScored)):
             answers[event.index].add(event)
     choices = [
         {
             "index": index,
             "message": answer.message(legacy=legacy),
-            "logprobs": chat_logprobs(answer.logprobs) if logprobs else None,
+            "logprobs": {"content": answer.logprobs, "refusal": None} if logprobs else None,
             "finish_reason": answer.finished and finish_reason(answer.finished, legacy=legacy),
         }
         for index, answer in enumerate(answers)
@@ -186,16 +187,16 @@ class _Answer:
     """The events of one choice, added up."""
 
     def __init__(self) -> None:
-        self.logprobs: list[TokenLogprob] = []
+        self.logprobs = WrittenList()
         self.finished: Finished | None = None
         self._texts: list[str] = []
         self._calls: list[dict[str, Any]] = []
 
-    def add(self, event: ChatEvent) -> None:
+    def add(self, event: ChoiceEvent) -> None:
         match event:
             case TextDelta():
                 self._texts.append(event.text)
-                self.logprobs += event.logprobs
+                self.logprobs.add(logprob_entries(event.logprobs))
             case ToolCallStarted():
                 function = {"name": event.name, "arguments": ""}
                 self._calls.append({"id": event.id, "type": "function", "function": function})

@@ -9,11 +9,13 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from edge_llama.api.disconnect import unless_disconnected
+from edge_llama.api.long_json import json_response
 from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.api.sse import ACCEPTED, EventStream
+from edge_llama.api.written_list import json_pieces
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.messages import AnswerRequest, ChatRequest
 from edge_llama.config import ServerSettings
@@ -31,7 +33,7 @@ class Reply(Protocol[Running]):
     """How one API writes one answer: whole, or as a stream that says the same."""
 
     async def whole(self, running: Running, /) -> Any:
-        """The JSON body, when the answer is finished."""
+        """The JSON body, in which a list may be a `WrittenList`, when the answer is finished."""
         ...
 
     def stream(self, running: Running, /) -> AsyncIterator[bytes]:
@@ -111,7 +113,7 @@ async def answer(
             headers=headers,
         )
     body = await unless_disconnected(request.receive, _whole(running, reply))
-    return JSONResponse(body, headers=headers)
+    return json_response(json_pieces(body), headers)
 
 
 async def _frames(

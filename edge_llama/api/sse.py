@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -14,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from edge_llama.api.disconnect import cancel, unless_disconnected
 from edge_llama.api.errors import ClientDisconnected, ServerStopping, error_body, log_error
+from edge_llama.api.written_list import json_pieces
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b"\n"
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 def frame(value: Any) -> bytes:
     """One event. Its JSON is ASCII: some clients split lines at U+0085 and U+2028 too."""
-    return b"data: %b\n\n" % json.dumps(value, separators=(",", ":")).encode("ascii")
+    return b"data: %b\n\n" % b"".join(json_pieces(value, ensure_ascii=True))
 
 
 def named_frame(name: str, value: Any) -> bytes:

@@ -10,8 +10,8 @@ import msgspec
 
 from edge_llama.chat.choice import Choice
 from edge_llama.chat.engine import Generation
-from edge_llama.chat.events import ChatEvent, Finished, PromptRead, Started, Usage
-from edge_llama.chat.logprobs import TokenLogprob, TokenNames
+from edge_llama.chat.events import ChatEvent, Finished, PromptRead, PromptScored, Started, Usage
+from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.overflow import Dropped
 from edge_llama.engine.messages import Output, Timings
 
@@ -28,10 +28,6 @@ class ChatCompletion:
         names: of the model's tokens.
         dropped: what was left out of the conversation because it was too long.
         scored: the log-probabilities of the prompt were asked for.
-
-    Attributes:
-        prompt_logprobs: of the prompt's tokens but the first, if they were asked for; all of them
-            are there before the first event.
     """
 
     def __init__(
@@ -47,8 +43,8 @@ class ChatCompletion:
         self._generation = generation
         self._choices = choices
         self._names = names
-        self.prompt_logprobs: list[TokenLogprob] = []
         self._scored = scored
+        self._scores = 0
         self._early: list[Output] = []
         self._running = set(range(len(choices)))
         self._started = 0
@@ -101,8 +97,11 @@ class ChatCompletion:
     def _take(self, output: Output) -> None:
         if output.progress is not None and self._running:
             self._events.append(PromptRead(*msgspec.structs.astuple(output.progress)))
-        self.prompt_logprobs += map(self._names.entry, output.prompt_logprobs)
-        if self._scored and len(self.prompt_logprobs) < self._generation.prompt_tokens - 1:
+        if output.prompt_logprobs and self._running:
+            self._scores += len(output.prompt_logprobs)
+            entries = tuple(map(self._names.entry, output.prompt_logprobs))
+            self._events.append(PromptScored(entries))
+        if self._scored and self._scores < self._generation.prompt_tokens - 1:
             # Other choices may be ahead of the first, which alone tells about the prompt.
             self._early.append(output)
             return

@@ -68,6 +68,16 @@ class PromptRead:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptScored:
+    """The log-probabilities of the prompt's next tokens, if they were asked for.
+
+    All tokens but the first have theirs before a choice starts.
+    """
+
+    logprobs: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallStarted:
     """A choice calls a tool.
 
@@ -93,7 +103,10 @@ class ToolCallDelta:
     arguments: str
 
 
-ChatEvent: TypeAlias = PromptRead | Started | TextDelta | ToolCallStarted | ToolCallDelta | Finished
+ChoiceEvent: TypeAlias = Started | TextDelta | ToolCallStarted | ToolCallDelta | Finished
+"""What one choice tells."""
+
+ChatEvent: TypeAlias = PromptRead | PromptScored | ChoiceEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_llama.api.chat_objects import ChunkWriter, ReplyHead, stream_chunks, whole_completion
+from edge_llama.api.written_list import json_pieces
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, TextDelta
 from edge_llama.chat.messages import ChatRequest, Message, Role
@@ -131,7 +132,9 @@ async def test_log_probabilities_in_chunks_and_whole() -> None:
         ("\\xf0\\x9f\\x91", [0xF0, 0x9F, 0x91]),
         ("\\x8b", [0x8B]),
     ]
-    whole = await whole_completion(await start(script, logprobs=2), HEAD, n=1, logprobs=True)
+    whole = written(
+        await whole_completion(await start(script, logprobs=2), HEAD, n=1, logprobs=True)
+    )
     streamed = [entry for each in told[1:-1] for entry in each["content"]]
     assert whole["choices"][0]["logprobs"] == {"content": streamed, "refusal": None}
 
@@ -190,6 +193,11 @@ async def test_choices_that_share_the_time_have_no_timings() -> None:
     assert "timings" not in reply
 
 
+def written(reply: dict[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(b"".join(json_pieces(reply)))
+    return body
+
+
 def text_of(chunks: Sequence[dict[str, Any]], index: int) -> str:
     return "".join(
         choice["delta"].get("content", "")
@@ -215,7 +223,7 @@ async def test_any_split_of_the_output_gives_the_same_text(
     script = Script(choices=pieces)
     chunks = await chunks_of(script, n, stop, 1, include_usage=True)
     completion = await start(script, n, stop, 1)
-    whole = await whole_completion(completion, HEAD, n=n, logprobs=True)
+    whole = written(await whole_completion(completion, HEAD, n=n, logprobs=True))
     assert chunks[-1]["usage"] == whole["usage"]
     firsts = []
     for index, (text, _) in enumerate(outputs):

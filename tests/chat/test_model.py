@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edge_llama.chat.events import TextDelta
+from edge_llama.chat.events import PromptScored, Started, TextDelta
 from edge_llama.chat.llama3_template import Llama3Template
 from edge_llama.chat.messages import ChatRequest, Message, Role, TextRequest
 from edge_llama.chat.model import ChatModel
@@ -135,5 +135,8 @@ async def test_the_log_probabilities_of_a_prompt_come_first() -> None:
     model = ChatModel(FakeEngine(Script(choices=[["a"], ["b"]])))
     request = TextRequest(prompt=(72, 105, 33), n=2, prompt_logprobs=1)
     completion = await model.complete(request)
-    await anext(completion)
-    assert [entry.text for entry in completion.prompt_logprobs] == ["i", "!"]
+    events = [event async for event in completion]
+    first = events.index(Started(0))
+    scored = [event for event in events if isinstance(event, PromptScored)]
+    assert events[:first] == scored
+    assert [entry.text for event in scored for entry in event.logprobs] == ["i", "!"]

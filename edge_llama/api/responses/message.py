@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from edge_llama.api.chat_logprobs import chat_logprobs
+from edge_llama.api.chat_logprobs import logprob_entries
 from edge_llama.api.unique_id import unique_id
+from edge_llama.api.written_list import WrittenList
 from edge_llama.chat.logprobs import TokenLogprob
 
 
@@ -21,7 +22,7 @@ class OutputMessage:
         self._index = output_index
         self._id = unique_id("msg")
         self._texts: list[str] = []
-        self._logprobs: list[dict[str, Any]] = []
+        self._logprobs = WrittenList()
         self._status = "in_progress"
 
     @property
@@ -41,9 +42,9 @@ class OutputMessage:
 
     def add(self, text: str, tokens: Iterable[TokenLogprob] = ()) -> dict[str, Any]:
         """More text, and the log-probabilities of its tokens if they were asked for."""
-        logprobs = chat_logprobs(tokens)["content"]
+        logprobs = logprob_entries(tokens)
         self._texts.append(text)
-        self._logprobs += logprobs
+        self._logprobs.add(logprobs)
         return self._part_event("response.output_text.delta", delta=text, logprobs=logprobs)
 
     def closing(self, status: str) -> Iterator[dict[str, Any]]:
