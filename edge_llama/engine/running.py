@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from edge_llama.engine.blocks.reading import LoadedBlock
 from edge_llama.engine.blocks.unsaved import Unsaved
 from edge_llama.engine.disk_cache import DiskCache
@@ -80,9 +82,7 @@ class RunningBatch:
         """
         prompt = sequence.reusable()
         source, length = self._holder(prompt, sequence.cache_domain)
-        if self._coming(prompt, sequence.cache_domain) - length >= SHARED_PREFILL:
-            return False
-        if not self._fits(sequence, source, length):
+        if not self._may_start(sequence, source, length):
             return False
         sequence.seq_id = self._prefix_cache.start(prompt, sequence.cache_domain, source, length)
         # The cells that it fills will be the lowest that are free.
@@ -93,6 +93,24 @@ class RunningBatch:
         sequence.num_computed = length
         self._count_cached(sequence, length)
         return True
+
+    def may_start(self, sequence: Sequence) -> bool:
+        """Whether `start` would let a sequence run."""
+        return self._may_start(sequence, *self._holder(sequence.reusable(), sequence.cache_domain))
+
+    @property
+    def places(self) -> Counter[str]:
+        """How many sequences of each caller run."""
+        return Counter(each.caller for each in self.sequences)
+
+    def shared_out(self, newcomer: Sequence) -> Sequence | None:
+        """Who gives his place to a caller that then has no more than he: the youngest whose prompt
+        is still being read.
+        """
+        places = self.places
+        fair = places[newcomer.caller] + 2
+        rich = (each for each in reversed(self.sequences) if places[each.caller] >= fair)
+        return next((each for each in rich if not each.decoding), None)
 
     def read(self, sequence: Sequence) -> None:
         """Begin to read what is on disk of a prompt that has just started."""
@@ -198,6 +216,10 @@ class RunningBatch:
         """How many of the first of `tokens` a sequence will hold once its prompt is read."""
         others = (each for each in self.sequences if each.cache_domain == domain)
         return max((common_prefix(each.token_array(), tokens) for each in others), default=0)
+
+    def _may_start(self, sequence: Sequence, source: int, length: int) -> bool:
+        coming = self._coming(sequence.reusable(), sequence.cache_domain)
+        return coming - length < SHARED_PREFILL and self._fits(sequence, source, length)
 
     def _fits(self, sequence: Sequence, source: int, length: int) -> bool:
         """Whether what a sequence has after `length` tokens finds room beside what runs, or would

@@ -357,10 +357,20 @@ class Scheduler:
         return True
 
     def _admit(self) -> bool:
-        """Let the first in the queue run, with the longest prefix that is already computed."""
-        sequence = next(iter(self.waiting), None)
-        if sequence is None:
-            return False
+        """Let one that waits run: the first in the queue or, if that cannot, the first of a caller
+        that has no more places.
+        """
+        heads = self.waiting.heads()
+        places = self._batch.places
+
+        def may_pass(sequence: Sequence) -> bool:
+            no_more = places[sequence.caller] <= places[heads[0].caller]
+            return no_more and sequence.tier is not ServiceTier.FLEX
+
+        return any(self._start(each) for each in heads if each is heads[0] or may_pass(each))
+
+    def _start(self, sequence: Sequence) -> bool:
+        """Let a sequence run, with the longest prefix that is already computed, if it may."""
         if len(self.running) >= self._parallel and not self._yield_place(sequence):
             return False
         if not self._batch.start(sequence):
@@ -378,10 +388,19 @@ class Scheduler:
         self.waiting.put_back(sequence)
 
     def _yield_place(self, newcomer: Sequence) -> bool:
-        """Preempt the youngest of the tier `flex` for a newcomer of another tier."""
-        if newcomer.tier is ServiceTier.FLEX or not self._batch.flex:
+        """Preempt one for a newcomer, if one should give way: the youngest of the tier `flex`, or
+        one of a caller that has more places.
+        """
+        if newcomer.tier is ServiceTier.FLEX:
             return False
-        self._preempt(self._batch.flex[-1])
+        victim: Sequence | None
+        if self._batch.flex:
+            victim = self._batch.flex[-1]
+        else:
+            victim = self._batch.shared_out(newcomer)
+            if victim is None or not self._batch.may_start(newcomer):
+                return False
+        self._preempt(victim)
         return True
 
     def _append(self, sequence: Sequence, tokens: list[int]) -> list[int]:

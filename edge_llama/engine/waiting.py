@@ -23,6 +23,10 @@ class WaitingQueue:
     def __iter__(self) -> Iterator[Sequence]:
         return chain(self._others, self._flex)
 
+    def heads(self) -> list[Sequence]:
+        """The first of each caller, in their order."""
+        return self._others.heads() + self._flex.heads()
+
     def add(self, sequence: Sequence) -> None:
         self._tier_of(sequence).add(sequence)
 
@@ -49,6 +53,9 @@ class _Turns:
     def __iter__(self) -> Iterator[Sequence]:
         rounds = zip_longest(*self._queues.values())
         return (sequence for turns in rounds for sequence in turns if sequence is not None)
+
+    def heads(self) -> list[Sequence]:
+        return [queue[0] for queue in self._queues.values()]
 
     def add(self, sequence: Sequence) -> None:
         self._queues.setdefault(sequence.caller, deque()).append(sequence)

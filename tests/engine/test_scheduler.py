@@ -87,6 +87,57 @@ def test_what_has_long_been_in_the_queue_is_not_read_before_shorter_prompts() ->
     assert many[4].status is SequenceStatus.WAITING
 
 
+def test_places_are_shared_between_callers() -> None:
+    engine = Engine(n_cells=2000, parallel=3, batch_size=16)
+    many = [engine.add([number] * 300, max_tokens=1)[0] for number in range(1, 6)]
+    engine.step()
+    assert [each.status for each in many[:3]] == [SequenceStatus.RUNNING] * 3
+    first, second = (engine.add([n] * 10, max_tokens=2, caller="another")[0] for n in (20, 21))
+    engine.step()
+    assert first.status is SequenceStatus.RUNNING
+    assert second.status is SequenceStatus.WAITING
+    assert [each.preempted for each in many] == [False, False, True, False, False]
+    engine.finish()
+    for sequence in (*many, first, second):
+        n = sequence.num_prompt
+        assert sequence.token_ids == expected(sequence.token_ids[:n], len(sequence.token_ids) - n)
+        assert sequence.finish_reason is FinishReason.LENGTH
+
+
+def test_who_has_no_more_places_does_not_wait_behind_one_that_finds_no_room() -> None:
+    engine = Engine(n_cells=1000, parallel=4, batch_size=16)
+    many = [engine.add([number] * 600, max_tokens=1)[0] for number in range(1, 3)]
+    engine.step()
+    first, second = (engine.add([n] * 10, max_tokens=9, caller="another")[0] for n in (20, 21))
+    engine.step()
+    assert many[1].status is SequenceStatus.WAITING
+    assert first.status is SequenceStatus.RUNNING
+    assert second.status is SequenceStatus.RUNNING
+    [third] = engine.add([22] * 10, caller="another")
+    engine.step()
+    assert third.status is SequenceStatus.WAITING
+
+
+def test_nobody_gives_a_place_for_one_that_cannot_start() -> None:
+    engine = Engine(n_cells=1000, parallel=2, batch_size=16)
+    many = [engine.add([number] * 300, max_tokens=1)[0] for number in range(1, 3)]
+    engine.step()
+    [large] = engine.add([20] * 600, max_tokens=1, caller="another")
+    engine.step()
+    assert large.status is SequenceStatus.WAITING
+    assert not any(each.preempted for each in many)
+
+
+def test_a_stream_keeps_its_place() -> None:
+    engine = Engine(n_cells=1000, parallel=2, batch_size=16)
+    streams = [engine.add([number] * 5, max_tokens=50)[0] for number in range(1, 3)]
+    engine.step()
+    [other] = engine.add([20] * 10, max_tokens=1, caller="another")
+    engine.step()
+    assert other.status is SequenceStatus.WAITING
+    assert [each.status for each in streams] == [SequenceStatus.RUNNING] * 2
+
+
 def test_flex_waits_behind_all_others_and_is_read_last() -> None:
     engine = Engine(parallel=1)
     [running] = engine.add([1, 1], max_tokens=3)

@@ -29,12 +29,19 @@ class SchedulerMachine(RuleBasedStateMachine):
         n=st.integers(1, 2),
         tier=st.sampled_from(ServiceTier),
         domain=st.sampled_from(["", "a"]),
+        caller=st.sampled_from(["", "a"]),
     )
     def add(
-        self, prompt: list[int], max_tokens: int, n: int, tier: ServiceTier, domain: str
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        n: int,
+        tier: ServiceTier,
+        domain: str,
+        caller: str,
     ) -> None:
         self.engine.now += 0.01
-        self.live += self.engine.add(prompt, max_tokens, n, tier, domain)
+        self.live += self.engine.add(prompt, max_tokens, n, tier, domain, caller)
 
     @rule(n=st.integers(1, 64))
     def evict(self, n: int) -> None:
