@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 
 from edge_llama.errors import ModelFileError
-from edge_llama.weights.gguf_header import read_strings
+from edge_llama.weights.gguf_header import read_numbers, read_strings
 from edge_llama.weights.gguf_model import GGUFModel
 
 MAX_LAYERS = 512
@@ -30,6 +30,10 @@ _STATES_IN_GROUPS = ("falcon-h1", "granitehybrid", "mamba2", "nemotron_h", "nemo
 _STATES_TWICE_AS_WIDE = ("granitehybrid", "jamba")
 
 _WITHOUT_VOCABULARY = ("no_vocab", "none")
+_WORD_PIECES = "bert"
+_UNKNOWN_WORD = 100
+"""Where such a vocabulary has the token for unknown words, if its header names no other."""
+_BYTE_TOKEN = 6
 _BYTES = {
     "llama": {b"<0x%02X>" % byte: byte for byte in range(256)}
     | {bytes([byte]): byte for byte in range(1, 256)},
@@ -132,7 +136,18 @@ def _faults_of_vocabulary(model: GGUFModel) -> Iterator[str]:
             bytes_found.add(bytes_spelled[spelling])
     if not count or tokenizer in _WITHOUT_VOCABULARY:
         yield "it has no vocabulary"
+    if tokenizer == _WORD_PIECES:
+        yield from _faults_of_word_pieces(model, count)
     if len(hashes) != count:
         yield "its vocabulary has a token twice"
     for missing in sorted(set(bytes_spelled.values()) - bytes_found):
         yield f"its vocabulary has no token for the byte 0x{missing:02X}"
+
+
+def _faults_of_word_pieces(model: GGUFModel, count: int) -> Iterator[str]:
+    types = read_numbers(model.path, model.headers[0], "tokenizer.ggml.token_type", count)
+    if _BYTE_TOKEN in types:
+        yield "its vocabulary has tokens of bytes, which no vocabulary of its kind has"
+    unknown = model.number("tokenizer.ggml.unknown_token_id")
+    if count <= _UNKNOWN_WORD and (unknown is None or unknown >= count):
+        yield "its vocabulary has no token for unknown words"

@@ -72,12 +72,12 @@ class SkippedArray:
     Attributes:
         length: its entries.
         start: bytes of the file before the first.
-        is_text: the entries are strings.
+        format: of one number, as `struct` names it; empty if the entries are texts.
     """
 
     length: int
     start: int = field(default=0, compare=False)
-    is_text: bool = field(default=False, compare=False)
+    format: str = field(default="", compare=False)
 
 
 Scalar: TypeAlias = bool | int | float | str
@@ -172,7 +172,7 @@ def read_strings(path: Path, header: GGUFHeader, key: str) -> Iterator[bytes]:
         ModelFileError: the file cannot be read, or one has more than `MAX_LISTED_BYTES`.
     """
     array = header.metadata.get(key)
-    if not isinstance(array, SkippedArray) or not array.is_text:
+    if not isinstance(array, SkippedArray) or array.format:
         return
     with _opened(path) as file:
         file.seek(array.start)
@@ -183,6 +183,26 @@ def read_strings(path: Path, header: GGUFHeader, key: str) -> Iterator[bytes]:
                     f"{path} is not a model that can be run: one of its {key!r} has {size:,} bytes."
                 )
             yield file.read(size)
+
+
+def read_numbers(path: Path, header: GGUFHeader, key: str, count: int) -> tuple[Any, ...]:
+    """The first `count` numbers of an array of the metadata of `path`; none if it is none.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    array = header.metadata.get(key)
+    if isinstance(array, tuple):
+        return array[:count]
+    if not isinstance(array, SkippedArray) or not array.format:
+        return ()
+    format = struct.Struct(f"<{min(count, array.length)}{array.format[1:]}")
+    with _opened(path) as file:
+        file.seek(array.start)
+        data = file.read(format.size)
+    if len(data) < format.size:
+        raise ModelFileError(f"{path} was changed while it was read. Try again.")
+    return format.unpack(data)
 
 
 def _check_fixed_part(path: Path, file: BufferedReader) -> int:
@@ -333,13 +353,14 @@ def _array(cursor: _Cursor) -> tuple[Scalar, ...] | SkippedArray:
     start = cursor.position
     if kind == _STRING:
         cursor.skip_texts(length)
-    elif kind not in _NUMBERS:
+        return SkippedArray(length, start)
+    if kind not in _NUMBERS:
         raise _MalformedHeader(f"it has an array of the unknown type {kind}")
-    elif length <= MAX_KEPT:
-        return cursor.numbers(_NUMBERS[kind], length)
-    else:
-        cursor.skip(length * _NUMBERS[kind].size)
-    return SkippedArray(length, start, kind == _STRING)
+    format = _NUMBERS[kind]
+    if length <= MAX_KEPT:
+        return cursor.numbers(format, length)
+    cursor.skip(length * format.size)
+    return SkippedArray(length, start, format.format)
 
 
 def _tensors(cursor: _Cursor, count: int, alignment: int) -> Iterator[tuple[str, TensorInfo]]:

@@ -102,11 +102,14 @@ def test_a_token_that_is_there_twice_is_refused(tmp_path: Path, token: bytes, ot
     assert "a token twice" in refusal(path)
 
 
-def with_vocabulary(path: Path, tokenizer: str, tokens: Sequence[str]) -> Path:
+def with_vocabulary(
+    path: Path, tokenizer: str, tokens: Sequence[str], **others: MetadataValue
+) -> Path:
     metadata: dict[str, MetadataValue] = {
         "tokenizer.ggml.model": tokenizer,
         "tokenizer.ggml.tokens": tokens,
         "tokenizer.ggml.token_type": [1] * len(tokens),
+        **{f"tokenizer.ggml.{key}": value for key, value in others.items()},
     }
     return write_tiny_gguf(path, n_vocab=max(len(tokens), 300), metadata=metadata)
 
@@ -134,6 +137,23 @@ def test_a_vocabulary_must_have_a_token_for_each_byte(
 def test_sentencepiece_may_spell_a_byte_as_itself(tmp_path: Path) -> None:
     tokens = [chr(byte) if 0 < byte < 128 else SENTENCEPIECE[byte] for byte in range(256)]
     check_model(read_model(with_vocabulary(tmp_path / "tiny.gguf", "llama", tokens)))
+
+
+@pytest.mark.parametrize("count", [90, 300])
+def test_word_pieces_have_no_bytes_and_a_token_for_the_unknown(tmp_path: Path, count: int) -> None:
+    tokens = [f"piece {n}" for n in range(count)]
+
+    def write(**others: MetadataValue) -> Path:
+        return with_vocabulary(tmp_path / "tiny.gguf", "bert", tokens, **others)
+
+    check_model(read_model(write(unknown_token_id=1)))
+    bytes_too = [1] * (count - 1) + [6]
+    assert "tokens of bytes" in refusal(write(unknown_token_id=1, token_type=bytes_too))
+    if count > 100:
+        check_model(read_model(write()))
+    else:
+        assert "no token for unknown words" in refusal(write())
+        assert "no token for unknown words" in refusal(write(unknown_token_id=count))
 
 
 def test_a_small_vocabulary_is_checked_too(tmp_path: Path) -> None:

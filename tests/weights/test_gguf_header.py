@@ -28,6 +28,7 @@ from edge_llama.weights.gguf_header import (
     MAX_TEXTS,
     SkippedArray,
     read_header,
+    read_numbers,
     read_strings,
 )
 from tests.gguf_factory import write_tiny_gguf
@@ -332,6 +333,22 @@ def test_of_a_long_text_the_beginning_is_kept(path: Path) -> None:
     metadata = read_header(path).metadata
     assert metadata["k"] == ("abc" * 1000)[:MAX_TEXT_BYTES]
     assert metadata["general.name"] == "A model"
+
+
+def test_numbers_of_an_array_are_read(path: Path) -> None:
+    entries = [
+        entry(f"{count}", ARRAY, array(5, count, struct.pack(f"<{count}i", *range(count))))
+        for count in (3, 300)
+    ]
+    path.write_bytes(whole((*entries, NAME)))
+    header = read_header(path)
+    assert read_numbers(path, header, "3", 2) == (0, 1)
+    assert read_numbers(path, header, "300", 1000) == tuple(range(300))
+    assert read_numbers(path, header, "300", 2) == (0, 1)
+    assert read_numbers(path, header, "general.name", 2) == ()
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ModelFileError, match="was changed while it was read"):
+        read_numbers(path, header, "300", 300)
 
 
 def test_texts_of_an_array_are_read_up_to_a_limit(path: Path) -> None:
