@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 
 from edge_llama.errors import ModelFileError
+from edge_llama.weights import charsmap
 from edge_llama.weights.gguf_header import read_numbers, read_strings
 from edge_llama.weights.gguf_model import GGUFModel
 
@@ -30,6 +31,8 @@ _STATES_IN_GROUPS = ("falcon-h1", "granitehybrid", "mamba2", "nemotron_h", "nemo
 _STATES_TWICE_AS_WIDE = ("granitehybrid", "jamba")
 
 _WITHOUT_VOCABULARY = ("no_vocab", "none")
+_UNIGRAMS = "t5"
+_CHARSMAP = "tokenizer.ggml.precompiled_charsmap"
 _WORD_PIECES = "bert"
 _UNKNOWN_WORD = 100
 """Where such a vocabulary has the token for unknown words, if its header names no other."""
@@ -138,6 +141,8 @@ def _faults_of_vocabulary(model: GGUFModel) -> Iterator[str]:
         yield "it has no vocabulary"
     if tokenizer == _WORD_PIECES:
         yield from _faults_of_word_pieces(model, count)
+    if tokenizer == _UNIGRAMS and not _has_closed_charsmap(model):
+        yield "the map by which its vocabulary rewrites texts leads out of itself"
     if len(hashes) != count:
         yield "its vocabulary has a token twice"
     for missing in sorted(set(bytes_spelled.values()) - bytes_found):
@@ -151,3 +156,14 @@ def _faults_of_word_pieces(model: GGUFModel, count: int) -> Iterator[str]:
     unknown = model.number("tokenizer.ggml.unknown_token_id")
     if count <= _UNKNOWN_WORD and (unknown is None or unknown >= count):
         yield "its vocabulary has no token for unknown words"
+
+
+def _has_closed_charsmap(model: GGUFModel) -> bool:
+    """True also without any; llama.cpp refuses what is no array of bytes."""
+    length = model.length(_CHARSMAP)
+    if length > charsmap.MAX_BYTES:
+        return False
+    numbers = read_numbers(model.path, model.headers[0], _CHARSMAP, length)
+    if not length or set(map(type, numbers)) != {int}:
+        return True
+    return charsmap.is_closed(bytes(number & 0xFF for number in numbers))

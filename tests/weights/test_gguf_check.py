@@ -156,6 +156,19 @@ def test_word_pieces_have_no_bytes_and_a_token_for_the_unknown(tmp_path: Path, c
         assert "no token for unknown words" in refusal(write(unknown_token_id=count))
 
 
+def test_a_map_of_characters_must_not_lead_out_of_itself(tmp_path: Path) -> None:
+    path, tokens = tmp_path / "tiny.gguf", [f"token {n}" for n in range(300)]
+
+    def write(charsmap: Sequence[int]) -> Path:
+        return with_vocabulary(path, "t5", tokens, precompiled_charsmap=charsmap)
+
+    closed = [0, 4, 0, 0, *bytes(1024), 0]
+    check_model(read_model(with_vocabulary(path, "t5", tokens)))
+    check_model(read_model(write(closed)))
+    for broken in (closed[:-1], closed[:8], [0, 4, 0, 0, 0, 0, 4, *bytes(1022)], [0] * (1 << 22)):
+        assert "leads out of itself" in refusal(write(broken))
+
+
 def test_a_small_vocabulary_is_checked_too(tmp_path: Path) -> None:
     path = with_vocabulary(tmp_path / "tiny.gguf", "gpt2", ["a", "b", "a"])
     assert "a token twice" in refusal(path)
