@@ -14,6 +14,9 @@ _RUN = (
 )
 
 
+PR_SET_PDEATHSIG = 1
+"""Of Linux's <sys/prctl.h>."""
+
 SECRET_ENDINGS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 """Environment variables with such names are kept from children."""
 
@@ -43,15 +46,8 @@ def live_with_parent() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if sys.platform == "linux":
-        _continue_when_parent_dies()
+        import ctypes
 
-
-_PR_SET_PDEATHSIG = 1
-
-
-def _continue_when_parent_dies() -> None:
-    # Not SIGKILL: a running child has things to save. Linux sends this when the thread that started
-    # the child ends, too, which SIGCONT may be for nothing.
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGCONT))
+        # Not SIGKILL: a running child has things to save. Linux sends this also when the thread
+        # that started the child ends; then SIGCONT does nothing.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGCONT))
