@@ -12,6 +12,10 @@ from edge_llama.chat.events import Usage
 from edge_llama.chat.messages import TextRequest
 from edge_llama.chat.model import ChatModel
 from edge_llama.chat.tokens import TokenRow
+from edge_llama.errors import InvalidValue
+
+MAX_ECHOED_LOGPROBS = 2**20
+"""Of all tokens of all prompts of a request together: some 30 MB of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,10 @@ async def running(
         EngineError: the engine is not ready, or ended.
     """
     async with registry.pool.use(model.pooled) as chat, AsyncExitStack() as stack:
+        echoes = [await _echo(chat, text) for text in texts] if echo else [None] * len(texts)
+        _check_scores(texts, echoes)
         prompts = []
-        for text in texts:
-            echoed = await _echo(chat, text) if echo else None
+        for text, echoed in zip(texts, echoes, strict=True):
             completion = await chat.complete(text)
             await stack.enter_async_context(completion)
             prompts.append(RunningPrompt(completion, echoed))
@@ -59,6 +64,21 @@ async def _echo(chat: ChatModel, asked: TextRequest) -> Echo:
     prompt = asked.prompt
     tokens = await chat.tokenize(prompt, bos=asked.bos)
     return Echo(prompt if isinstance(prompt, str) else "".join(tokens.texts()), tokens)
+
+
+def _check_scores(texts: Sequence[TextRequest], echoes: Sequence[Echo | None]) -> None:
+    told = sum(
+        len(echo.tokens) * max(1, text.prompt_logprobs)
+        for text, echo in zip(texts, echoes, strict=True)
+        if echo is not None and text.prompt_logprobs is not None
+    )
+    if told > MAX_ECHOED_LOGPROBS:
+        raise InvalidValue(
+            f"logprobs asks for {told} log-probabilities of tokens of the prompts; at most "
+            f"{MAX_ECHOED_LOGPROBS} are told in one request. Ask for fewer of each token, or send "
+            "the prompts in several requests.",
+            param="logprobs",
+        )
 
 
 def total_usage(prompts: tuple[RunningPrompt, ...]) -> Usage:

@@ -191,6 +191,25 @@ async def test_one_refused_prompt_gives_up_the_others() -> None:
     assert not engine.generations[0].running
 
 
+async def test_more_log_probabilities_than_can_be_told_are_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge_llama.api.completions.running.MAX_ECHOED_LOGPROBS", 40)
+    prompts = [[*b"abcde"], [*b"abc"]]
+    engine = FakeEngine(Script(["x"]))
+    await ask(engine, prompt=prompts, echo=True, logprobs=5, max_tokens=1)
+    await ask(engine, prompt=prompts * 5, echo=True, logprobs=0, max_tokens=1)
+    await ask(engine, prompt=prompts, logprobs=20, max_tokens=1)
+    await ask(engine, prompt=prompts * 9, echo=True, max_tokens=1)
+    submitted = len(engine.submitted)
+    for stream in (False, True):
+        for fields in ({"prompt": prompts, "logprobs": 6}, {"prompt": prompts * 6, "logprobs": 0}):
+            error = await refusal(engine, echo=True, max_tokens=1, stream=stream, **fields)
+            assert (error["param"], error["code"]) == ("logprobs", "invalid_value")
+            assert "48 log-probabilities" in error["message"]
+    assert len(engine.submitted) == submitted
+
+
 async def test_a_stream() -> None:
     found = await chunks(
         FakeEngine(Script(["a", "b"])), echo=True, stream_options={"include_usage": True}
