@@ -103,7 +103,8 @@ class ChatCompletion:
             self._events.append(PromptScored(entries))
         if self._scored and self._scores < self._generation.prompt_tokens - 1:
             # Other choices may be ahead of the first, which alone tells about the prompt.
-            self._early.append(output)
+            if output.tokens or output.finish:
+                self._early.append(output)
             return
         for each in (*self._early, output):
             if each.index in self._running and (each.tokens or each.finish):

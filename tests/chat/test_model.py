@@ -135,7 +135,9 @@ async def test_the_log_probabilities_of_a_prompt_come_first() -> None:
     model = ChatModel(FakeEngine(Script(choices=[["a"], ["b"]])))
     request = TextRequest(prompt=(72, 105, 33), n=2, prompt_logprobs=1)
     completion = await model.complete(request)
-    events = [event async for event in completion]
+    events = [await anext(completion)]
+    assert completion._early == []  # what was told is not kept
+    events += [event async for event in completion]
     first = events.index(Started(0))
     scored = [event for event in events if isinstance(event, PromptScored)]
     assert events[:first] == scored
