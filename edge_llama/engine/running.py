@@ -31,7 +31,7 @@ HEADROOM = 64
 SMALL_SHARE = 1 / 16
 """The part of all cells up to which a sequence starts although there will be no room for it once
 all prompts are read: it is read before longer ones, and likely ends before them. If not, it gives
-way, and starts again when there is room for all.
+way, and starts again when as much room is left.
 """
 
 
@@ -229,7 +229,10 @@ class RunningBatch:
             return True
         rest = len(sequence.token_ids) - length
         needed = rest + HEADROOM * (len(self.sequences) + 1)
-        small = needed <= SMALL_SHARE * self._kv.n_cells and not sequence.preempted
+        room = int(SMALL_SHARE * self._kv.n_cells)
+        small = needed <= room
+        if small and sequence.preempted:
+            needed += room
         needed += sum(
             other.num_pending for other in self.sequences if not small or other.num_pending <= rest
         )
