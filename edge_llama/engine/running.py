@@ -103,6 +103,14 @@ class RunningBatch:
         """How many sequences of each caller run."""
         return Counter(each.caller for each in self.sequences)
 
+    @property
+    def most_dispensable(self) -> Sequence:
+        """The youngest of the tier `flex` or, if there is none, of the caller that has the most
+        places.
+        """
+        places = self.places
+        return max(reversed(self.flex or self.sequences), key=lambda each: places[each.caller])
+
     def shared_out(self, newcomer: Sequence) -> Sequence | None:
         """Who gives his place to a caller that then has no more than he: the youngest whose prompt
         is still being read.

@@ -338,8 +338,8 @@ class Scheduler:
         return room - sum(len(span.tokens) for span in plan.values() if span.scored)
 
     def _make_room(self, sequence: Sequence, n: int, plan: Plan) -> bool:
-        """Free `n` cells: cached prefixes go first, then the youngest running sequence, of `flex`
-        if one is.
+        """Free `n` cells: cached prefixes go first, then the running sequence that can best be done
+        without.
 
         Returns:
             False if `sequence` itself had to give way.
@@ -349,7 +349,7 @@ class Scheduler:
         while (room := self._kv.room(sequence.seq_id)) < n:
             if self._prefix_cache.evict(n - room):
                 continue
-            victim = (self._batch.flex or self.running)[-1]
+            victim = self._batch.most_dispensable
             plan.pop(victim, None)
             self._preempt(victim)
             if victim is sequence:

@@ -118,6 +118,18 @@ def test_who_has_no_more_places_does_not_wait_behind_one_that_finds_no_room() ->
     assert third.status is SequenceStatus.WAITING
 
 
+def test_pressure_preempts_the_youngest_of_the_caller_with_the_most_places() -> None:
+    engine = Engine(n_cells=460, parallel=3)
+    many = [engine.add([number] * 20, max_tokens=200)[0] for number in (1, 2)]
+    engine.step()
+    [one] = engine.add([3] * 20, max_tokens=200, caller="another")
+    while engine.core.has_work:
+        engine.step()
+    assert [each.preempted for each in (*many, one)] == [False, True, False]
+    for number, sequence in enumerate((*many, one), 1):
+        assert sequence.token_ids == expected([number] * 20, 200)
+
+
 def test_nobody_gives_a_place_for_one_that_cannot_start() -> None:
     engine = Engine(n_cells=1000, parallel=2, batch_size=16)
     many = [engine.add([number] * 300, max_tokens=1)[0] for number in range(1, 3)]
