@@ -33,6 +33,20 @@ def test_large_blocks_go_back_although_small_ones_lie_above_them() -> None:
     assert int(ran.stdout) < 10_000_000
 
 
+class WithoutOptions:
+    """A C library that does not know what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> None:
+        self.asked.append(name)
+        raise AttributeError(name)
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    library = WithoutOptions()
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    monkeypatch.setattr("sys.platform", "linux")
     give_back_large_blocks()
+    assert library.asked == ["mallopt"]

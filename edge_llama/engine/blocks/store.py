@@ -109,8 +109,6 @@ class BlockStore:
         self._folder: BlockFolder | None = None
         self._failed = False
         self._paused_until = 0.0
-        self._unsure = False
-        """The folder may be gone."""
         self._warned = False
         self._readings: queue.SimpleQueue[Reading | _Use] = queue.SimpleQueue()
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
@@ -331,9 +329,9 @@ class BlockStore:
 
     def _write(self, folder: BlockFolder, write: _Write) -> None:
         try:
-            if self._unsure and time.monotonic() >= self._paused_until:
-                folder.prepare()
-                self._unsure = False
+            if 0 < self._paused_until <= time.monotonic():
+                folder.prepare()  # it may be gone
+                self._paused_until = 0.0
             size = folder.add(write.block)
             folder.touch([*write.ancestors, write.block.name])
         except OSError as error:
@@ -346,7 +344,6 @@ class BlockStore:
             self.stats.bytes_written += size
 
     def _pause(self, error: OSError) -> None:
-        self._unsure = True
         self._paused_until = time.monotonic() + PAUSE
         if not self._warned:
             self._warned = True
