@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import weakref
 
 from edge_llama.child import environment_without_secrets, module_command
 
@@ -10,14 +11,16 @@ from edge_llama.child import environment_without_secrets, module_command
 class LimitedChild:
     """Answers lines with lines, until it runs into one of the limits that it sets for itself.
 
-    It ends with this process in any case, as its input then does.
+    It ends with this object, and with this process in any case, as its input then does.
 
     Args:
         module: of this package; reads lines from stdin and writes a line for each.
+
+    Attributes:
+        end: ends it, at once.
     """
 
     def __init__(self, module: str) -> None:
-        self._ended = False
         self._process = subprocess.Popen(
             module_command(module),
             stdin=subprocess.PIPE,
@@ -26,6 +29,7 @@ class LimitedChild:
             env=environment_without_secrets(),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+        self.end = weakref.finalize(self, _end, self._process)
 
     @property
     def alive(self) -> bool:
@@ -47,8 +51,7 @@ class LimitedChild:
             return None
         return answer[:-1]
 
-    def end(self) -> None:
-        if not self._ended:
-            self._ended = True
-            self._process.kill()
-            self._process.communicate()
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import weakref
 from typing import Any
 
 from edge_llama.chat.jinja_worker import MEMORY_LIMIT, TIME_LIMIT
@@ -36,13 +35,11 @@ class JinjaProcess:
         """
         with self._lock:
             if not self._child.alive:
-                self._end()
                 self._child = self._start()
             return _ask(self._child, conversation)
 
     def _start(self) -> LimitedChild:
         child = LimitedChild("edge_llama.chat.jinja_worker")
-        self._end = weakref.finalize(self, child.end)
         _ask(child, self._setup)
         return child
 

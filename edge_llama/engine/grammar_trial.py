@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from edge_llama.engine.grammar_trial_worker import MEMORY_LIMIT, TIME_LIMIT
 from edge_llama.errors import InvalidValue
@@ -29,7 +28,6 @@ class GrammarTrial:
         self._setup = json.dumps(list(control)).encode()
         self._passed: OrderedDict[bytes, None] = OrderedDict()
         self._child: LimitedChild | None = None
-        self._end: Callable[[], object] = lambda: None
 
     def check(self, source: str, param: str) -> None:
         """Try a grammar in llguidance's own format. Blocks for at most the time limit.
@@ -66,8 +64,6 @@ class GrammarTrial:
             )
 
     def _start(self) -> LimitedChild:
-        self._end()
         child = self._child = LimitedChild("edge_llama.engine.grammar_trial_worker")
-        self._end = weakref.finalize(self, child.end)
         child.ask(self._setup)
         return child
