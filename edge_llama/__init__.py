@@ -20,16 +20,19 @@ if TYPE_CHECKING:
         ToolCallStarted,
         Usage,
     )
-    from edge_llama.chat.json_schema import json_schema_grammar
+    from edge_llama.chat.grammar.json_schema import json_schema_grammar
     from edge_llama.chat.messages import ChatRequest, Message, Role, ToolCall
     from edge_llama.chat.model import ChatModel
-    from edge_llama.chat.tools import Tool, ToolChoice
-    from edge_llama.config import EngineSettings, ServerSettings
-    from edge_llama.engine.client import AsyncEngine, EngineState
-    from edge_llama.engine.messages import FinishReason, GenerationRequest, ModelInfo
-    from edge_llama.engine.sampling import SamplingParams
+    from edge_llama.chat.tools.tool import Tool, ToolChoice
+    from edge_llama.engine.client.async_engine import AsyncEngine, EngineState
+    from edge_llama.engine.protocol.model_info import ModelInfo
+    from edge_llama.engine.protocol.output import FinishReason
+    from edge_llama.engine.protocol.request import GenerationRequest
+    from edge_llama.engine.protocol.sampling_params import SamplingParams
     from edge_llama.errors import EdgeLlamaError
-    from edge_llama.weights.locate import resolve_model
+    from edge_llama.planning.locate import resolve_model
+    from edge_llama.settings.engine import EngineSettings
+    from edge_llama.settings.server import ServerSettings
 
 _HOMES = {
     "chat.completion": ["ChatCompletion"],
@@ -41,15 +44,18 @@ _HOMES = {
         "ToolCallStarted",
         "Usage",
     ],
-    "chat.json_schema": ["json_schema_grammar"],
+    "chat.grammar.json_schema": ["json_schema_grammar"],
     "chat.messages": ["ChatRequest", "Message", "Role", "ToolCall"],
     "chat.model": ["ChatModel"],
-    "chat.tools": ["Tool", "ToolChoice"],
-    "config": ["EngineSettings", "ServerSettings"],
-    "engine.client": ["AsyncEngine", "EngineState"],
-    "engine.messages": ["FinishReason", "GenerationRequest", "ModelInfo"],
-    "engine.sampling": ["SamplingParams"],
+    "chat.tools.tool": ["Tool", "ToolChoice"],
+    "engine.client.async_engine": ["AsyncEngine", "EngineState"],
+    "engine.protocol.model_info": ["ModelInfo"],
+    "engine.protocol.output": ["FinishReason"],
+    "engine.protocol.request": ["GenerationRequest"],
+    "engine.protocol.sampling_params": ["SamplingParams"],
     "errors": ["EdgeLlamaError"],
+    "settings.engine": ["EngineSettings"],
+    "settings.server": ["ServerSettings"],
     "weights.locate": ["resolve_model"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
 
-from edge_llama.engine.client import EngineState
-from edge_llama.engine.messages import (
+from edge_llama.engine.client.async_engine import EngineState
+from edge_llama.engine.protocol.model_info import ModelInfo
+from edge_llama.engine.protocol.output import (
     FinishReason,
-    GenerationRequest,
-    ModelInfo,
     Output,
     PromptProgress,
     Timings,
-    Tokenized,
     TokenLogprob,
 )
-from edge_llama.engine.prompt import Control, Prompt, Segment, Text, Tokens
-from edge_llama.engine.stats import EngineStats
+from edge_llama.engine.protocol.prompt import Control, Prompt, Segment, Text, Tokens
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.stats import EngineStats
+from edge_llama.engine.protocol.wire import Tokenized
 from edge_llama.errors import EngineDied, EngineUnavailable, InvalidValue, RequestError
 
 LLAMA3_CONTROL_TOKENS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_llama.bench.blocks import TensorType
-from edge_llama.bench.gguf_writer import MetadataValue
-from edge_llama.bench.synthetic import Shape, write_model
+from edge_llama.bench.synthetic.blocks import TensorType
+from edge_llama.bench.synthetic.gguf_writer import MetadataValue
+from edge_llama.bench.synthetic.synthetic import Shape, write_model
 
 HEAD_DIM = 32
 

@@ -16,31 +16,56 @@ PACKAGE = Path(edge_llama.__file__).parent
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "child": set(),
-    "limited_child": {"child"},
-    "limits": set(),
-    "config": {"errors"},
+    "llama_cpp_facts": set(),
+    "machine": set(),
+    "process": set(),
     "units": {"errors"},
-    "regular_file": {"units"},
-    "machine": {"errors"},
-    "weights": {"errors", "config", "units", "machine"},
-    "engine": {
-        *("errors", "config", "child", "limited_child", "limits"),
-        *("units", "regular_file", "machine"),
+    "settings": {"errors"},
+    "files": {"errors", "units"},
+    "weights": {"errors", "files", "llama_cpp_facts", "settings", "units"},
+    "planning": {"errors", "files", "machine", "settings", "units", "weights"},
+    "engine.protocol": {"errors", "settings"},
+    "engine.client": {"engine.protocol", "errors", "process", "settings"},
+    "engine.binding": {"errors", "llama_cpp_facts", "settings"},
+    "engine.kv": set(),
+    "engine.blocks": {"engine.kv", "engine.protocol", "files", "settings"},
+    "engine": {"engine.binding", "engine.blocks", "engine.kv", "engine.protocol"},
+    "engine.side": {"engine", "engine.binding", "engine.blocks", "engine.kv", "errors"},
+    "engine.sample": {"engine", "engine.binding", "engine.protocol", "errors", "process"},
+    "engine.run": {"engine", "engine.binding"},
+    "engine.schedule": {
+        *("engine", "engine.binding", "engine.blocks", "engine.kv", "engine.protocol"),
+        *("engine.side", "llama_cpp_facts", "settings"),
+    },
+    "engine.worker": {
+        *("engine", "engine.binding", "engine.blocks", "engine.kv", "engine.protocol"),
+        *("engine.run", "engine.sample", "engine.schedule", "engine.side"),
+        *("errors", "machine", "process", "settings", "units"),
     },
     "text": {"errors"},
-    "chat": {"errors", "config", "child", "limited_child", "limits", "engine", "text"},
-    "api": {"errors", "config", "regular_file", "engine", "text", "chat"},
-    "bench": {"errors", "config", "child", "engine", "machine", "weights"},
-    "tune": {"errors", "config", "child", "units", "engine", "machine", "weights", "bench"},
+    "chat": {"engine.client", "engine.protocol", "errors", "process", "settings", "text"},
+    "pool": {"chat", "engine.client", "engine.protocol", "errors", "settings"},
+    "api": {"chat", "engine.protocol", "errors", "files", "pool", "settings"},
+    "bench": {
+        *("engine.binding", "engine.blocks", "engine.client", "engine.protocol"),
+        *("engine.worker", "errors", "machine", "process", "settings", "weights"),
+    },
+    "tune": {
+        *("bench", "engine.binding", "engine.client", "engine.worker"),
+        *("errors", "machine", "planning", "process", "settings", "units", "weights"),
+    },
     "cli": {
-        "units",
-        *("errors", "config", "machine", "engine", "text", "chat", "api"),
-        *("weights", "bench", "tune"),
+        *("api", "bench", "chat", "engine.blocks", "engine.client", "engine.protocol"),
+        *("errors", "machine", "planning", "pool", "settings", "tune", "units", "weights"),
     },
     "__main__": {"cli"},
 }
-"""Rooms by what they may use. All may read the version in `edge_llama` itself."""
+"""Rooms by what they import, from the ground up: nothing else, and nothing that is not here.
+
+The engine's shelves are rooms of their own. All may read the version in `edge_llama` itself.
+"""
+
+MAP_START, MAP_END = "<!-- what rooms import -->\n```\n", "```\n<!-- what rooms import -->"
 
 
 def modules() -> list[Path]:
@@ -49,8 +74,15 @@ def modules() -> list[Path]:
     return sorted(found - {Path("__init__.py")})
 
 
-def room_of(module: Path) -> str:
-    return module.parts[0].removesuffix(".py")
+def room_of(name: str) -> str:
+    """The room of a module, or of a name in one: a shelf of the engine, or what lies at the top."""
+    parts = name.split(".")
+    return next((room for n in (2, 1) if (room := ".".join(parts[:n])) in MAY_IMPORT), parts[0])
+
+
+def dotted(module: Path) -> str:
+    parts = module.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imported_names(module: Path) -> Iterator[str]:
@@ -67,20 +99,50 @@ def imported_names(module: Path) -> Iterator[str]:
 
 
 def imported_rooms(module: Path) -> set[str]:
-    names = (name.split(".") for name in imported_names(module))
-    rooms = {parts[1] for parts in names if parts[0] == "edge_llama" and len(parts) > 1}
-    return rooms & MAY_IMPORT.keys()
+    """The rooms that `module` imports from, its own not counted."""
+    ours = (name.removeprefix("edge_llama.") for name in imported_names(module))
+    imported = {name for name in ours if name != "edge_llama" and _is_ours(name)}
+    return {room_of(name) for name in imported} - {room_of(dotted(module))}
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is a module with code of its own, not just a room or a name in a module."""
+    path = PACKAGE / Path(*name.split("."))
+    if path.with_suffix(".py").is_file():
+        return True
+    init = path / "__init__.py"
+    return init.is_file() and len(ast.parse(init.read_text(encoding="utf-8")).body) > 1
 
 
 def test_every_room_has_a_rule() -> None:
-    rooms = {room_of(module) for module in modules()}
-    assert rooms == MAY_IMPORT.keys()
+    assert {room_of(dotted(module)) for module in modules()} == MAY_IMPORT.keys()
 
 
 @pytest.mark.parametrize("module", modules(), ids=str)
 def test_imports_point_down(module: Path) -> None:
-    room = room_of(module)
-    assert imported_rooms(module) - {room} <= MAY_IMPORT[room]
+    assert imported_rooms(module) <= MAY_IMPORT[room_of(dotted(module))]
+
+
+def test_no_rule_is_idle() -> None:
+    used: dict[str, set[str]] = {room: set() for room in MAY_IMPORT}
+    for module in modules():
+        used[room_of(dotted(module))] |= imported_rooms(module)
+    assert used == MAY_IMPORT
+
+
+def test_the_ground_comes_first() -> None:
+    """So that a room is known before it is used, and there is no circle."""
+    known: set[str] = set()
+    for room, others in MAY_IMPORT.items():
+        assert others <= known
+        known.add(room)
+
+
+def test_the_map_shows_what_rooms_import() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")
+    told = text.partition(MAP_START)[2].partition(MAP_END)[0]
+    lines = [f"{room:16} {' '.join(sorted(MAY_IMPORT[room]))}".rstrip() for room in MAY_IMPORT]
+    assert told.splitlines() == lines[::-1]
 
 
 @pytest.mark.parametrize("module", modules(), ids=str)

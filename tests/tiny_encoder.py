@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge_llama.bench.blocks import Floats, TensorType
-from edge_llama.bench.gguf_writer import MetadataValue, Tensor, write_gguf
+from edge_llama.bench.synthetic.blocks import Floats, TensorType
+from edge_llama.bench.synthetic.gguf_writer import MetadataValue, Tensor, write_gguf
 
 Vector = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.float64]

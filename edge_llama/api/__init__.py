@@ -1,0 +1,1 @@
+"""HTTP: OpenAI's JSON and that of others."""

@@ -11,9 +11,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, Router
 
-from edge_llama.api.address import AddressMiddleware
-from edge_llama.api.admission import AdmissionMiddleware
-from edge_llama.api.auth import ApiKeyMiddleware
 from edge_llama.api.endpoint import IGNORED_HEADER
 from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
 from edge_llama.api.errors import (
@@ -24,13 +21,17 @@ from edge_llama.api.errors import (
     handle_no_route,
     handle_wrong_method,
 )
-from edge_llama.api.hosts import HostMiddleware
+from edge_llama.api.gate.admission import AdmissionMiddleware
+from edge_llama.api.gate.api_key import keys_of
+from edge_llama.api.gate.hosts import HostMiddleware
+from edge_llama.api.gate.keys import ApiKeyMiddleware
+from edge_llama.api.http.address import AddressMiddleware
+from edge_llama.api.http.request_id import RequestIdMiddleware
 from edge_llama.api.project import PROJECT_PREFIX, ProjectRoutes
-from edge_llama.api.registry import ModelRegistry
-from edge_llama.api.reply import DROPPED_HEADER
-from edge_llama.api.request_id import RequestIdMiddleware
-from edge_llama.config import ServerSettings
+from edge_llama.api.reply.reply import DROPPED_HEADER
 from edge_llama.errors import EdgeLlamaError
+from edge_llama.pool.registry import ModelRegistry
+from edge_llama.settings.server import ServerSettings
 
 
 def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
@@ -78,7 +79,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
         )
     return [
         *layers,
-        Middleware(ApiKeyMiddleware, keys=lambda: settings.keys),
+        Middleware(ApiKeyMiddleware, keys=lambda: keys_of(settings)),
         Middleware(AdmissionMiddleware, limits=settings.limits),
     ]
 

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from edge_llama.api.request_body import RequestBody, ignored_header
-from edge_llama.api.shapes import Error
+from edge_llama.api.chat_completions.shapes import Error
+from edge_llama.api.request.request_body import RequestBody, ignored_header
 
 IGNORED_HEADER = "X-Edge-Llama-Ignored"
 

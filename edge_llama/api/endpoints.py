@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_llama.api.anthropic.endpoints import count_tokens, create_message
+from edge_llama.api.anthropic.endpoint import count_tokens, create_message
 from edge_llama.api.anthropic.schemas import Conversation, MessagesRequest
 from edge_llama.api.anthropic.shapes import (
     AnthropicError,
@@ -14,22 +14,9 @@ from edge_llama.api.anthropic.shapes import (
     MessageEvent,
     TokenCount,
 )
-from edge_llama.api.chat import create_chat_completion
-from edge_llama.api.completions.endpoint import create_completion
-from edge_llama.api.completions.schemas import CompletionRequest
-from edge_llama.api.completions.shapes import Completion
-from edge_llama.api.dialect import VERSION_HEADER
-from edge_llama.api.embeddings import EmbeddingList, EmbeddingRequest, create_embeddings
-from edge_llama.api.endpoint import Endpoint
-from edge_llama.api.health import health, live, ready
-from edge_llama.api.metrics import metrics
-from edge_llama.api.models import list_models, retrieve_model
-from edge_llama.api.openapi import serve_document
-from edge_llama.api.responses.endpoint import create_response
-from edge_llama.api.responses.schemas import ResponsesRequest
-from edge_llama.api.responses.shapes import Response, ResponseEvent
-from edge_llama.api.schemas import ChatCompletionRequest
-from edge_llama.api.shapes import (
+from edge_llama.api.chat_completions.endpoint import create_chat_completion
+from edge_llama.api.chat_completions.schemas import ChatCompletionRequest
+from edge_llama.api.chat_completions.shapes import (
     ChatCompletion,
     ChatCompletionChunk,
     Error,
@@ -38,7 +25,20 @@ from edge_llama.api.shapes import (
     ModelList,
     Status,
 )
-from edge_llama.api.tokens import (
+from edge_llama.api.completions.endpoint import create_completion
+from edge_llama.api.completions.schemas import CompletionRequest
+from edge_llama.api.completions.shapes import Completion
+from edge_llama.api.dialect import VERSION_HEADER
+from edge_llama.api.embeddings.endpoint import EmbeddingList, EmbeddingRequest, create_embeddings
+from edge_llama.api.endpoint import Endpoint
+from edge_llama.api.models.endpoint import list_models, retrieve_model
+from edge_llama.api.openapi import serve_document
+from edge_llama.api.responses.endpoint import create_response
+from edge_llama.api.responses.schemas import ResponsesRequest
+from edge_llama.api.responses.shapes import Response, ResponseEvent
+from edge_llama.api.status.health import health, live, ready
+from edge_llama.api.status.metrics import metrics
+from edge_llama.api.tokens.endpoint import (
     Detokenized,
     DetokenizeRequest,
     Tokenized,

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import edge_llama
-from edge_llama.api.auth import PUBLIC_PATHS
+from edge_llama.api.gate.keys import PUBLIC_PATHS
 from edge_llama.api.project import PROJECT_PREFIX
-from edge_llama.api.sampling_schemas import ConversationRequest
+from edge_llama.api.request.sampling import ConversationRequest
 
 if TYPE_CHECKING:
     from edge_llama.api.endpoint import Endpoint

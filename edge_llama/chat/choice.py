@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 
-from edge_llama.chat.call_format import PYTHON_TAG
 from edge_llama.chat.events import (
     ChatEvent,
     Finished,
@@ -14,8 +13,15 @@ from edge_llama.chat.events import (
     ToolCallStarted,
 )
 from edge_llama.chat.logprobs import LogprobQueue, TokenNames
-from edge_llama.chat.tool_calls import CallArguments, CallStarted, Content, Part, ToolCallParser
-from edge_llama.engine.messages import FinishReason, Output
+from edge_llama.chat.tools.call_format import PYTHON_TAG
+from edge_llama.chat.tools.tool_calls import (
+    CallArguments,
+    CallStarted,
+    Content,
+    Part,
+    ToolCallParser,
+)
+from edge_llama.engine.protocol.output import FinishReason, Output
 from edge_llama.text.output_decoder import OutputDecoder
 
 

@@ -13,7 +13,7 @@ from edge_llama.chat.engine import Generation
 from edge_llama.chat.events import ChatEvent, Finished, PromptRead, PromptScored, Started, Usage
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.overflow import Dropped
-from edge_llama.engine.messages import Output, Timings
+from edge_llama.engine.protocol.output import Output, Timings
 
 
 class ChatCompletion:

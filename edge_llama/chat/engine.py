@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from edge_llama.engine.client import EngineState
-from edge_llama.engine.messages import GenerationRequest, ModelInfo, Output, Tokenized
-from edge_llama.engine.prompt import Prompt
-from edge_llama.engine.stats import EngineStats
+from edge_llama.engine.client.async_engine import EngineState
+from edge_llama.engine.protocol.model_info import ModelInfo
+from edge_llama.engine.protocol.output import Output
+from edge_llama.engine.protocol.prompt import Prompt
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.stats import EngineStats
+from edge_llama.engine.protocol.wire import Tokenized
 
 
 class Generation(Protocol):

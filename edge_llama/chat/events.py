@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge_llama.chat.logprobs import TokenLogprob
-from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.protocol.output import FinishReason
 
 
 @dataclass(frozen=True, slots=True)

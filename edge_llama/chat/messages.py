@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from edge_llama.chat.tools import CallMode, Tool, ToolChoice
-from edge_llama.config import ContextOverflow
-from edge_llama.engine.grammar import Grammar
-from edge_llama.engine.messages import ServiceTier
-from edge_llama.engine.sampling import SamplingParams
+from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
+from edge_llama.engine.protocol.grammar import Grammar
+from edge_llama.engine.protocol.request import ServiceTier
+from edge_llama.engine.protocol.sampling_params import SamplingParams
+from edge_llama.settings.server import ContextOverflow
 
 
 class Role(str, Enum):

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 
-from edge_llama.chat.call_format import PYTHON_TAG
 from edge_llama.chat.choice import Choice
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.embedding import Embedding
@@ -17,16 +16,18 @@ from edge_llama.chat.engine import Engine
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextRequest
 from edge_llama.chat.overflow import Dropped, fit
-from edge_llama.chat.prefix import shared_prefix
-from edge_llama.chat.template import ChatTemplate, template_for
-from edge_llama.chat.text_prompt import TextPrompts
+from edge_llama.chat.template.prefix import shared_prefix
+from edge_llama.chat.template.template import ChatTemplate, template_for
+from edge_llama.chat.template.text_prompt import TextPrompts
 from edge_llama.chat.tokens import TokenRow
-from edge_llama.chat.tool_calls import ToolCallParser
-from edge_llama.chat.tool_grammar import tool_grammar
-from edge_llama.chat.tools import Tool
-from edge_llama.engine.grammar import Grammar, JSONSchema
-from edge_llama.engine.messages import GenerationRequest, ModelInfo, ServiceTier
-from edge_llama.engine.prompt import Prompt, Text, Tokens
+from edge_llama.chat.tools.call_format import PYTHON_TAG
+from edge_llama.chat.tools.tool import Tool
+from edge_llama.chat.tools.tool_calls import ToolCallParser
+from edge_llama.chat.tools.tool_grammar import tool_grammar
+from edge_llama.engine.protocol.grammar import Grammar, JSONSchema
+from edge_llama.engine.protocol.model_info import ModelInfo
+from edge_llama.engine.protocol.prompt import Prompt, Text, Tokens
+from edge_llama.engine.protocol.request import GenerationRequest, ServiceTier
 from edge_llama.errors import InvalidValue, RequestError, TemplateError
 from edge_llama.text.output_decoder import OutputDecoder
 

@@ -15,25 +15,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from edge_llama import __version__
-from edge_llama.cli import (
-    api_key,
-    bench,
-    cache,
-    chat,
-    doctor,
-    import_,
-    list_,
-    path,
-    pull,
-    rm,
-    serve,
-    show,
-    tune,
-    verify,
-    warm,
-)
-from edge_llama.cli.exit_codes import epilog, exit_code_of
-from edge_llama.cli.printable import in_one_line
+from edge_llama.cli import bench, tune
+from edge_llama.cli.cache import cache, warm
+from edge_llama.cli.chat import chat
+from edge_llama.cli.doctor import doctor
+from edge_llama.cli.models import import_, list_, path, pull, rm, show, verify
+from edge_llama.cli.serve import api_key, serve
+from edge_llama.cli.terminal.exit_codes import epilog, exit_code_of
+from edge_llama.cli.terminal.printable import in_one_line
 from edge_llama.errors import EdgeLlamaError
 
 app = typer.Typer(

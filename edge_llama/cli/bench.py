@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_llama.cli.options import AsJSON, Threads, memory_budget
+from edge_llama.cli.options import AsJSON, Threads
 from edge_llama.errors import SettingsError
 
 if TYPE_CHECKING:
-    from edge_llama.bench.report import Report
-    from edge_llama.config import EngineSettings
+    from edge_llama.bench.report.report import Report
+    from edge_llama.settings.engine import EngineSettings
 
 RUNS, ESTIMATE_RUNS = 3, 5
 
@@ -122,14 +122,14 @@ def bench(
 
     from rich.console import Console
 
-    from edge_llama.bench.estimate import estimate
-    from edge_llama.bench.machine import this_machine
-    from edge_llama.bench.picture import Picture
-    from edge_llama.bench.plot import draw_report
-    from edge_llama.bench.report import Report
-    from edge_llama.bench.scenarios import chosen_names
-    from edge_llama.bench.suite import Suite
-    from edge_llama.bench.url import URLTarget
+    from edge_llama.bench.report.machine import this_machine
+    from edge_llama.bench.report.picture import Picture
+    from edge_llama.bench.report.plot import draw_report
+    from edge_llama.bench.report.report import Report
+    from edge_llama.bench.scenarios.estimate import estimate
+    from edge_llama.bench.scenarios.scenarios import chosen_names
+    from edge_llama.bench.scenarios.suite import Suite
+    from edge_llama.bench.targets.url import URLTarget
 
     picture = None if plot is None else Picture(plot)
     n_runs = runs or (RUNS if layers is None else ESTIMATE_RUNS)
@@ -176,10 +176,9 @@ def bench(
 
 def _planned(tuned: bool, settings: EngineSettings) -> EngineSettings:
     """The settings that a server would run with."""
-    from edge_llama.cli.obtain import plan
+    from edge_llama.planning.plan import plan
 
-    budget = memory_budget(None)
-    return plan(settings, budget, ctx_size=settings.ctx_size, use_tuned=tuned).settings
+    return plan(settings.model, settings=settings, use_tuned=tuned).settings
 
 
 def _check_estimate(targets: Sequence[str] | None, others: Mapping[str, object]) -> None:
@@ -191,7 +190,7 @@ def _check_estimate(targets: Sequence[str] | None, others: Mapping[str, object])
 
 
 def _check_targets(names: Sequence[str] | None, url: str | None) -> None:
-    from edge_llama.bench.target import TARGETS, URL
+    from edge_llama.bench.targets.target import TARGETS, URL
 
     for name in names or ():
         if name not in TARGETS:
@@ -201,8 +200,8 @@ def _check_targets(names: Sequence[str] | None, url: str | None) -> None:
 
 
 def _model_path(shape: str, quant: str, model: str | None, cache_dir: Path | None) -> Path:
-    from edge_llama.bench.synthetic import synthetic_model
-    from edge_llama.weights import resolve_model
+    from edge_llama.bench.synthetic.synthetic import synthetic_model
+    from edge_llama.planning.locate import resolve_model
 
     if model is not None:
         return resolve_model(model)
@@ -210,7 +209,7 @@ def _model_path(shape: str, quant: str, model: str | None, cache_dir: Path | Non
 
 
 def _print(report: Report, *, as_json: bool) -> None:
-    from edge_llama.cli.tables import Column, bar_mark, print_json, print_table
+    from edge_llama.cli.terminal.tables import Column, bar_mark, print_json, print_table
 
     if as_json:
         print_json(report.as_json())

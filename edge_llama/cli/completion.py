@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from edge_llama.errors import EdgeLlamaError
-from edge_llama.weights.locate import DEMO
+from edge_llama.weights.demo import DEMO
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -31,12 +31,12 @@ def _names(source: Callable[[], Iterable[str]]) -> list[str]:
 
 
 def _installed() -> list[str]:
-    from edge_llama.weights.store import default_store
+    from edge_llama.weights.store.store import default_store
 
     return [model.id for model in default_store().installed()]
 
 
 def _catalog() -> list[str]:
-    from edge_llama.weights.catalog import load_catalog
+    from edge_llama.weights.catalog.catalog import load_catalog
 
     return [model.id for model in load_catalog().models]

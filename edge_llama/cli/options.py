@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from edge_llama.cli.completion import complete_installed, complete_model
-from edge_llama.config import KVLayout, KVType
 from edge_llama.errors import SettingsError
+from edge_llama.settings.engine import KVLayout, KVType
 from edge_llama.units import parse_size
 
 
@@ -129,10 +129,3 @@ def configure_logging(level: LogLevel) -> None:
     logging.basicConfig(
         level=level.value.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-
-
-def memory_budget(memory: int | None) -> int:
-    """Bytes that a model may take: what `--memory` says, else a safe share of this machine's."""
-    from edge_llama.machine.memory import default_budget, read_memory
-
-    return default_budget(read_memory()) if memory is None else memory

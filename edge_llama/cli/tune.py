@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_llama.cli.options import AsJSON, Model, memory_budget
-from edge_llama.cli.tables import Column, bar_mark, print_json, print_table
+from edge_llama.cli.options import AsJSON, Model
+from edge_llama.cli.terminal.tables import Column, bar_mark, print_json, print_table
 from edge_llama.errors import SettingsError, UnknownModel
-from edge_llama.weights import DEMO, resolve_model
+from edge_llama.planning.budget import memory_budget
+from edge_llama.planning.locate import resolve_model
+from edge_llama.weights.demo import DEMO
 
 if TYPE_CHECKING:
     from edge_llama.tune.sample import Subject
     from edge_llama.tune.tuner import Tuning
-    from edge_llama.weights.model_shape import ModelShape
+    from edge_llama.weights.memory.model_shape import ModelShape
 
 
 class ProfileName(str, Enum):
@@ -58,19 +60,20 @@ def tune(
 
     from rich.console import Console
 
-    from edge_llama.bench.busy import busy_share
-    from edge_llama.bench.picture import Picture
+    from edge_llama.bench.report.busy import busy_share
+    from edge_llama.bench.report.picture import Picture
     from edge_llama.machine.cpus import read_cpus
     from edge_llama.machine.memory import read_memory
+    from edge_llama.planning.planned import plan_shape
+    from edge_llama.planning.tuned.choice import TunedChoice
+    from edge_llama.planning.tuned.key import TuneKey
+    from edge_llama.planning.tuned.store import default_tune_store
+    from edge_llama.settings.engine import CHOOSE_ALL
     from edge_llama.tune import report
-    from edge_llama.tune.choice import TunedChoice
-    from edge_llama.tune.key import TuneKey
     from edge_llama.tune.measurer import ChildMeasurer
     from edge_llama.tune.plot import draw_tuning
     from edge_llama.tune.profile import PROFILES
-    from edge_llama.tune.store import default_tune_store
     from edge_llama.tune.tuner import Tuner
-    from edge_llama.weights.fit import plan_memory
 
     picture = None if plot is None else Picture(plot)
     budget = memory_budget(None)
@@ -85,7 +88,7 @@ def tune(
         tuning = Tuner(
             ChildMeasurer(str(subject.path), subject.scale),
             chosen_profile,
-            plan_memory(shape, budget),
+            plan_shape(shape, CHOOSE_ALL, budget, use_tuned=False).memory,
             budget,
             cpus,
             gpu=read_memory().gpu_limit is not None,
@@ -114,17 +117,17 @@ def tune(
 @contextmanager
 def _subject(name: str, budget: int) -> Iterator[tuple[Subject, ModelShape]]:
     """What to measure, and the shape of the model that it stands for."""
-    from edge_llama.cli.choice import choose
-    from edge_llama.tune.sample import few_layers, is_sampled, subject_of
-    from edge_llama.weights.catalog import load_catalog
-    from edge_llama.weights.model_shape import ModelShape
-    from edge_llama.weights.reference import (
+    from edge_llama.planning.choice import choose
+    from edge_llama.planning.reference import (
         CatalogReference,
         DemoReference,
         FileReference,
         parse_reference,
     )
-    from edge_llama.weights.store import default_store
+    from edge_llama.tune.sample import few_layers, is_sampled, subject_of
+    from edge_llama.weights.catalog.catalog import load_catalog
+    from edge_llama.weights.memory.model_shape import ModelShape
+    from edge_llama.weights.store.store import default_store
 
     catalog = load_catalog()
     installed = default_store().find(name) if name != DEMO else None

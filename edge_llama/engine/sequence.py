@@ -10,9 +10,10 @@ import numpy as np
 
 from edge_llama.engine.blocks.reading import Reading
 from edge_llama.engine.constraint import Constraint
-from edge_llama.engine.messages import FinishReason, PromptProgress, ServiceTier, Timings
-from edge_llama.engine.prefix_cache import TokenArray
-from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.kv.prefix_cache import TokenArray
+from edge_llama.engine.protocol.output import FinishReason, PromptProgress, Timings
+from edge_llama.engine.protocol.request import ServiceTier
+from edge_llama.engine.protocol.sampling_params import SamplingParams
 
 
 class SequenceStatus(enum.Enum):

@@ -1,0 +1,1 @@
+"""Bytes and text: UTF-8 and stop strings."""

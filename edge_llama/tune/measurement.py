@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, NamedTuple, TypeAlias
 
-from edge_llama.config import StepCost
+from edge_llama.settings.engine import StepCost
 
 Kind: TypeAlias = Literal["decode", "prefill", "together", "beside"]
 

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from edge_llama.child import module_command
-from edge_llama.config import EngineSettings
-from edge_llama.engine.process import ILLEGAL_INSTRUCTION, describe_exit
-from edge_llama.tune.candidate import Candidate
+from edge_llama.engine.client.process import ILLEGAL_INSTRUCTION, describe_exit
+from edge_llama.planning.tuned.candidate import Candidate
+from edge_llama.process.child import module_command
+from edge_llama.settings.engine import EngineSettings
 from edge_llama.tune.measurement import WHOLE, Measurement, Scale
 from edge_llama.tune.probe import Job
 from edge_llama.tune.workload import Workload

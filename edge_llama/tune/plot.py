@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_llama.bench.picture import Picture
+from edge_llama.bench.report.picture import Picture
 from edge_llama.tune.report import candidate_name
 from edge_llama.tune.tuner import Tuning
 

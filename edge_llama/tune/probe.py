@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from edge_llama.config import EngineSettings
 from edge_llama.engine import binding
-from edge_llama.engine.loading import open_context, open_model
+from edge_llama.engine.worker.loading import open_context, open_model
 from edge_llama.errors import EdgeLlamaError
+from edge_llama.settings.engine import EngineSettings
 from edge_llama.tune.measurement import Measurement, Step, StepTimes
 from edge_llama.tune.workload import (
     BATCH_SIZE,

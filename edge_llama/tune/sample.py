@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_llama.bench.synthetic import QUANTIZATIONS, Shape, file_size, write_model
+from edge_llama.bench.synthetic.synthetic import QUANTIZATIONS, Shape, file_size, write_model
 from edge_llama.errors import SettingsError
 from edge_llama.tune.measurement import Scale
-from edge_llama.weights.gguf_model import read_model
-from edge_llama.weights.model_shape import ModelShape
+from edge_llama.weights.gguf.model import read_model
+from edge_llama.weights.memory.model_shape import ModelShape
 
 LAYERS = 4
 

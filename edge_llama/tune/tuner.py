@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from edge_llama.config import KVType
 from edge_llama.errors import EngineStartError
 from edge_llama.machine.cpus import Cpus, choose_threads
-from edge_llama.tune.candidate import Candidate
+from edge_llama.planning.tuned.candidate import Candidate
+from edge_llama.settings.engine import KVType
 from edge_llama.tune.measurement import Figure, Measurement
 from edge_llama.tune.measurer import Measurer, RuledOut
 from edge_llama.tune.profile import Profile
 from edge_llama.tune.workload import SIZES, Workload, longest_prompt, whole_workload
 from edge_llama.units import format_size
-from edge_llama.weights.memory_plan import MemoryPlan, kv_types
+from edge_llama.weights.memory.memory_plan import MemoryPlan, kv_types
 
 MARGIN = 1.05
 """What a score must be at least to replace what it is held against: less may be noise."""
@@ -163,7 +163,7 @@ class Tuner:
             kv_type=self._plan.kv_type,
             threads=threads.decode,
             threads_batch=threads.prefill,
-            micro_batch=self._plan.micro_batch,
+            micro_batch=self._plan.settings.micro_batch,
         )
         measurement = self._measure(candidate, self._whole)
         if measurement is None:

@@ -11,12 +11,12 @@ import resource
 import signal
 import sys
 
-from edge_llama.config import EngineSettings
 from edge_llama.engine import binding
-from edge_llama.engine.loading import LoadedEngine
-from edge_llama.engine.messages import GenerationRequest
-from edge_llama.engine.prompt import Text
+from edge_llama.engine.protocol.prompt import Text
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.worker.loading import LoadedEngine
 from edge_llama.errors import EdgeLlamaError
+from edge_llama.settings.engine import EngineSettings
 
 SECONDS = 20
 MEMORY = 2**31

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.config import EngineSettings
-from edge_llama.engine.client import AsyncEngine
+from edge_llama.engine.client.async_engine import AsyncEngine
 from edge_llama.errors import EngineStartError, ModelFileError
-from edge_llama.weights.gguf_check import check_model
-from edge_llama.weights.gguf_header import read_header
-from edge_llama.weights.gguf_model import read_model
-from edge_llama.weights.model_shape import ModelShape
+from edge_llama.settings.engine import EngineSettings
+from edge_llama.weights.gguf.check import check_model
+from edge_llama.weights.gguf.header import read_header
+from edge_llama.weights.gguf.model import read_model
+from edge_llama.weights.memory.model_shape import ModelShape
 from tests.abuse.alive import watched
 from tests.gguf_factory import write_tiny_gguf
 

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from edge_llama.api.key_file import add_key
+from edge_llama.api.gate.key_file import add_key
 from tests.abuse.alive import REFERENCE, WatchedServer, check_error, watched
 
 SECRETS = {"key": "sk-canary-0-key", "token": "hf_canary-1-token", "prompt": "canary-2-prompt"}

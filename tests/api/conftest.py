@@ -10,9 +10,10 @@ import pytest
 from starlette.applications import Starlette
 
 from edge_llama.api.app import create_app
-from edge_llama.api.registry import ModelRegistry, ServedModel
-from edge_llama.chat.pooled_model import PooledModel
-from edge_llama.config import PoolSettings, ServerSettings
+from edge_llama.pool.pooled_model import PooledModel
+from edge_llama.pool.registry import ModelRegistry, ServedModel
+from edge_llama.settings.pool import PoolSettings
+from edge_llama.settings.server import ServerSettings
 from tests.fakes import FakeEngine, Script
 
 POOL_OPTIONS = {field.name for field in dataclasses.fields(PoolSettings)}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from edge_llama.api.registry import ServedModel
-from edge_llama.chat.pooled_model import PooledModel
+from edge_llama.pool.pooled_model import PooledModel
+from edge_llama.pool.registry import ServedModel
 from tests.api.asgi_call import until
 from tests.api.conftest import app_of
 from tests.fakes import FakeEngines

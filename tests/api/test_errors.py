@@ -18,7 +18,7 @@ from edge_llama.api.errors import (
     UnsupportedMediaType,
     error_response,
 )
-from edge_llama.engine.client import EngineState
+from edge_llama.engine.client.async_engine import EngineState
 from edge_llama.errors import (
     ContextLengthExceeded,
     EngineDied,

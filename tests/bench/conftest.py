@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.bench import busy
-from edge_llama.bench.load import Load, concurrent
-from edge_llama.config import EngineSettings
+from edge_llama.bench.load.load import Load, concurrent
+from edge_llama.bench.report import busy
+from edge_llama.settings.engine import EngineSettings
 from tests.gguf_factory import write_tiny_gguf
 
 

@@ -7,9 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from edge_llama.bench.scenarios import NAMES
-from edge_llama.bench.synthetic import QUANTIZATIONS, SHAPES
-from edge_llama.bench.target import TARGETS
+from edge_llama.bench.scenarios.scenarios import NAMES
+from edge_llama.bench.synthetic.synthetic import QUANTIZATIONS, SHAPES
+from edge_llama.bench.targets.target import TARGETS
 from edge_llama.cli.bench import bench
 from edge_llama.errors import SettingsError, UnknownModel
 from tests.serving import serving

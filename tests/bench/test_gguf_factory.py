@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_llama.bench.blocks import TensorType
-from edge_llama.bench.synthetic import write_model
+from edge_llama.bench.synthetic.blocks import TensorType
+from edge_llama.bench.synthetic.synthetic import write_model
 from edge_llama.engine import binding
-from tests.bench.test_synthetic import MINI
+from tests.bench.synthetic.test_synthetic import MINI
 from tests.gguf_factory import write_tiny_gguf
 
 

@@ -10,8 +10,8 @@ from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import ChatEvent, Finished, Started, TextDelta, Usage
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.model import ChatModel
-from edge_llama.engine.messages import FinishReason
-from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.protocol.output import FinishReason
+from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import EngineDied
 from tests.fakes import FakeEngine, Script
 

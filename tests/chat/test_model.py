@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from edge_llama.chat.events import PromptScored, Started, TextDelta
-from edge_llama.chat.llama3_template import Llama3Template
 from edge_llama.chat.messages import ChatRequest, Message, Role, TextRequest
 from edge_llama.chat.model import ChatModel
-from edge_llama.chat.tool_grammar import tool_grammar
-from edge_llama.chat.tools import Tool, ToolChoice
-from edge_llama.engine.client import EngineState
-from edge_llama.engine.messages import GenerationRequest
-from edge_llama.engine.prompt import Text
-from edge_llama.engine.sampling import SamplingParams
+from edge_llama.chat.template.llama3_template import Llama3Template
+from edge_llama.chat.tools.tool import Tool, ToolChoice
+from edge_llama.chat.tools.tool_grammar import tool_grammar
+from edge_llama.engine.client.async_engine import EngineState
+from edge_llama.engine.protocol.prompt import Text
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import (
     ContextLengthExceeded,
     EngineUnavailable,

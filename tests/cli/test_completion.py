@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from edge_llama.cli.completion import complete_installed, complete_model
-from edge_llama.weights.record import InstalledModel
-from edge_llama.weights.store import Store
+from edge_llama.weights.store.record import InstalledModel
+from edge_llama.weights.store.store import Store
 
 
 def test_installed_models_and_the_catalog_are_offered(tiny: InstalledModel) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import edge_llama
 from edge_llama.cli import main
-from edge_llama.cli.exit_codes import ExitCode
+from edge_llama.cli.terminal.exit_codes import ExitCode
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

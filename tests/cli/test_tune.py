@@ -7,20 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.bench import synthetic
-from edge_llama.cli.diagnosis import diagnose
-from edge_llama.cli.exit_codes import ExitCode
-from edge_llama.cli.obtain import plan
-from edge_llama.config import FEW_SCORED_TOKENS, EngineSettings, StepCost
+from edge_llama.bench.synthetic import synthetic
+from edge_llama.cli.doctor.diagnosis import diagnose
+from edge_llama.cli.terminal.exit_codes import ExitCode
+from edge_llama.planning.plan import plan
+from edge_llama.planning.planned import Planned
+from edge_llama.planning.tuned.candidate import Candidate
+from edge_llama.planning.tuned.choice import TunedChoice
+from edge_llama.planning.tuned.key import TuneKey
+from edge_llama.planning.tuned.store import TuneStore, default_tune_store
+from edge_llama.settings.engine import CHOOSE_ALL, FEW_SCORED_TOKENS, StepCost
 from edge_llama.tune import measurer, tuner
-from edge_llama.tune.candidate import Candidate
-from edge_llama.tune.choice import TunedChoice
-from edge_llama.tune.key import TuneKey
-from edge_llama.tune.store import TuneStore, default_tune_store
-from edge_llama.weights.catalog import load_catalog
-from edge_llama.weights.model_shape import ModelShape
-from edge_llama.weights.record import InstalledModel
-from edge_llama.weights.store import Store
+from edge_llama.weights.catalog.catalog import load_catalog
+from edge_llama.weights.memory.model_shape import ModelShape
+from edge_llama.weights.store.record import InstalledModel
+from edge_llama.weights.store.store import Store
 from tests.cli.test_program import run
 from tests.gguf_factory import write_tiny_gguf
 from tests.serving import serving
@@ -58,8 +59,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeMeasurer:
     return fake
 
 
-def settings(model: InstalledModel) -> EngineSettings:
-    return EngineSettings(model=str(model.path))
+def planned_for(model: InstalledModel, budget: int, ctx_size: int | None) -> Planned:
+    return plan(model.id, memory=budget, settings=replace(CHOOSE_ALL, ctx_size=ctx_size))
 
 
 def test_a_tiny_model_end_to_end(
@@ -76,7 +77,7 @@ def test_a_tiny_model_end_to_end(
     assert data["candidates"][0]["score"] == 1
     assert {cost["size"] for cost in data["step_costs"]} >= {1, 8, 64}
     assert Path(data["saved"]).parent == store.root.parent / "tune"
-    planned = plan(settings(tiny), BUDGET, ctx_size=None)
+    planned = planned_for(tiny, BUDGET, None)
     assert planned.tuned is not None
     assert len(planned.settings.step_costs) == len(data["step_costs"])
 
@@ -161,14 +162,14 @@ def test_curves_are_drawn(
 
 
 def test_plans_use_what_was_tuned(tuned: InstalledModel) -> None:
-    planned = plan(settings(tuned), BUDGET, ctx_size=1024)
+    planned = planned_for(tuned, BUDGET, 1024)
     used = planned.settings
     assert (used.flash_attention, used.kv_type, used.repack) == (True, "q8_0", True)
     assert (used.threads, used.threads_batch, used.micro_batch) == (1, 2, 128)
     assert used.step_costs == CHOICE.step_costs
-    assert planned.plan is not None
-    assert planned.plan.repacked == planned.plan.weights
-    note = planned.notes(BUDGET)[-1]
+    assert planned.memory is not None
+    assert planned.memory.repacked == planned.memory.weights
+    note = planned.why[-1]
     assert note.startswith("Tuned for this machine (profile server): flash attention on")
 
 
@@ -186,29 +187,29 @@ def test_show_and_doctor_plan_with_what_was_tuned(
 def test_streams_are_planned_where_they_were_tuned(tiny: InstalledModel) -> None:
     streams = replace(CHOICE, candidate=replace(CHOICE.candidate, kv_layout="streams"))
     default_tune_store().save(TuneKey.of(ModelShape.of_file(tiny.path)), streams)
-    planned = plan(settings(tiny), BUDGET, ctx_size=1024)
+    planned = planned_for(tiny, BUDGET, 1024)
     assert planned.settings.kv_layout == "streams"
-    assert "(4 x 1,024 tokens, q8_0)" in planned.notes(BUDGET)[0]
-    shared = replace(settings(tiny), kv_layout="unified")
-    assert plan(shared, BUDGET, ctx_size=1024).settings.kv_layout == "unified"
+    assert "(4 x 1,024 tokens, q8_0)" in planned.why[0]
+    shared = replace(CHOOSE_ALL, ctx_size=1024, kv_layout="unified")
+    assert plan(tiny.id, memory=BUDGET, settings=shared).settings.kv_layout == "unified"
 
 
 def test_flags_win_over_what_was_tuned(tuned: InstalledModel) -> None:
-    given = replace(settings(tuned), threads=3)
-    assert plan(given, BUDGET, ctx_size=None).settings.threads == 3
-    untuned = plan(given, BUDGET, ctx_size=None, use_tuned=False)
+    given = replace(CHOOSE_ALL, threads=3)
+    assert plan(tuned.id, memory=BUDGET, settings=given).settings.threads == 3
+    untuned = plan(tuned.id, memory=BUDGET, settings=given, use_tuned=False)
     assert untuned.tuned is None
     assert untuned.settings.step_costs == ()
     assert untuned.settings.kv_type == "f16"
 
 
 def test_what_was_tuned_yields_to_memory(tuned: InstalledModel) -> None:
-    enough = plan(settings(tuned), BUDGET, ctx_size=1024).plan
+    enough = planned_for(tuned, BUDGET, 1024).memory
     assert enough is not None
-    least = replace(enough, scored_tokens=FEW_SCORED_TOKENS).total
-    tight = plan(settings(tuned), least - 1, ctx_size=1024)
+    least = enough.changed(scored_tokens=FEW_SCORED_TOKENS).total
+    tight = planned_for(tuned, least - 1, 1024)
     assert not tight.settings.repack
-    assert "repacked" not in tight.notes(BUDGET)[-1]
+    assert "repacked" not in tight.why[-1]
 
 
 def test_a_damaged_choice_leaves_the_defaults(
@@ -216,7 +217,7 @@ def test_a_damaged_choice_leaves_the_defaults(
 ) -> None:
     (path,) = default_tune_store().root.iterdir()
     path.write_text("{")
-    planned = plan(settings(tuned), BUDGET, ctx_size=None)
+    planned = planned_for(tuned, BUDGET, None)
     assert planned.tuned is None
     assert planned.settings.flash_attention is None or not planned.settings.flash_attention
     assert len(caplog.records) == 1

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from edge_llama.config import EngineSettings
-from edge_llama.engine.client import AsyncEngine
+from edge_llama.engine.client.async_engine import AsyncEngine
+from edge_llama.settings.engine import EngineSettings
 from tests.gguf_factory import write_tiny_gguf
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_llama.config import EngineSettings
-from edge_llama.engine.client import AsyncEngine
-from edge_llama.engine.messages import GenerationRequest
-from edge_llama.engine.prompt import Text, Tokens
-from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.client.async_engine import AsyncEngine
+from edge_llama.engine.protocol.prompt import Text, Tokens
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
+from edge_llama.settings.engine import EngineSettings
 from tests.gguf_factory import write_tiny_gguf
 
 Vector = npt.NDArray[np.float32]

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pytest
 import pytest_asyncio
 
-from edge_llama.config import EngineSettings
-from edge_llama.engine.client import AsyncEngine, EngineState
-from edge_llama.engine.messages import FinishReason, GenerationRequest, Output
-from edge_llama.engine.prompt import Prompt, Text, Tokens
+from edge_llama.engine.client.async_engine import AsyncEngine, EngineState
+from edge_llama.engine.protocol.output import FinishReason, Output
+from edge_llama.engine.protocol.prompt import Prompt, Text, Tokens
+from edge_llama.engine.protocol.request import GenerationRequest
 from edge_llama.errors import ContextLengthExceeded, EngineStartError, InvalidValue
+from edge_llama.settings.engine import EngineSettings
 from tests.tiny_encoder import CLS, SEP, VOCABULARY, TinyEncoder, tokens_of
 
 Vector = npt.NDArray[np.float32]

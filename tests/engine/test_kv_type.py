@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_llama.chat.llama3_template import Llama3Template
 from edge_llama.chat.messages import Message, Role
-from edge_llama.config import EngineSettings
+from edge_llama.chat.template.llama3_template import Llama3Template
 from edge_llama.engine.binding import Batch, Context, DecodeStatus, FloatArray, Model, init_backend
-from edge_llama.engine.client import AsyncEngine
-from edge_llama.engine.loading import open_context
-from edge_llama.engine.messages import GenerationRequest
-from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.client.async_engine import AsyncEngine
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.sampling_params import SamplingParams
+from edge_llama.engine.worker.loading import open_context
 from edge_llama.errors import ModelFileError, SettingsError
-from edge_llama.weights import bundled_model
+from edge_llama.settings.engine import EngineSettings
+from edge_llama.weights.demo import bundled_model
 
 TOKENS = list(range(20, 70))
 

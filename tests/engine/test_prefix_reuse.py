@@ -12,17 +12,23 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge_llama import resolve_model
-from edge_llama.config import EngineSettings, KVLayout, KVType
 from edge_llama.engine import binding
-from edge_llama.engine.core import EngineCore
-from edge_llama.engine.cost_table import CostTable
-from edge_llama.engine.loading import make_caches, make_side_prefill, open_context, open_model
-from edge_llama.engine.messages import FinishReason
-from edge_llama.engine.pace import Pace
-from edge_llama.engine.runner import ModelRunner
-from edge_llama.engine.sampling import SamplingParams
-from edge_llama.engine.scheduler import Scheduler
+from edge_llama.engine.protocol.output import FinishReason
+from edge_llama.engine.protocol.sampling_params import SamplingParams
+from edge_llama.engine.run.runner import ModelRunner
+from edge_llama.engine.sample.span_sampler import SpanSampler
+from edge_llama.engine.schedule.core import EngineCore
+from edge_llama.engine.schedule.cost_table import CostTable
+from edge_llama.engine.schedule.pace import Pace
+from edge_llama.engine.schedule.scheduler import Scheduler
 from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.worker.loading import (
+    make_caches,
+    make_side_prefill,
+    open_context,
+    open_model,
+)
+from edge_llama.settings.engine import EngineSettings, KVLayout, KVType
 
 SYSTEMS = (
     "You are a helpful assistant.",
@@ -95,7 +101,7 @@ class Engine:
             pace=(Crawling if beside else Pace)(CostTable(), batch_size=64),
             side=self.side,
         )
-        runner = ModelRunner(model(), self.context, batch_size=64)
+        runner = ModelRunner(self.context, SpanSampler(model().vocab, self.context), batch_size=64)
         self.core = EngineCore(self.scheduler, runner, model().vocab.piece)
         self.ids = itertools.count()
 

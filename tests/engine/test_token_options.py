@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edge_llama.engine.client import AsyncEngine
-from edge_llama.engine.messages import FinishReason, GenerationRequest, Output, TokenLogprob
-from edge_llama.engine.prompt import Control, Text, Tokens
-from edge_llama.engine.sampling import SamplingParams
+from edge_llama.engine.client.async_engine import AsyncEngine
+from edge_llama.engine.protocol.output import FinishReason, Output, TokenLogprob
+from edge_llama.engine.protocol.prompt import Control, Text, Tokens
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import InvalidValue
 
 PROMPT = (Text("a fine day to be out and about"),)

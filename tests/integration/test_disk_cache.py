@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from edge_llama.api.key_file import add_key
+from edge_llama.api.gate.key_file import add_key
 from tests.serving import serving
 
 SYSTEM = "You are a patient guide to the town of Elmwood. " + " ".join(

@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from edge_llama.weights import bundled_model
+from edge_llama.weights.demo import bundled_model
 from tests.mock_hub import MockHub, mock_hub
 from tests.serving import serving
 

@@ -11,17 +11,19 @@ from typing import Any
 import llama_cpp
 import pytest
 
-from edge_llama.chat.llama3_template import Llama3Template
 from edge_llama.chat.messages import Message, Role, ToolCall
-from edge_llama.chat.tools import Tool
+from edge_llama.chat.template.llama3_template import Llama3Template
+from edge_llama.chat.tools.tool import Tool
 from edge_llama.engine.binding import Model, Vocab, init_backend
-from edge_llama.engine.constraint_compiler import ConstraintCompiler
-from edge_llama.engine.intake import Intake
-from edge_llama.engine.messages import GenerationRequest
-from edge_llama.weights import resolve_model
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.sample.constraint_compiler import ConstraintCompiler
+from edge_llama.engine.worker.intake import Intake
+from edge_llama.planning.locate import resolve_model
 
 CORPUS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent.parent / "chat" / "llama3_corpus.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[1] / "chat" / "template" / "llama3_corpus.json").read_text(
+        encoding="utf-8"
+    )
 )
 
 

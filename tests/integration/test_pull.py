@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.weights.store import Store
+from edge_llama.weights.store.store import Store
 from tests.mock_hub import MockHub, gguf_bytes, mock_hub
 
 KILLS = int(os.environ.get("EDGE_LLAMA_TEST_KILLS", "12"))
@@ -28,9 +28,9 @@ PULL = textwrap.dedent(
     f"""
     import sys
     from pathlib import Path
-    from edge_llama.weights.download import pull
-    from edge_llama.weights.store import Store
-    from edge_llama.weights.variant import Variant, WeightFile
+    from edge_llama.weights.download.download import pull
+    from edge_llama.weights.store.store import Store
+    from edge_llama.weights.catalog.variant import Variant, WeightFile
 
     files = tuple(WeightFile(name) for name in {NAMES!r})
     variant = Variant({REPOSITORY!r}, "Q8_0", files)

@@ -18,11 +18,12 @@ import psutil
 import pytest
 
 from edge_llama.chat.messages import ChatRequest, Message, Role
-from edge_llama.chat.model_pool import ModelPool
-from edge_llama.chat.pooled_model import PooledModel
-from edge_llama.config import EngineSettings, PoolSettings
-from edge_llama.engine.client import AsyncEngine
-from edge_llama.weights import bundled_model
+from edge_llama.engine.client.async_engine import AsyncEngine
+from edge_llama.pool.model_pool import ModelPool
+from edge_llama.pool.pooled_model import PooledModel
+from edge_llama.settings.engine import EngineSettings
+from edge_llama.settings.pool import PoolSettings
+from edge_llama.weights.demo import bundled_model
 from tests.serving import serving
 
 HI: Any = [{"role": "user", "content": "Hello!"}]

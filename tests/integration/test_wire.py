@@ -209,7 +209,7 @@ def read_on(connection: socket.socket) -> None:
 
 
 def test_a_silent_stream_is_kept_alive(tiny_gguf: Path) -> None:
-    from edge_llama.api.sse import KEEP_ALIVE
+    from edge_llama.api.http.sse import KEEP_ALIVE
 
     assert KEEP_ALIVE == b"\n"
     options = ("--parallel", "1", "--threads", "1", "--ctx-size", "32768")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edge_llama.config import StepCost
+from edge_llama.settings.engine import StepCost
 from edge_llama.tune.measurement import Figure, Measurement, Scale, Step, StepTimes
 
 MEASUREMENT = Measurement(

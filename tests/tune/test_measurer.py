@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_llama.planning.tuned.candidate import Candidate
 from edge_llama.tune import measurer as module
-from edge_llama.tune.candidate import Candidate
 from edge_llama.tune.measurement import Figure
 from edge_llama.tune.measurer import ChildMeasurer, RuledOut
 from edge_llama.tune.workload import Workload, whole_workload

@@ -10,7 +10,7 @@ from edge_llama.tune.measurement import Figure
 from edge_llama.tune.measurer import ChildMeasurer
 from edge_llama.tune.sample import LAYERS, SMALL, few_layers, is_sampled
 from edge_llama.tune.workload import Workload
-from edge_llama.weights.model_shape import ModelShape
+from edge_llama.weights.memory.model_shape import ModelShape
 from tests.gguf_factory import write_tiny_gguf
 from tests.tune.test_measurer import LIMIT, ONE_THREAD
 from tests.tune.tuning import SHAPE

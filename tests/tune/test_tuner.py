@@ -8,11 +8,12 @@ import pytest
 
 from edge_llama.errors import EngineStartError
 from edge_llama.machine.cpus import Cpus
-from edge_llama.tune.candidate import Candidate
+from edge_llama.planning.tuned.candidate import Candidate
+from edge_llama.settings.engine import CHOOSE_ALL
 from edge_llama.tune.measurement import Step
 from edge_llama.tune.profile import PROFILES
 from edge_llama.tune.tuner import EXPLORE_SECONDS, MARGIN, Tuner, Tuning
-from edge_llama.weights.fit import plan_memory
+from edge_llama.weights.memory.fit import plan_memory
 from tests.tune.tuning import DEFAULT, FLASH, Q8_0, SHAPE, FakeMeasurer, Speed, crash, even
 
 CPUS = Cpus(logical=8, allowed=8, quota=None, physical=8, performance=4)
@@ -22,7 +23,7 @@ CHAT = PROFILES["chat"]
 
 def tune(measurer: FakeMeasurer, **changes: Any) -> Tuning:
     given = {"profile": CHAT, "budget": BUDGET, "cpus": CPUS, **changes}
-    plan = plan_memory(SHAPE, given["budget"], ctx_size=8192, kv_type="f16")
+    plan = plan_memory(SHAPE, given["budget"], replace(CHOOSE_ALL, ctx_size=8192, kv_type="f16"))
     return Tuner(measurer, plan=plan, **given).run()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from edge_llama.tune.candidate import Candidate
+from edge_llama.planning.tuned.candidate import Candidate
 from edge_llama.tune.measurement import Measurement, Step, StepTimes
 from edge_llama.tune.measurer import RuledOut
 from edge_llama.tune.workload import BESIDE, SEQUENCE_DEPTH, Workload
-from edge_llama.weights.model_shape import ModelShape
-from tests.weights.shapes import LLAMA_8B
+from edge_llama.weights.memory.model_shape import ModelShape
+from tests.weights.memory.shapes import LLAMA_8B
 
 DEFAULT = Candidate(
     flash_attention=False, kv_type="f16", threads=4, threads_batch=8, micro_batch=256

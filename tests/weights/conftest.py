@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.weights.store import Store
+from edge_llama.weights.store.store import Store
 from tests.mock_hub import MockHub, mock_hub
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 
 from edge_llama.api.anthropic.shapes import AnthropicModel, AnthropicModelList
-from edge_llama.api.registry import ServedModel
+from edge_llama.pool.registry import ServedModel
 
 
 def anthropic_model(model: ServedModel, name: str) -> AnthropicModel:

@@ -8,9 +8,9 @@ from typing import Any
 from edge_llama.api.anthropic.content_block import ContentBlock, TextBlock, ToolUseBlock
 from edge_llama.api.anthropic.schemas import MessagesRequest
 from edge_llama.api.errors import anthropic_error_body
-from edge_llama.api.sse import named_frame
-from edge_llama.api.unique_id import unique_id
-from edge_llama.api.usage import overflow_field
+from edge_llama.api.http.sse import named_frame
+from edge_llama.api.reply.unique_id import unique_id
+from edge_llama.api.reply.usage import overflow_field
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import (
     Finished,
@@ -20,7 +20,7 @@ from edge_llama.chat.events import (
     ToolCallStarted,
     Usage,
 )
-from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.protocol.output import FinishReason
 
 
 class MessagesReply:

@@ -8,22 +8,22 @@ from pydantic import FailFast, Field, PlainValidator, model_validator
 from typing_extensions import NotRequired, Self, TypedDict
 
 from edge_llama.api.anthropic.turns import Texts, Turn
-from edge_llama.api.request_body import RequestBody
-from edge_llama.api.sampling_schemas import MAX_STOPS, ConversationRequest, Stop, most_tokens
-from edge_llama.api.schemas import MAX_MESSAGES
-from edge_llama.api.tool_schemas import (
+from edge_llama.api.chat_completions.schemas import MAX_MESSAGES
+from edge_llama.api.request.request_body import RequestBody
+from edge_llama.api.request.sampling import MAX_STOPS, ConversationRequest, Stop, most_tokens
+from edge_llama.api.request.tools import (
     MAX_TOOLS,
     FunctionName,
     as_tool,
     check_tools,
     function_definition,
 )
-from edge_llama.api.unsupported import HARMLESS_VALUES
-from edge_llama.api.validation import Count, Name, Schema, invalid, missing, unsupported
-from edge_llama.chat.json_schema import json_schema_grammar
+from edge_llama.api.request.unsupported import HARMLESS_VALUES
+from edge_llama.api.request.validation import Count, Name, Schema, invalid, missing, unsupported
+from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
-from edge_llama.chat.tools import CallMode, Tool, ToolChoice
-from edge_llama.engine.grammar import Grammar
+from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
+from edge_llama.engine.protocol.grammar import Grammar
 
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "container": (),

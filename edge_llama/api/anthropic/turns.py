@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.content import MEDIA_PARTS, TextPart, as_parts, part_text
-from edge_llama.api.validation import Name, Schema, Text, invalid, unsupported
+from edge_llama.api.request.content import MEDIA_PARTS, TextPart, as_parts, part_text
+from edge_llama.api.request.validation import Name, Schema, Text, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 Texts = Annotated[

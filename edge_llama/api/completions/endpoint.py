@@ -10,10 +10,10 @@ from starlette.responses import Response
 from edge_llama.api.completions.reply import CompletionsReply
 from edge_llama.api.completions.running import running
 from edge_llama.api.completions.schemas import CompletionRequest, parse_completion_request
-from edge_llama.api.registry import ModelRegistry
-from edge_llama.api.reply import answer, on_behalf
-from edge_llama.api.request_body import read_converted
-from edge_llama.config import ServerSettings
+from edge_llama.api.reply.reply import answer, on_behalf
+from edge_llama.api.request.request_body import read_converted
+from edge_llama.pool.registry import ModelRegistry
+from edge_llama.settings.server import ServerSettings
 
 
 async def create_completion(request: Request) -> Response:

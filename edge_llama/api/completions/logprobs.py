@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from edge_llama.api.completions.running import Echo
-from edge_llama.api.written_list import WrittenList
+from edge_llama.api.http.written_list import WrittenList
 from edge_llama.chat.logprobs import TokenLogprob
 from edge_llama.chat.tokens import Token
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from edge_llama.api.registry import ModelRegistry, ServedModel
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Usage
 from edge_llama.chat.messages import TextRequest
 from edge_llama.chat.model import ChatModel
 from edge_llama.chat.tokens import TokenRow
 from edge_llama.errors import InvalidValue
+from edge_llama.pool.registry import ModelRegistry, ServedModel
 
 MAX_ECHOED_LOGPROBS = 2**20
 """Of all tokens of all prompts of a request together: some 30 MB of JSON."""

@@ -9,17 +9,17 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field, PlainValidator, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.request_body import parse
-from edge_llama.api.response_format import ResponseFormat
-from edge_llama.api.sampling_schemas import (
+from edge_llama.api.chat_completions.schemas import StreamOptions
+from edge_llama.api.request.request_body import parse
+from edge_llama.api.request.response_format import ResponseFormat
+from edge_llama.api.request.sampling import (
     MaxTokensOrZero,
     SampledRequest,
     TopLogprobs,
     most_tokens,
 )
-from edge_llama.api.schemas import StreamOptions
-from edge_llama.api.unsupported import HARMLESS_VALUES, TOOLS
-from edge_llama.api.validation import Count, Name, Text, invalid, without_nul
+from edge_llama.api.request.unsupported import HARMLESS_VALUES, TOOLS
+from edge_llama.api.request.validation import Count, Name, Text, invalid, without_nul
 from edge_llama.chat.messages import TextRequest
 from edge_llama.errors import InvalidValue
 

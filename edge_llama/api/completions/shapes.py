@@ -6,7 +6,12 @@ from typing import Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.shapes import CompletionUsage, FinishReason, PromptProgress, Timings
+from edge_llama.api.chat_completions.shapes import (
+    CompletionUsage,
+    FinishReason,
+    PromptProgress,
+    Timings,
+)
 
 
 class CompletionLogprobs(TypedDict):

@@ -7,11 +7,11 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge_llama.api.registry import ModelRegistry
-from edge_llama.api.reply import respond
-from edge_llama.api.request_body import parse, read_converted
+from edge_llama.api.reply.reply import respond
+from edge_llama.api.request.request_body import parse, read_converted
 from edge_llama.api.responses.reply import ResponsesReply
 from edge_llama.api.responses.schemas import ResponsesRequest
+from edge_llama.pool.registry import ModelRegistry
 
 
 async def create_response(request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edge_llama.api.unique_id import unique_id
+from edge_llama.api.reply.unique_id import unique_id
 
 
 class OutputCall:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, FailFast, PlainValidator
 from typing_extensions import TypedDict
 
-from edge_llama.api.content import as_parts, part_text
-from edge_llama.api.validation import Name, Schema, Text, invalid, unsupported
+from edge_llama.api.request.content import as_parts, part_text
+from edge_llama.api.request.validation import Name, Schema, Text, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 _PART_FIELDS = {

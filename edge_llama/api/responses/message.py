@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from edge_llama.api.chat_logprobs import logprob_entries
-from edge_llama.api.unique_id import unique_id
-from edge_llama.api.written_list import WrittenList
+from edge_llama.api.http.written_list import WrittenList
+from edge_llama.api.reply.logprobs import logprob_entries
+from edge_llama.api.reply.unique_id import unique_id
 from edge_llama.chat.logprobs import TokenLogprob
 
 

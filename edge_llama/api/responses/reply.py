@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from edge_llama.api.errors import error_body
+from edge_llama.api.http.sse import named_frame
+from edge_llama.api.reply.unique_id import unique_id
+from edge_llama.api.reply.usage import overflow_field
 from edge_llama.api.responses.function_call import OutputCall
 from edge_llama.api.responses.message import OutputMessage
 from edge_llama.api.responses.schemas import ResponsesRequest
-from edge_llama.api.sse import named_frame
-from edge_llama.api.unique_id import unique_id
-from edge_llama.api.usage import overflow_field
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, TextDelta, ToolCallDelta, ToolCallStarted, Usage
-from edge_llama.engine.messages import FinishReason
+from edge_llama.engine.protocol.output import FinishReason
 
 
 class ResponsesReply:

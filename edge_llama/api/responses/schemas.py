@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
 from typing_extensions import NotRequired, Self
 
-from edge_llama.api.responses.items import InputItem, Item, to_messages
-from edge_llama.api.sampling_schemas import ConversationRequest, TopLogprobs, most_tokens
-from edge_llama.api.tool_schemas import (
+from edge_llama.api.request.sampling import ConversationRequest, TopLogprobs, most_tokens
+from edge_llama.api.request.tools import (
     MAX_TOOLS,
     Choice,
     FunctionShape,
@@ -18,8 +17,8 @@ from edge_llama.api.tool_schemas import (
     check_tools,
     function_definition,
 )
-from edge_llama.api.unsupported import HARMLESS_VALUES
-from edge_llama.api.validation import (
+from edge_llama.api.request.unsupported import HARMLESS_VALUES
+from edge_llama.api.request.validation import (
     Count,
     Name,
     Schema,
@@ -29,11 +28,12 @@ from edge_llama.api.validation import (
     unsupported,
     without_nul,
 )
-from edge_llama.chat.json_schema import json_schema_grammar
+from edge_llama.api.responses.items import InputItem, Item, to_messages
+from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
-from edge_llama.chat.tools import CallMode, ToolChoice
-from edge_llama.config import ContextOverflow
-from edge_llama.engine.grammar import Grammar
+from edge_llama.chat.tools.tool import CallMode, ToolChoice
+from edge_llama.engine.protocol.grammar import Grammar
+from edge_llama.settings.server import ContextOverflow
 
 LOGPROBS = "message.output_text.logprobs"
 """The only entry of `include` that there is something for."""

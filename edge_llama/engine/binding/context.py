@@ -7,7 +7,6 @@ import enum
 import llama_cpp
 import numpy as np
 
-from edge_llama.config import KVType
 from edge_llama.engine.binding import sequence_state
 from edge_llama.engine.binding.abort_flag import AbortFlag
 from edge_llama.engine.binding.arrays import ByteArray, FloatArray
@@ -16,6 +15,7 @@ from edge_llama.engine.binding.batch import Batch
 from edge_llama.engine.binding.model import Model
 from edge_llama.engine.binding.native_log import native_log
 from edge_llama.errors import ModelFileError
+from edge_llama.settings.engine import KVType
 
 CELL_MULTIPLE = 256
 """llama.cpp rounds the KV cache up to this, but bounds the batch by what it was asked for."""

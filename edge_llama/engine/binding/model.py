@@ -9,10 +9,10 @@ from typing import Any
 
 import llama_cpp
 
-from edge_llama.config import ENCODERS
 from edge_llama.engine.binding.native_log import native_log
 from edge_llama.engine.binding.vocab import Vocab
 from edge_llama.errors import ModelFileError
+from edge_llama.llama_cpp_facts import ENCODERS
 
 
 class Model:

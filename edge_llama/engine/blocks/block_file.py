@@ -30,8 +30,8 @@ import numpy.typing as npt
 
 from edge_llama.engine.blocks.fingerprint import FINGERPRINT_BYTES, FORMAT_VERSION
 from edge_llama.engine.blocks.name import BlockName, block_name
-from edge_llama.engine.prefix_cache import TokenArray
-from edge_llama.regular_file import open_regular
+from edge_llama.engine.kv.prefix_cache import TokenArray
+from edge_llama.files.regular import open_regular
 
 ByteArray = npt.NDArray[np.uint8]
 

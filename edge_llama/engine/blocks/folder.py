@@ -33,8 +33,8 @@ from edge_llama.engine.blocks.block_file import (
 from edge_llama.engine.blocks.entry import MODEL_DIGITS, Entry, FileName, entries_of, remove
 from edge_llama.engine.blocks.index import BlockIndex, Child
 from edge_llama.engine.blocks.name import BlockName, block_name
-from edge_llama.engine.blocks.own_folder import make_own_folder, see_that_it_is_own
-from edge_llama.engine.prefix_cache import TokenArray, common_prefix
+from edge_llama.engine.kv.prefix_cache import TokenArray, common_prefix
+from edge_llama.files.own_folder import make_own_folder, see_that_it_is_own
 
 logger = logging.getLogger("edge_llama.engine")
 

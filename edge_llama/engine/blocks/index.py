@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edge_llama.engine.blocks.name import BlockName
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 
 MOST_TOKENS = 2048
 """Blocks whose tokens are kept, a kilobyte each: those that were compared with prompts last."""

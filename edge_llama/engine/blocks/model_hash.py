@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge_llama.engine.blocks.own_folder import make_own_folder
-from edge_llama.regular_file import read_regular
+from edge_llama.files.own_folder import make_own_folder
+from edge_llama.files.regular import read_regular
 
 logger = logging.getLogger("edge_llama.engine")
 

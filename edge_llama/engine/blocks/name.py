@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import NewType
 
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 
 BlockName = NewType("BlockName", bytes)
 """16 bytes.

@@ -13,8 +13,8 @@ from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.index import Child
 from edge_llama.engine.blocks.name import PUBLIC, BlockName, block_name, chain
 from edge_llama.engine.blocks.reading import LoadedBlock, Reading
-from edge_llama.engine.prefix_cache import TokenArray
-from edge_llama.engine.stats import DiskStats
+from edge_llama.engine.kv.prefix_cache import TokenArray
+from edge_llama.engine.protocol.stats import DiskStats
 
 THREADS = 2
 """Blocks that are read at the same time: to verify them takes longer than to read them."""

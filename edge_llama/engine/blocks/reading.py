@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from edge_llama.engine.blocks.block_file import ByteArray
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 
 TOKEN_SECONDS = 0.02
 """What a token takes to compute, where that is not known yet: less than it does."""

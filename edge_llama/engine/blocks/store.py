@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_llama.config import CacheSettings
 from edge_llama.engine.blocks.block_file import Block, ByteArray
 from edge_llama.engine.blocks.fingerprint import fingerprint
 from edge_llama.engine.blocks.folder import BlockFolder
@@ -29,8 +28,9 @@ from edge_llama.engine.blocks.name import (
 from edge_llama.engine.blocks.prefix_file import add_prefix
 from edge_llama.engine.blocks.reader import BlockReader
 from edge_llama.engine.blocks.reading import Reading
-from edge_llama.engine.prefix_cache import TokenArray
-from edge_llama.engine.stats import DiskStats
+from edge_llama.engine.kv.prefix_cache import TokenArray
+from edge_llama.engine.protocol.stats import DiskStats
+from edge_llama.settings.engine import CacheSettings
 
 logger = logging.getLogger("edge_llama.engine")
 

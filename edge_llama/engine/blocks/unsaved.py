@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from edge_llama.engine.blocks.name import last_start
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 
 MOST = 256
 """Blocks that are remembered; older ones are not saved any more."""

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from edge_llama.engine.binding import Batch, Context, DecodeStatus
 from edge_llama.engine.blocks.reading import LoadedBlock
-from edge_llama.engine.kv_cache import ByteArray
-from edge_llama.engine.prefix_cache import TokenArray
-from edge_llama.engine.unified_kv_cache import UnifiedKVCache
+from edge_llama.engine.kv.kv_cache import ByteArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
+from edge_llama.engine.kv.unified_kv_cache import UnifiedKVCache
 
 CHUNK = 128
 """Tokens of a step: larger ones are hardly faster, and who changes his mind waits for it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_llama.engine.blocks.reading import LoadedBlock
-from edge_llama.engine.kv_cache import KVCache
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.kv_cache import KVCache
+from edge_llama.engine.kv.prefix_cache import TokenArray
 from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.side.reading import SideReading
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from edge_llama.engine.binding import DecodeError
 from edge_llama.engine.blocks.reading import LoadedBlock
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 from edge_llama.engine.side.context import CHUNK, PromptReader
 from edge_llama.errors import ModelFileError
 

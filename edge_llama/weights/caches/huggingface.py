@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_llama.weights.found import Findings, FoundFile
+from edge_llama.weights.caches.found import Findings, FoundFile
 
 APP = "Hugging Face"
 

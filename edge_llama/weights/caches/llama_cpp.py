@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
-from edge_llama.weights.found import Findings
+from edge_llama.weights.caches.found import Findings
 
 APP = "llama.cpp"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from edge_llama.weights.found import Findings
+from edge_llama.weights.caches.found import Findings
 
 APP = "LM Studio"
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_llama.weights.found import Findings, FoundModel
-from edge_llama.weights.quantization import UNKNOWN, quantization_of
+from edge_llama.weights.caches.found import Findings, FoundModel
+from edge_llama.weights.catalog.quantization import UNKNOWN, quantization_of
 
 APP = "Ollama"
 

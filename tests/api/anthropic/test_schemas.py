@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from edge_llama.api.anthropic.schemas import MessagesRequest
-from edge_llama.api.request_body import parse
-from edge_llama.engine.grammar import JSONSchema
+from edge_llama.api.request.request_body import parse
+from edge_llama.engine.protocol.grammar import JSONSchema
 from edge_llama.errors import RequestError
 
 HI: dict[str, Any] = {

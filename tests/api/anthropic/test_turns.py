@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge_llama.api.anthropic.schemas import MessagesRequest
-from edge_llama.api.request_body import parse
+from edge_llama.api.request.request_body import parse
 from edge_llama.chat.messages import Message, Role, ToolCall
 from edge_llama.errors import RequestError
 

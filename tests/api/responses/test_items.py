@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge_llama.api.request_body import parse
+from edge_llama.api.request.request_body import parse
 from edge_llama.api.responses.schemas import ResponsesRequest
 from edge_llama.chat.messages import Message, Role, ToolCall
 from edge_llama.errors import RequestError

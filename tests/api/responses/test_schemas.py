@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from edge_llama.api.request_body import parse
+from edge_llama.api.request.request_body import parse
 from edge_llama.api.responses.schemas import ResponsesRequest
-from edge_llama.engine.grammar import JSONSchema
-from edge_llama.engine.messages import ServiceTier
+from edge_llama.engine.protocol.grammar import JSONSchema
+from edge_llama.engine.protocol.request import ServiceTier
 from edge_llama.errors import RequestError
 
 HI = {"model": "demo", "input": "Hi"}

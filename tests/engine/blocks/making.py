@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_llama.engine.blocks.block_file import Block
 from edge_llama.engine.blocks.name import BlockName, root_name
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 
 BLOCK_SIZE = 256
 FINGERPRINT = bytes(range(16))

@@ -17,7 +17,7 @@ import pytest
 from edge_llama.engine.blocks.block_file import Block
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.name import root_name
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 from tests.engine.blocks.making import BLOCK_SIZE, FINGERPRINT, ROOT, block, tokens
 
 PLENTY = 1 << 30

@@ -16,7 +16,7 @@ from edge_llama.engine.blocks.entry import Entry
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.index import Child
 from edge_llama.engine.blocks.name import BlockName, block_name
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 from tests.engine.blocks.making import FINGERPRINT, ROOT
 
 SIZE = 4

@@ -4,7 +4,7 @@ import numpy as np
 
 from edge_llama.engine.blocks.name import BlockName, block_name, root_name
 from edge_llama.engine.blocks.name import chain as chain_of
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 
 BLOCK_SIZE = 256
 

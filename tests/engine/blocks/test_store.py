@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_llama.config import CacheSettings
 from edge_llama.engine.blocks import folder, store
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.model_hash import FileVersion, hash_file, model_files
@@ -20,8 +19,9 @@ from edge_llama.engine.blocks.name import PUBLIC
 from edge_llama.engine.blocks.prefix_file import write_prefix
 from edge_llama.engine.blocks.reading import LoadedBlock, Reading
 from edge_llama.engine.blocks.store import BlockStore
-from edge_llama.engine.kv_cache import ByteArray
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.kv_cache import ByteArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
+from edge_llama.settings.engine import CacheSettings
 from tests.engine.blocks.making import tokens
 
 SIZE = 8

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from edge_llama.engine.binding import DecodeError
 from edge_llama.engine.blocks.reading import LoadedBlock
-from edge_llama.engine.kv_cache import ByteArray
-from edge_llama.engine.prefix_cache import TokenArray
+from edge_llama.engine.kv.kv_cache import ByteArray
+from edge_llama.engine.kv.prefix_cache import TokenArray
 from edge_llama.engine.side.context import CHUNK
 from edge_llama.engine.side.reading import SideReading
 from edge_llama.errors import ModelFileError

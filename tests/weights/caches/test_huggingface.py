@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.weights.caches import huggingface
-from edge_llama.weights.found import Findings
+from edge_llama.weights.caches.found import Findings
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NEWER = "fedcba9876543210fedcba9876543210fedcba98"

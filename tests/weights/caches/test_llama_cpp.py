@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.weights.caches import llama_cpp
-from edge_llama.weights.found import Findings
+from edge_llama.weights.caches.found import Findings
 
 
 def test_a_model_and_a_half_download(tmp_path: Path, gguf: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.weights.caches import lm_studio
-from edge_llama.weights.found import Findings
+from edge_llama.weights.caches.found import Findings
 
 
 def test_the_folders_name_the_repository(tmp_path: Path, gguf: bytes) -> None:

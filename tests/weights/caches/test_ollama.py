@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_llama.weights.caches import ollama
-from edge_llama.weights.found import Findings
+from edge_llama.weights.caches.found import Findings
 
 MODEL = "application/vnd.ollama.image.model"
 

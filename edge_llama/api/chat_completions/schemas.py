@@ -1,0 +1,133 @@
+"""ChatCompletionRequest: the body of POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import FailFast, Field, model_validator
+from typing_extensions import Self
+
+from edge_llama.api.chat_completions.messages import ChatMessage
+from edge_llama.api.request.request_body import parse
+from edge_llama.api.request.response_format import ResponseFormat
+from edge_llama.api.request.sampling import ConversationRequest, MaxTokens, TopLogprobs, most_tokens
+from edge_llama.api.request.tools import (
+    MAX_TOOLS,
+    Choice,
+    FunctionDefinition,
+    TemplateArguments,
+    TemplateArgumentsField,
+    Tools,
+    as_tool,
+    check_tools,
+)
+from edge_llama.api.request.validation import Count, Name, Schema, invalid
+from edge_llama.chat.messages import ChatRequest
+from edge_llama.chat.tools.tool import ToolChoice
+from edge_llama.engine.protocol.grammar import Grammar
+from edge_llama.errors import InvalidValue
+
+MAX_MESSAGES = 30_000
+"""More cannot fit: a message has at least five tokens, the longest context 131,072."""
+
+
+Messages = Annotated[list[ChatMessage], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
+
+
+class StreamOptions(Schema):
+    """What a stream tells besides the text.
+
+    `include_usage` is OpenAI's last chunk, `continuous_usage_stats` vLLM's usage in every chunk.
+    """
+
+    include_usage: bool = False
+    continuous_usage_stats: bool = False
+
+
+class ChatCompletionRequest(ConversationRequest):
+    """OpenAI's chat request, with the sampling parameters of llama.cpp and vLLM."""
+
+    model: Name
+    messages: Messages
+    max_completion_tokens: MaxTokens = None
+    max_tokens: MaxTokens = None
+    n: Count = 1
+    logprobs: bool = False
+    top_logprobs: TopLogprobs | None = None
+    response_format: ResponseFormat | None = None
+    return_progress: bool = False
+    tools: Tools = Field(default_factory=list)
+    tool_choice: Choice = ToolChoice()
+    parallel_tool_calls: bool = True
+    functions: Annotated[list[FunctionDefinition], FailFast(), Field(max_length=MAX_TOOLS)] = Field(
+        default_factory=list
+    )
+    function_call: Choice = ToolChoice()
+    chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.top_logprobs and not self.logprobs:
+            raise invalid("is only allowed when logprobs is true.", field="top_logprobs")
+        if self.stream_options is not None and not self.stream:
+            raise invalid("is only allowed when stream is true.", field="stream_options")
+        if self.return_progress and not self.stream:
+            raise invalid("is only allowed when stream is true.", field="return_progress")
+        self.check_min_tokens(self._max_tokens())
+        if self.tools and self.functions:
+            raise invalid("are the old name of tools; give one of the two.", field="functions")
+        return self
+
+    def to_chat_request(self) -> ChatRequest:
+        """The request without HTTP and OpenAI.
+
+        Raises:
+            RequestError: parameters are out of range, or do not fit together.
+        """
+        tools = (*(as_tool(tool.function) for tool in self.tools), *map(as_tool, self.functions))
+        choice = self._tool_choice()
+        template = self.chat_template_kwargs.to_options()
+        check_tools(tools, choice, template.builtin_tools or ())
+        return ChatRequest(
+            messages=tuple(message.to_message() for message in self.messages),
+            tools=tools,
+            tool_choice=choice,
+            template=template,
+            sampling=self.sampling(),
+            max_tokens=self._max_tokens(),
+            n=self.n,
+            grammar=self.form("response_format", self._response_format()),
+            stop=tuple(self.stop),
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            progress=self.return_progress,
+            tier=self.tier,
+            overflow=self.context_overflow,
+        )
+
+    def _tool_choice(self) -> ToolChoice:
+        if self.functions:
+            return replace(self.function_call, parallel=False)
+        parallel = self.tool_choice.parallel and self.parallel_tool_calls
+        return replace(self.tool_choice, parallel=parallel)
+
+    def _response_format(self) -> Grammar | None:
+        return None if self.response_format is None else self.response_format.to_grammar()
+
+    def _max_tokens(self) -> int | None:
+        return most_tokens(self.max_completion_tokens or self.max_tokens)
+
+
+def parse_chat_request(body: Mapping[str, Any], *, max_n: int) -> ChatCompletionRequest:
+    """The validated request.
+
+    Raises:
+        RequestError: a parameter has a wrong value or is not supported; `param` names it.
+    """
+    request = parse(ChatCompletionRequest, body)
+    if request.n > max_n:
+        raise InvalidValue(f"n must be at most {max_n}.", param="n")
+    return request

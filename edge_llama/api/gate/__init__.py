@@ -1,0 +1,1 @@
+"""Who may come in: hosts, keys, and how many at once."""

@@ -1,0 +1,1 @@
+"""Connections and bytes: what lies below requests and answers."""

@@ -1,0 +1,337 @@
+"""Connection: uvicorn's HTTP/1.1 with deadlines, and strict about what two parsers read apart."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from edge_llama.api.errors import ServerFull, ServerStopping, error_response
+from edge_llama.api.http.open_connections import OpenConnections
+from edge_llama.settings.server import Limits
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADERS = 256
+"""Each takes 7 µs to read, in which nobody else is served, and the shortest has five bytes."""
+MAX_HELD_BYTES = 8 * 1024
+"""Largest body that is waited for before its request begins."""
+LEAVING_SECONDS = 2.0
+"""How long a client that is turned away has to say what it wants, and then to read why not."""
+
+FULL = ServerFull("The server has too many connections. Try again later.")
+CLOSE_HEADER = (b"connection", b"close")
+
+_AT_REST = {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_FOLDED_LINE = re.compile(rb"\r\n[ \t]")
+
+
+class ConnectionConfig(uvicorn.Config):
+    """uvicorn's settings, with what `Connection` needs to know besides.
+
+    Args:
+        app: what answers requests.
+        limits: the deadlines.
+        open_connections: where all are entered.
+        options: uvicorn's.
+    """
+
+    def __init__(
+        self, app: Starlette, limits: Limits, open_connections: OpenConnections, **options: Any
+    ) -> None:
+        super().__init__(
+            _LeaveWhenCrowded(app, open_connections),
+            # httptools loses the body behind an ignored Upgrade, overlooks disconnects behind
+            # pipelined requests, and takes headers of any length.
+            http=Connection,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]
+            **options,
+        )
+        self.limits = limits
+        self.open_connections = open_connections
+
+
+class Connection(H11Protocol):
+    """One client. It is closed when it takes too long, at either end.
+
+    ```
+    connected ─┬─ receive_seconds ─→ request whole ─→ answered ─┬─ idle_seconds ─→ closed
+               └─ 408, closed                                   └─ next request
+    ```
+
+    What is ready to be sent and not read for `stalled_seconds` ends the connection too. Nothing is
+    buffered here beyond the one write that the kernel did not take.
+    """
+
+    __slots__ = (
+        "_leaving",
+        "_limits",
+        "_open_connections",
+        "_quiet_since",
+        "_receiving",
+        "_stalled",
+        "_turned_away",
+    )
+
+    def __init__(self, config: ConnectionConfig, *arguments: Any, **options: Any) -> None:
+        super().__init__(config, *arguments, **options)
+        self.conn: _StrictHTTP = _StrictHTTP()
+        self._limits = config.limits
+        self._open_connections = config.open_connections
+        self._quiet_since = 0.0
+        self._turned_away = False
+        self._receiving = _Timer()
+        self._stalled = _Timer()
+        self._leaving = _Timer()
+
+    @property
+    def resting_since(self) -> float | None:
+        """See `Client`."""
+        resting = (
+            self.conn.states == _AT_REST
+            and not self.conn.expects_more
+            and not self.transport.get_write_buffer_size()
+        )
+        return self._quiet_since if resting else None
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        self.transport.close()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)
+        self._quiet_since = time.monotonic()
+        if not self._open_connections.add(self):
+            self.app = _tell_full
+            self._leaving.start(LEAVING_SECONDS, self._leave)
+        self._receive()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._receiving, self._stalled, self._leaving):
+            timer.stop()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+        self._open_connections.remove(self)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._turned_away:
+            super().data_received(data)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self._turned_away or not self.conn.expects_more:
+            self._receiving.stop()
+        else:
+            self._receive()
+
+    def on_response_complete(self) -> None:
+        self._quiet_since = time.monotonic()
+        # A client at rest costs half as much without its last request.
+        self.scope = self.headers = self.cycle = None  # type: ignore[assignment]
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        if self.conn.holds_back:
+            self._refuse(ServerStopping("The server is stopping."))
+            self.close()
+        elif not self._turned_away:
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled.start(self._limits.stalled_seconds, self._abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled.stop()
+
+    def _should_upgrade(self) -> bool:
+        """Never; uvicorn would tell the log at each such request what to install."""
+        return False
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPException(400, "This is not a valid HTTP/1.1 request."))
+
+    def _receive(self) -> None:
+        self._receiving.start(self._limits.receive_seconds, self._receiving_takes_too_long)
+
+    def _leave(self) -> None:
+        if self.conn.expects_more:
+            self._refuse(FULL)
+        else:
+            self.close()
+
+    def _receiving_takes_too_long(self) -> None:
+        if self.conn.their_state is h11.IDLE and not self.conn.expects_more:
+            self.close()
+        else:
+            seconds = self._limits.receive_seconds
+            self._refuse(HTTPException(408, f"The request was not whole after {seconds:g} s."))
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer in place of the app, unless it has begun to."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._turn_away(error)
+        else:
+            self._abort()
+
+    def _turn_away(self, error: Exception) -> None:
+        """Answer, read nothing more, and close once the client has seen it.
+
+        Closing at once would reset the connection, and the answer could be lost.
+        """
+        self._turned_away = True
+        self._receiving.stop()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        response = error_response(error)
+        headers = [*response.raw_headers, CLOSE_HEADER]
+        self.transport.write(
+            b"HTTP/1.1 %d \r\n%b\r\n%b"
+            % (
+                response.status_code,
+                b"".join(b"%b: %b\r\n" % header for header in headers),
+                bytes(response.body),
+            )
+        )
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._leaving.stop()
+        self._leaving.start(LEAVING_SECONDS, self._abort)
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+
+class _StrictHTTP(h11.Connection):
+    """Refuses what makes a proxy and this server see different requests in the same bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, MAX_HEADER_BYTES)
+        self._begun: h11.Request | None = None
+        self._begun_length = 0
+
+    @property
+    def holds_back(self) -> bool:
+        """A request has begun, and is not told of before it is whole."""
+        return self._begun is not None
+
+    @property
+    def expects_more(self) -> bool:
+        """A request has begun and is not whole."""
+        return self.their_state is h11.SEND_BODY or (
+            self.their_state is h11.IDLE and bool(self.trailing_data[0])
+        )
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """As h11's, but a small request is told of when it is whole.
+
+        Until then it costs its bytes and no more.
+
+        Raises:
+            h11.RemoteProtocolError: also for what RFC 9112 lets a server refuse: a line feed
+                alone (2.2), folded lines (5.2), other versions (2.3), two ways to tell the body's
+                length at once, and chunks in HTTP/1.0 (6.1); and for a head of more than
+                `MAX_HEADER_BYTES`, also if it comes all at once, or of more than `MAX_HEADERS`.
+        """
+        if self._begun is not None:
+            return self._whole()
+        if self.their_state is h11.IDLE:
+            head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
+            if _BARE_LINE_FEED.search(head):
+                raise h11.RemoteProtocolError("a line ends with a line feed alone")
+            if _FOLDED_LINE.search(head):
+                raise h11.RemoteProtocolError("a header has several lines")
+            if len(head) > MAX_HEADER_BYTES or head.count(b"\n") > MAX_HEADERS:
+                raise h11.RemoteProtocolError("the headers are too long")
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            _check_framing(event)
+            self._begun, self._begun_length = event, self._small_length(event)
+            return self._whole()
+        if event is h11.NEED_DATA and _BARE_LINE_FEED.search(self.trailing_data[0]):
+            raise h11.RemoteProtocolError("a line around a chunk ends with a line feed alone")
+        return event
+
+    def _whole(self) -> h11.Request | type[h11.NEED_DATA]:
+        request = self._begun
+        assert request is not None
+        if len(self.trailing_data[0]) < self._begun_length:
+            return h11.NEED_DATA
+        self._begun = None
+        return request
+
+    def _small_length(self, request: h11.Request) -> int:
+        """Bytes of its body that are waited for."""
+        lengths = [int(value) for name, value in request.headers if name == b"content-length"]
+        if not lengths or lengths[0] > MAX_HELD_BYTES or self.they_are_waiting_for_100_continue:
+            return 0
+        return lengths[0]
+
+
+def _check_framing(request: h11.Request) -> None:
+    if request.http_version not in (b"1.0", b"1.1"):
+        raise h11.RemoteProtocolError("neither HTTP/1.0 nor HTTP/1.1")
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" not in names:
+        return
+    if b"content-length" in names:
+        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+    if request.http_version == b"1.0":
+        raise h11.RemoteProtocolError("chunks in HTTP/1.0")
+
+
+async def _tell_full(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers when the request is whole; what is not read would reset the connection."""
+    while (await receive()).get("more_body", False):
+        pass
+    response = error_response(FULL)
+    response.headers["connection"] = "close"
+    await response(scope, receive, send)
+
+
+class _LeaveWhenCrowded:
+    """The app, whose answers end their connections while hardly any place is free."""
+
+    def __init__(self, app: ASGIApp, open_connections: OpenConnections) -> None:
+        self._app = app
+        self._open_connections = open_connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_leave(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._open_connections.crowded:
+                message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
+            await send(message)
+
+        await self._app(scope, receive, send_and_leave)
+
+
+class _Timer:
+    """Calls something later, unless it is stopped."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, expire: Callable[[], None]) -> None:
+        """Does nothing if it runs already."""
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_later(seconds, expire)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None

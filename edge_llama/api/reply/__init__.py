@@ -1,0 +1,1 @@
+"""From a running request to a response: what all dialects share."""

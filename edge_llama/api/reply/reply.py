@@ -1,0 +1,162 @@
+"""From a chat request to an HTTP response, whatever API it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge_llama.api.http.disconnect import unless_disconnected
+from edge_llama.api.http.long_json import json_response
+from edge_llama.api.http.sse import ACCEPTED, EventStream
+from edge_llama.api.http.written_list import json_pieces
+from edge_llama.chat.completion import ChatCompletion
+from edge_llama.chat.messages import AnswerRequest, ChatRequest
+from edge_llama.errors import RequestError
+from edge_llama.pool.registry import ModelRegistry, ServedModel
+from edge_llama.settings.server import ServerSettings
+
+DROPPED_HEADER = "X-Edge-Llama-Dropped-Messages"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+Running = TypeVar("Running", contravariant=True)
+Work = TypeVar("Work")
+Asked = TypeVar("Asked", bound=AnswerRequest)
+
+
+class Reply(Protocol[Running]):
+    """How one API writes one answer: whole, or as a stream that says the same."""
+
+    async def whole(self, running: Running, /) -> Any:
+        """The JSON body, in which a list may be a `WrittenList`, when the answer is finished."""
+        ...
+
+    def stream(self, running: Running, /) -> AsyncIterator[bytes]:
+        """The frames, up to and with the one that ends the stream."""
+        ...
+
+    def failure(self, error: Exception) -> bytes:
+        """The last frames of a stream that `error` ends."""
+        ...
+
+
+class ChatReply(Reply[ChatCompletion], Protocol):
+    """How one API writes the answer to a chat.
+
+    Attributes:
+        prompt_field: what the API calls the messages; errors name it.
+    """
+
+    prompt_field: str
+
+
+async def respond(
+    request: Request, model: ServedModel, asked: ChatRequest, reply: ChatReply, *, stream: bool
+) -> Response:
+    """Have `model` answer `asked`, and write the answer as `reply` does.
+
+    Raises:
+        RequestError: the model refused it.
+        TemplateError: the model's chat template failed.
+        EngineError: the engine is not ready, or ended.
+        ClientDisconnected: the client went away.
+    """
+    registry: ModelRegistry = request.app.state.registry
+    settings: ServerSettings = request.app.state.settings
+    asked = on_behalf(request, asked)
+    asked = replace(asked, overflow=asked.overflow or settings.context_overflow)
+    headers: dict[str, str] = {}
+    running = _running(registry, model, asked, reply.prompt_field, headers)
+    return await answer(request, running, reply, stream=stream, headers=headers)
+
+
+def on_behalf(request: Request, asked: Asked) -> Asked:
+    """`asked`, for whoever sent `request`."""
+    settings: ServerSettings = request.app.state.settings
+    caller: str = request.state.caller
+    domain = "" if settings.share_prefixes else caller
+    return replace(asked, cache_domain=domain, caller=caller)
+
+
+async def answer(
+    request: Request,
+    running: AbstractAsyncContextManager[Work],
+    reply: Reply[Work],
+    *,
+    stream: bool,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Response:
+    """Write what runs in `running` as `reply` does.
+
+    Args:
+        request: what is answered.
+        running: entered for as long as the answer is written.
+        reply: how it is written.
+        stream: as events.
+        headers: of the response, as they are when `running` has been entered.
+
+    Raises:
+        Exception: of entering `running`, before anything is sent.
+        ClientDisconnected: the client went away.
+    """
+    settings: ServerSettings = request.app.state.settings
+    if stream:
+        return EventStream(
+            _frames(running, reply),
+            keep_alive=settings.keep_alive_seconds,
+            failure=reply.failure,
+            headers=headers,
+        )
+    body = await unless_disconnected(request.receive, _whole(running, reply))
+    return json_response(json_pieces(body), headers)
+
+
+async def _frames(
+    running: AbstractAsyncContextManager[Work], reply: Reply[Work]
+) -> AsyncGenerator[bytes, None]:
+    async with running as work:
+        yield ACCEPTED
+        async for frame in reply.stream(work):
+            yield frame
+
+
+async def _whole(running: AbstractAsyncContextManager[Work], reply: Reply[Work]) -> Any:
+    async with running as work:
+        return await reply.whole(work)
+
+
+@asynccontextmanager
+async def _running(
+    registry: ModelRegistry,
+    model: ServedModel,
+    asked: ChatRequest,
+    prompt_field: str,
+    headers: dict[str, str],
+) -> AsyncIterator[ChatCompletion]:
+    """The accepted request. Its model stays loaded until this is left.
+
+    What was left out of it is told in `headers`.
+    """
+    async with registry.pool.use(model.pooled) as chat:
+        with _naming(prompt_field):
+            completion = await chat.start(asked)
+        if completion.dropped is not None:
+            headers[DROPPED_HEADER] = str(completion.dropped.messages)
+        async with completion:
+            yield completion
+
+
+@contextmanager
+def _naming(prompt_field: str) -> Iterator[None]:
+    """Errors in the messages name the field that they came from."""
+    try:
+        yield
+    except RequestError as error:
+        if prompt_field != "messages" and (error.param or "").startswith("messages"):
+            error.param = prompt_field
+        raise

@@ -1,0 +1,52 @@
+"""`response_format`: the form of an answer, as OpenAI's API has it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from edge_llama.api.request.validation import Name, Schema, missing
+from edge_llama.chat.grammar.json_schema import json_schema_grammar
+from edge_llama.engine.protocol.grammar import Grammar
+
+
+class JSONSchemaFormat(Schema):
+    """A named schema. `strict` makes no difference: every schema is enforced."""
+
+    name: Name
+    description: Any = None
+    strict: Any = None
+    schema_: Annotated[dict[str, Any], Field(alias="schema")] = Field(default_factory=dict)
+
+
+class ResponseFormat(Schema):
+    """Free text, any JSON object, or JSON that is valid against a schema.
+
+    `schema` is llama.cpp's way to give `json_object` one.
+    """
+
+    type: Literal["text", "json_object", "json_schema"]
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    json_schema: JSONSchemaFormat | None = None
+
+    @model_validator(mode="after")
+    def _has_a_schema(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise missing("json_schema")
+        return self
+
+    def to_grammar(self, param: str = "response_format") -> Grammar | None:
+        """What an answer must look like; None if it is free.
+
+        Raises:
+            InvalidValue: the schema cannot be used; `param` names the keyword.
+        """
+        if self.type == "text":
+            return None
+        if self.type == "json_object" and self.schema_ is not None:
+            return json_schema_grammar(self.schema_, param=f"{param}.schema")
+        if self.type == "json_object" or self.json_schema is None:
+            return json_schema_grammar({"type": "object"}, param=param)
+        return json_schema_grammar(self.json_schema.schema_, param=f"{param}.json_schema.schema")

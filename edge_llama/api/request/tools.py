@@ -1,0 +1,184 @@
+"""The tools of a request, as OpenAI's APIs have them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PlainValidator
+from typing_extensions import NotRequired, TypedDict
+
+from edge_llama.api.request.validation import Schema, Text, invalid, missing, unsupported
+from edge_llama.chat.messages import TemplateOptions
+from edge_llama.chat.tools.tool import BUILTIN_TOOLS, CallMode, Tool, ToolChoice
+from edge_llama.errors import InvalidValue
+
+MAX_TOOLS = 128
+
+_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+FunctionName = Annotated[str, Field(pattern=f"^{_NAME.pattern}$")]
+_OPTIONAL = {"description": (str, "a string"), "parameters": (dict, "a JSON Schema")}
+
+
+def only_functions(kind: Any) -> Any:
+    """For the `type` of a tool."""
+    if kind == "custom":
+        raise unsupported("is 'custom', but only functions can be called. Leave it out.")
+    return kind
+
+
+def function_definition(value: dict[str, Any]) -> dict[str, Any]:
+    """A function as the model is shown it: without what is null, and without `strict`, which makes
+    no difference.
+    """
+    name = value.get("name")
+    if name is None:
+        raise missing("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise invalid("must be 1 to 128 letters, digits or any of _.:/-", field="name")
+    for field, (kind, words) in _OPTIONAL.items():
+        if not isinstance(value.get(field), (kind, type(None))):
+            raise invalid(f"must be {words}.", field=field)
+    return {k: v for k, v in value.items() if v is not None and k != "strict"}
+
+
+class FunctionShape(TypedDict):
+    """A function, its arguments described by a JSON Schema."""
+
+    name: FunctionName
+    description: NotRequired[str | None]
+    parameters: NotRequired[dict[str, Any] | None]
+    strict: NotRequired[Any]
+
+
+def _function(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid("must be an object.")
+    return function_definition(value)
+
+
+FunctionDefinition = Annotated[
+    dict[str, Any], PlainValidator(_function, json_schema_input_type=FunctionShape)
+]
+
+
+class FunctionTool(Schema):
+    """A function that the model may call."""
+
+    type: Annotated[Literal["function"], BeforeValidator(only_functions)] = "function"
+    function: FunctionDefinition
+
+
+Tools = Annotated[list[FunctionTool], FailFast(), Field(max_length=MAX_TOOLS)]
+
+
+def as_tool(definition: dict[str, Any], schema_path: str = "function.parameters") -> Tool:
+    return Tool({"type": "function", "function": definition}, schema_path)
+
+
+def _tool_choice(value: Any) -> ToolChoice:
+    if isinstance(value, str):
+        if value not in set(CallMode):
+            raise invalid("must be 'none', 'auto', 'required' or a tool.")
+        return ToolChoice(CallMode(value))
+    if not isinstance(value, dict):
+        raise invalid('must be "auto", "none", "required" or an object that names a tool.')
+    if value.get("type") == "allowed_tools":
+        return _allowed_tools(value.get("allowed_tools", value))
+    only_functions(value.get("type"))
+    return ToolChoice(CallMode.REQUIRED, frozenset({_tool_name(value)}), parallel=False)
+
+
+def _allowed_tools(value: Any) -> ToolChoice:
+    if not isinstance(value, dict) or not isinstance(value.get("tools"), list):
+        raise invalid("must list the tools that are allowed.", field="tools")
+    mode = value.get("mode", "auto")
+    if mode not in ("auto", "required"):
+        raise invalid("must be 'auto' or 'required'.", field="mode")
+    return ToolChoice(CallMode(mode), frozenset(map(_tool_name, value["tools"])))
+
+
+def _tool_name(value: Any) -> str:
+    """Of a tool: nested as in chats, or flat as in responses."""
+    holder = value.get("function", value) if isinstance(value, dict) else None
+    name = holder.get("name") if isinstance(holder, dict) else None
+    if not isinstance(name, str):
+        raise invalid("must name a function.")
+    return name
+
+
+Choice = Annotated[
+    ToolChoice,
+    PlainValidator(
+        _tool_choice,
+        json_schema_input_type=Literal["none", "auto", "required"] | dict[str, Any],
+    ),
+]
+
+
+def check_tools(tools: Sequence[Tool], choice: ToolChoice, builtin: Sequence[str] = ()) -> None:
+    """See that tools and choice fit together.
+
+    Raises:
+        InvalidValue: they do not.
+    """
+    names = [tool.name for tool in tools] + list(builtin)
+    if len(names) > MAX_TOOLS:
+        raise InvalidValue(f"tools must have at most {MAX_TOOLS} entries.", param="tools")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise InvalidValue(f"tools has {name} twice.", param="tools")
+    if choice.mode is CallMode.REQUIRED and not names:
+        raise InvalidValue("tool_choice is only allowed with tools.", param="tool_choice")
+    for name in choice.names or ():
+        if name not in names:
+            raise InvalidValue(
+                f"tool_choice names {name[:128]}, which is not among the tools.",
+                param="tool_choice",
+            )
+
+
+def _builtin_tools(value: Any) -> Any:
+    if not isinstance(value, list) or not all(name in BUILTIN_TOOLS for name in value):
+        raise invalid(f"must be a list of {', '.join(BUILTIN_TOOLS)}.")
+    return value
+
+
+def _known_only(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise invalid("must be an object.")
+    for key in value.keys() - TemplateArguments.model_fields.keys():
+        raise unsupported("is not known to Llama 3.1's chat template. Leave it out.", field=key)
+    return value
+
+
+class TemplateArguments(Schema):
+    """Variables of Llama 3.1's chat template, under its names."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    builtin_tools: (
+        Annotated[
+            list[str],
+            BeforeValidator(
+                _builtin_tools,
+                json_schema_input_type=list[
+                    Literal["brave_search", "wolfram_alpha", "code_interpreter"]
+                ],
+            ),
+        ]
+        | None
+    ) = None
+    date_string: Text | None = None
+    tools_in_user_message: bool = True
+
+    def to_options(self) -> TemplateOptions:
+        return TemplateOptions(
+            builtin_tools=None if self.builtin_tools is None else tuple(self.builtin_tools),
+            date=self.date_string,
+            tools_in_user_message=self.tools_in_user_message,
+        )
+
+
+TemplateArgumentsField = Annotated[TemplateArguments, BeforeValidator(_known_only)]

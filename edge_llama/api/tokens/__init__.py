@@ -1,0 +1,1 @@
+"""Tokens of texts, and what is known of a tokenizer."""

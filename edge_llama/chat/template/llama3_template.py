@@ -1,0 +1,158 @@
+"""Llama3Template: the prompt format of Llama 3.1, 3.2 and 3.3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
+from edge_llama.chat.template.json_text import dump_json, load_json
+from edge_llama.chat.tools import call_format
+from edge_llama.chat.tools.tool import CODE_INTERPRETER, Tool
+from edge_llama.engine.protocol.prompt import MAX_PROMPT_BYTES, Control, Prompt, Segment, Text
+from edge_llama.errors import InvalidValue
+
+BEGIN_OF_TEXT = Control("<|begin_of_text|>")
+START_HEADER = Control("<|start_header_id|>")
+END_HEADER = Control("<|end_header_id|>")
+EOT = Control("<|eot_id|>")
+EOM = Control("<|eom_id|>")
+
+CONTROL_TOKENS = frozenset(
+    control.token for control in (BEGIN_OF_TEXT, START_HEADER, END_HEADER, EOT)
+)
+
+ENVIRONMENT = "Environment: ipython\n"
+FIXED_DATE = "26 Jul 2024"
+CALL_FORMAT = (
+    'Respond in the format {"name": function name, "parameters": dictionary of argument name and '
+    "its value}.Do not use variables.\n\n"
+)
+USER_TOOLS_HEADER = (
+    "Given the following functions, please respond with a JSON for a function call with its "
+    f"proper arguments that best answers the given prompt.\n\n{CALL_FORMAT}"
+)
+SYSTEM_TOOLS_HEADER = (
+    "You have access to the following functions. To call a function, please respond with JSON for "
+    f"a function call.{CALL_FORMAT}"
+)
+
+
+class Llama3Template:
+    """The official chat template of Llama 3.1, as segments.
+
+    As in the template, tools go into the first turn after the system message, which becomes a
+    user turn; the text of an assistant turn with tool calls is left out; a tool's result is
+    written as a JSON string. Two things are different: several calls in one assistant turn, which
+    the template refuses, are joined with "; ", as the models themselves write them, and calls of
+    the code interpreter are written as the code alone, likewise.
+
+    Format: https://github.com/meta-llama/llama-models, the chat template in the model's
+    tokenizer_config.json.
+    """
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        options: TemplateOptions = DEFAULT_OPTIONS,
+    ) -> Prompt:
+        """The prompt, up to and with the header of the assistant's turn.
+
+        Raises:
+            InvalidValue: the conversation cannot be written in this format; names the field.
+        """
+        return tuple(_segments(messages, tools, options))
+
+
+def _segments(
+    messages: Sequence[Message], tools: Sequence[Tool], options: TemplateOptions
+) -> Iterator[Segment]:
+    if not messages:
+        raise InvalidValue("A conversation needs at least one message.", param="messages")
+    start = 1 if messages[0].role is Role.SYSTEM else 0
+    yield BEGIN_OF_TEXT
+    system = messages[0].content.strip() if start else ""
+    yield from _turn("system", _system_text(system, tools, options))
+    if tools and options.tools_in_user_message:
+        text = USER_TOOLS_HEADER + _definitions(tools) + _first_text(messages, start)
+        yield from _turn("user", text)
+        start += 1
+    for index, message in enumerate(messages[start:], start):
+        yield from _message(message, options, f"messages[{index}]")
+    yield from _header("assistant", "\n\n")
+
+
+def _system_text(system: str, tools: Sequence[Tool], options: TemplateOptions) -> str:
+    text = ENVIRONMENT if tools or options.builtin_tools is not None else ""
+    if options.builtin_tools is not None:
+        named = [name for name in options.builtin_tools if name != CODE_INTERPRETER]
+        text += f"Tools: {', '.join(named)}\n\n"
+    date = FIXED_DATE if options.date is None else options.date
+    text += f"Cutting Knowledge Date: December 2023\nToday Date: {date}\n\n"
+    if tools and not options.tools_in_user_message:
+        text += SYSTEM_TOOLS_HEADER + _definitions(tools)
+    return text + system
+
+
+def _turn(role: str, text: str) -> Iterator[Segment]:
+    yield from _header(role, "\n\n" + text)
+    yield EOT
+
+
+def _header(role: str, text: str) -> Iterator[Segment]:
+    yield START_HEADER
+    yield Text(role)
+    yield END_HEADER
+    yield Text(text)
+
+
+def _definitions(tools: Iterable[Tool]) -> str:
+    written = ""
+    for index, tool in enumerate(tools):
+        room = MAX_PROMPT_BYTES - len(written)
+        written += dump_json(tool.definition, indent=4, param=f"tools[{index}]", room=room) + "\n\n"
+    return written
+
+
+def _first_text(messages: Sequence[Message], index: int) -> str:
+    if index == len(messages):
+        raise InvalidValue("With tools, a conversation needs a user message.", param="messages")
+    if messages[index].tool_calls:
+        raise InvalidValue(
+            "With tools, a user message must come before the first tool call.",
+            param=f"messages[{index}].tool_calls",
+        )
+    return messages[index].content.strip()
+
+
+def _message(message: Message, options: TemplateOptions, param: str) -> Iterator[Segment]:
+    if message.tool_calls:
+        yield from _calls(message.tool_calls, options, f"{param}.tool_calls")
+    elif message.role is Role.TOOL:
+        yield from _turn("ipython", dump_json(message.content, param=f"{param}.content"))
+    else:
+        yield from _turn(message.role.value, message.content.strip())
+
+
+def _calls(calls: Sequence[ToolCall], options: TemplateOptions, param: str) -> Iterator[Segment]:
+    builtin = options.builtin_tools or ()
+    texts = [_call_text(call, builtin, f"{param}[{i}]") for i, call in enumerate(calls)]
+    text = call_format.SEPARATOR.join(texts)
+    if calls[0].name in builtin:
+        yield from _header("assistant", "\n\n")
+        yield Control(call_format.PYTHON_TAG)
+        yield Text(text)
+    else:
+        yield from _header("assistant", "\n\n" + text)
+    yield EOT if options.builtin_tools is None else EOM
+
+
+def _call_text(call: ToolCall, builtin: Sequence[str], param: str) -> str:
+    param = f"{param}.function.arguments"
+    arguments = load_json(call.arguments, param=param)
+    if call.name in builtin and isinstance(arguments, dict):
+        if call.name == CODE_INTERPRETER:
+            return str(arguments.get("code", ""))
+        named = ", ".join(f'{name}="{value}"' for name, value in arguments.items())
+        return f"{call.name}.call({named})"
+    return f'{{"name": "{call.name}", "parameters": {dump_json(arguments, param=param)}}}'

@@ -1,0 +1,1 @@
+"""The server's side: starts, watches and talks to the engine process."""

@@ -1,0 +1,1 @@
+"""Steps through llama.cpp."""

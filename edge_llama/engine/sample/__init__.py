@@ -1,0 +1,1 @@
+"""Which token is next, and which may be."""

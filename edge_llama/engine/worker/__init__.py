@@ -1,0 +1,1 @@
+"""The engine process: takes requests in, loads the model, runs the steps."""

@@ -1,0 +1,165 @@
+"""Intake: checks a request and makes its sequences, before any work is done."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from edge_llama.engine.constraint import Constraint
+from edge_llama.engine.protocol.grammar import Grammar
+from edge_llama.engine.protocol.prompt import Control, Prompt, Text
+from edge_llama.engine.protocol.request import MAX_LOGPROBS, GenerationRequest
+from edge_llama.engine.run.pooling import Pooling
+from edge_llama.engine.sequence import Sequence
+from edge_llama.errors import ContextLengthExceeded, InvalidValue
+
+
+class Tokenizer(Protocol):
+    """What the intake needs of `binding.Vocab`."""
+
+    n_tokens: int
+    control_tokens: dict[str, int]
+
+    def tokenize(self, text: str) -> list[int]: ...
+
+
+class Compiler(Protocol):
+    """What the intake needs of `ConstraintCompiler`."""
+
+    def compile(self, grammar: Grammar) -> Constraint: ...
+
+
+class Intake:
+    """Turns requests into sequences; refuses what the engine cannot or must not run.
+
+    Args:
+        vocab: the model's vocabulary.
+        n_ctx: tokens of context.
+        compiler: makes constraints.
+        max_tokens: most tokens of output, whatever a request asks for; None is what fits.
+        pooling: how embeddings are made; None if the model makes none.
+        generates: it can continue texts.
+    """
+
+    def __init__(
+        self,
+        vocab: Tokenizer,
+        n_ctx: int,
+        compiler: Compiler,
+        max_tokens: int | None = None,
+        pooling: Pooling | None = Pooling.MEAN,
+        *,
+        generates: bool = True,
+    ) -> None:
+        self._vocab = vocab
+        self._n_ctx = n_ctx
+        self._compiler = compiler
+        self._max_tokens = max_tokens
+        self._pooling = pooling
+        self._generates = generates
+
+    def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
+        """The sequences of a request, one per choice. Raises as `read` and `sequences`."""
+        arrived = time.perf_counter()
+        return self.sequences(id, request, self.read(request), arrived)
+
+    def read(self, request: GenerationRequest) -> list[int]:
+        """The token ids of a request's prompt, when all but its grammar is found to be in order.
+
+        Raises:
+            InvalidValue: a field cannot be used with this model.
+            ContextLengthExceeded: the prompt leaves no room for a token of output.
+        """
+        if request.n < 1:
+            raise InvalidValue("n must be at least 1.", param="n")
+        if request.max_tokens is not None and request.max_tokens < 0:
+            raise InvalidValue("max_tokens must be at least 0.", param="max_tokens")
+        if not request.embeds and not self._generates:
+            raise InvalidValue("This model embeds texts, it cannot continue them.", param="model")
+        if request.embeds and self._pooling is None:
+            raise InvalidValue("This model ranks texts, it does not embed them.", param="model")
+        if request.embeds and request.max_tokens != 0:
+            raise InvalidValue("An embedding needs max_tokens 0.", param="max_tokens")
+        _check_logprobs(request.logprobs, "logprobs")
+        _check_logprobs(request.prompt_logprobs, "prompt_logprobs")
+        for token in request.sampling.logit_bias:
+            self._check_token(token, "logit_bias")
+        token_ids = self.tokenize(request.prompt)
+        if not token_ids:
+            raise InvalidValue("The prompt is empty.", param="prompt")
+        if len(token_ids) + (request.max_tokens != 0) > self._n_ctx:
+            raise ContextLengthExceeded(self._n_ctx, len(token_ids))
+        return token_ids
+
+    def sequences(
+        self, id: int, request: GenerationRequest, token_ids: list[int], arrived: float
+    ) -> list[Sequence]:
+        """The sequences of a request that was read; its grammar is compiled, which may take long.
+
+        Raises:
+            InvalidValue: the grammar cannot be used.
+        """
+        wanted = [request.max_tokens, self._max_tokens, self._n_ctx - len(token_ids)]
+        max_tokens = min(limit for limit in wanted if limit is not None)
+        constraint = None
+        if request.grammar is not None:
+            constraint = self._compiler.compile(request.grammar)
+        return [
+            Sequence(
+                id=id,
+                index=index,
+                token_ids=list(token_ids),
+                num_prompt=len(token_ids),
+                max_length=len(token_ids) + max_tokens,
+                sampling=request.sampling.for_choice(index),
+                logprobs=request.logprobs,
+                prompt_logprobs=request.prompt_logprobs if index == 0 else None,
+                progress=request.progress and index == 0,
+                embeds=request.embeds,
+                constraint=constraint and constraint.copy(),
+                tier=request.tier,
+                cache_domain=request.cache_domain,
+                caller=request.caller,
+                arrived=arrived,
+            )
+            for index in range(request.n)
+        ]
+
+    def tokenize(self, prompt: Prompt) -> list[int]:
+        """Its token ids.
+
+        Raises:
+            InvalidValue: the vocabulary has no such control token, or no token of such an id.
+        """
+        token_ids: list[int] = []
+        for segment in prompt:
+            if isinstance(segment, Text):
+                token_ids += self._vocab.tokenize(segment.text)
+            elif isinstance(segment, Control):
+                token_ids.append(self._control(segment.token))
+            else:
+                for token in segment.ids:
+                    self._check_token(token, "prompt")
+                token_ids += segment.ids
+        return token_ids
+
+    def _control(self, spelling: str) -> int:
+        try:
+            return self._vocab.control_tokens[spelling]
+        except KeyError:
+            raise InvalidValue(
+                f"This model has no control token {spelling}.", param="prompt"
+            ) from None
+
+    def _check_token(self, token: int, param: str) -> None:
+        if not 0 <= token < self._vocab.n_tokens:
+            raise InvalidValue(
+                f"{token} is not a token id of this model; they are 0 to "
+                f"{self._vocab.n_tokens - 1}.",
+                param=param,
+            )
+
+
+def _check_logprobs(n: int | None, param: str) -> None:
+    if n is not None and not 0 <= n <= MAX_LOGPROBS:
+        raise InvalidValue(f"{param} must be 0 to {MAX_LOGPROBS}.", param=param)

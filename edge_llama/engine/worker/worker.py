@@ -1,0 +1,299 @@
+"""The engine process: a command thread that reads stdin, and the step loop.
+
+```
+ stdin ──→ command thread ── sequences, aborts ──→ queue ──→ step loop ──→ stdout
+                │  tokenizes and checks; answers Accepted or Refused itself ──↗
+                ├─ long prompts are tokenized in a thread of their own
+                ├─ requests with a grammar go through the compile thread first
+                └─ end of stdin: nobody asks any more; this process saves what it may and ends
+```
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Items
+from contextlib import suppress
+from functools import partial
+from typing import BinaryIO
+
+import msgspec
+
+from edge_llama.engine.protocol.frames import encode_frame, read_frame
+from edge_llama.engine.protocol.output import Output
+from edge_llama.engine.protocol.prompt import Prompt, prompt_size
+from edge_llama.engine.protocol.wire import (
+    Abort,
+    Accepted,
+    Command,
+    Event,
+    GetStats,
+    Load,
+    LoadFailed,
+    Pause,
+    Ready,
+    Refusal,
+    Refused,
+    Stats,
+    Step,
+    Submit,
+    Tokenize,
+    Tokenized,
+)
+from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.worker.lane import Lane
+from edge_llama.engine.worker.loading import LoadedEngine
+from edge_llama.engine.worker.protection import limit_memory
+from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValue
+from edge_llama.process.child import live_with_parent
+from edge_llama.settings.engine import EngineSettings
+
+logger = logging.getLogger("edge_llama.engine")
+
+STALL = 0.05
+"""Seconds between two looks at requests that wait for the disk and nothing else."""
+
+SAVE_SECONDS = 1.5
+"""How long the end of this process may wait for what is not on disk yet."""
+
+ABORT_SECONDS = 0.5
+"""How long an interrupted step may take to end."""
+
+LONG_PROMPT = 16 * 1024
+"""Characters, or token ids, from which on a prompt is read beside the commands: a megabyte that is
+no language takes seconds.
+"""
+
+TOKENIZING_STACK = 512 * 1024 * 1024
+"""Bytes of address space, not of memory, for each thread that tokenizes: some vocabularies are
+split by std::regex, which recurses once per character of a long word.
+"""
+
+
+class Pipe:
+    """Sends events; safe to use from both threads."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._encoder = msgspec.msgpack.Encoder()
+        self._lock = threading.Lock()
+
+    def send(self, event: Event) -> None:
+        frame = encode_frame(self._encoder.encode(event))
+        try:
+            with self._lock:
+                self._stream.write(frame)
+                self._stream.flush()
+        except OSError:
+            os._exit(0)  # the parent is gone
+
+
+class Worker:
+    """Serves one loaded model over a pair of pipes until the parent goes."""
+
+    def __init__(self, engine: LoadedEngine, pipe: Pipe) -> None:
+        self._engine = engine
+        self._core = engine.core
+        self._pipe = pipe
+        self._inbox: queue.SimpleQueue[list[Sequence] | Abort | Pause | None] = queue.SimpleQueue()
+        self._stopping = False
+        self._long_prompts = Lane()
+        self._grammars = Lane()
+        engine.on_progress = lambda: self._inbox.put(None)
+        _start("tokenizing", self._long_prompts.run, TOKENIZING_STACK)
+        _start("compile", self._grammars.run)
+
+    def handle(self, command: Command) -> None:
+        """Take a command in; called by the command thread."""
+        if isinstance(command, Abort):
+            self._abort(command)
+        elif isinstance(command, Pause):
+            self._inbox.put(command)
+        elif isinstance(command, Tokenize):
+            self._read(command.id, command.prompt, partial(self._tokenize, command))
+        elif isinstance(command, GetStats):
+            # Here, so that it need not wait for a step, nor wake the loop.
+            self._pipe.send(Stats(command.id, self._core.stats()))
+        else:
+            submit = partial(self._submit, command, time.perf_counter())
+            self._read(command.id, command.request.prompt, submit)
+
+    def stop(self) -> None:
+        """Have `run` return after the current step, which is interrupted; from any thread."""
+        self._stopping = True
+        self._engine.abort_flag.set()
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """The step loop, until `stop`. Sleeps while there is nothing to do."""
+        while True:
+            # Cleared before the inbox is read: an abort that comes later sets it again.
+            self._engine.abort_flag.clear()
+            outputs = self._take_commands()
+            if self._stopping:
+                break
+            outputs += self._core.step()
+            if outputs:
+                self._pipe.send(Step(tuple(outputs)))
+        self._core.save_all(SAVE_SECONDS)
+
+    def _read(self, id: int, prompt: Prompt, tokenize: Callable[[], Callable[[], None]]) -> None:
+        """Tokenize and do what that gives: here, or later if it takes long."""
+        size = prompt_size(prompt)
+        if size < LONG_PROMPT:
+            tokenize()()
+        else:
+            lane = self._long_prompts
+            lane.put(id, size, lambda: lane.settle(id, tokenize()))
+
+    def _submit(self, command: Submit, arrived: float) -> Callable[[], None]:
+        intake, request = self._engine.intake, command.request
+        try:
+            token_ids = intake.read(request)
+        except (InvalidValue, ContextLengthExceeded) as error:
+            return partial(self._settle, command.id, error)
+        accept = partial(intake.sequences, command.id, request, token_ids, arrived)
+        if request.grammar is None:
+            return lambda: self._settle(command.id, accept())
+        compile = partial(self._compile, command.id, accept)
+        return partial(self._grammars.put, command.id, len(request.grammar.text), compile)
+
+    def _compile(self, id: int, accept: Callable[[], list[Sequence]]) -> None:
+        result: list[Sequence] | Refusal
+        try:
+            result = accept()
+        except InvalidValue as error:
+            result = error
+        self._grammars.settle(id, partial(self._settle, id, result))
+
+    def _settle(self, id: int, result: list[Sequence] | Refusal) -> None:
+        if isinstance(result, (InvalidValue, ContextLengthExceeded)):
+            self._pipe.send(Refused.of(id, result))
+            return
+        self._pipe.send(Accepted(id, result[0].num_prompt))
+        self._inbox.put(result)
+
+    def _tokenize(self, command: Tokenize) -> Callable[[], None]:
+        answer: Tokenized | Refused
+        try:
+            tokens = self._engine.intake.tokenize(command.prompt)
+        except InvalidValue as error:
+            answer = Refused.of(command.id, error)
+        else:
+            answer = Tokenized.of(command.id, tokens, self._engine.piece)
+        return partial(self._pipe.send, answer)
+
+    def _abort(self, command: Abort) -> None:
+        if self._long_prompts.abort(command.id) or self._grammars.abort(command.id):
+            error = InvalidValue("The request was aborted.", param=None)
+            self._pipe.send(Refused.of(command.id, error))
+            return
+        self._inbox.put(command)
+        if command.index is None and command.id == self._core.prefilling:
+            self._engine.abort_flag.set()
+
+    def _take_commands(self) -> list[Output]:
+        outputs: list[Output] = []
+        if self._core.idle:
+            with suppress(queue.Empty):
+                outputs += self._take(self._inbox.get(timeout=self._patience()))
+        while not self._inbox.empty():
+            outputs += self._take(self._inbox.get())
+        return outputs
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for something new; None is for ever."""
+        return STALL if self._core.has_work else None
+
+    def _take(self, item: Items[Sequence] | Abort | Pause | None) -> list[Output]:
+        if isinstance(item, Abort):
+            return self._core.abort(item.id, item.index)
+        if isinstance(item, Pause):
+            self._core.pause(item.id, item.paused)
+        elif item is not None:
+            self._core.add(item)
+        return []
+
+
+def main() -> None:
+    """Entry of the engine process. Exit code 1: the model could not be loaded."""
+    live_with_parent()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=os.environ.get("EDGE_LLAMA_LOG_LEVEL", "WARNING").upper(),
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    stdin, stdout = _take_over_stdio()
+    pipe = Pipe(stdout)
+    load = read_frame(stdin)
+    if load is None:
+        return
+    settings = msgspec.msgpack.decode(load, type=Load).settings
+    loaded: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    _start("command", partial(_read_commands, stdin, loaded), TOKENIZING_STACK)
+    limit_memory(settings.memory_limit, 2 * TOKENIZING_STACK)
+    worker = _load(settings, pipe)
+    if worker is None:
+        sys.exit(1)
+    loaded.put(worker)
+    worker.run()
+    os._exit(0)
+
+
+def _load(settings: EngineSettings, pipe: Pipe) -> Worker | None:
+    try:
+        engine = LoadedEngine(settings)
+    except EdgeLlamaError as error:
+        pipe.send(LoadFailed(str(error)))
+        return None
+    pipe.send(Ready(engine.info))
+    return Worker(engine, pipe)
+
+
+def _read_commands(stdin: BinaryIO, loaded: queue.SimpleQueue[Worker]) -> None:
+    """The command thread; runs while the model loads, so that a dead parent is seen then too."""
+    decoder = msgspec.msgpack.Decoder(Command)
+    worker: Worker | None = None
+    while (frame := read_frame(stdin)) is not None:
+        worker = worker or loaded.get()
+        worker.handle(decoder.decode(frame))
+    if worker is not None:
+        worker.stop()
+        time.sleep(SAVE_SECONDS + ABORT_SECONDS)
+    os._exit(0)
+
+
+def _start(name: str, run: Callable[[], None], stack_size: int = 0) -> None:
+    """Start a thread without which the engine is of no use: when it fails, the process ends.
+
+    Args:
+        stack_size: bytes; 0 is the system's default.
+    """
+
+    def run_or_end() -> None:
+        try:
+            run()
+        except Exception:
+            logger.exception("The %s thread failed; the engine ends.", name)
+            os._exit(3)
+
+    threading.stack_size(stack_size)
+    threading.Thread(target=run_or_end, daemon=True).start()
+    threading.stack_size(0)
+
+
+def _take_over_stdio() -> tuple[BinaryIO, BinaryIO]:
+    """The two pipes; stray prints of native code go to stderr from here on."""
+    stdin = os.fdopen(os.dup(0), "rb")
+    stdout = os.fdopen(os.dup(1), "wb")
+    devnull = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(devnull, 0)
+    os.close(devnull)
+    os.dup2(2, 1)
+    return stdin, stdout

@@ -1,0 +1,1 @@
+"""What `edge-llama tune` found for a model on this machine."""

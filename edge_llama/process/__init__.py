@@ -1,0 +1,1 @@
+"""Child processes, and the limits they set for themselves."""

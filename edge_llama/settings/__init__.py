@@ -1,0 +1,1 @@
+"""Settings: frozen, composed, validated once."""

@@ -1,0 +1,10 @@
+"""Checks of single values."""
+
+from __future__ import annotations
+
+from edge_llama.errors import SettingsError
+
+
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise SettingsError(f"{name} must be between {low} and {high}, not {value}.")
