@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": {"errors"},
     "chat": {"engine.client", "engine.protocol", "errors", "process", "settings", "text"},
     "pool": {"chat", "engine.client", "engine.protocol", "errors", "settings"},
-    "api": {"chat", "engine.protocol", "errors", "files", "pool", "settings"},
+    "docs": {"errors"},
+    "api": {"chat", "docs", "engine.protocol", "errors", "files", "pool", "settings"},
     "bench": {
         *("engine.binding", "engine.blocks", "engine.client", "engine.protocol"),
         *("engine.worker", "errors", "machine", "process", "settings", "weights"),
@@ -55,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "machine", "planning", "process", "settings", "units", "weights"),
     },
     "cli": {
-        *("api", "bench", "chat", "engine.blocks", "engine.client", "engine.protocol"),
+        *("api", "bench", "chat", "docs", "engine.blocks", "engine.client", "engine.protocol"),
         *("errors", "machine", "planning", "pool", "settings", "tune", "units", "weights"),
     },
     "__main__": {"cli"},

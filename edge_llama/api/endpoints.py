@@ -48,6 +48,7 @@ from edge_llama.api.tokens.endpoint import (
     tokenize,
     tokenizer_info,
 )
+from edge_llama.api.web.manual import manual_index, manual_page
 from edge_llama.api.web.page import chat_page
 
 _HELLO = [{"role": "user", "content": "Hello!"}]
@@ -93,6 +94,23 @@ ROOT_ENDPOINTS = (
         summary="A page to chat on",
         answer=str,
         media_type="text/html",
+    ),
+    Endpoint(
+        method="GET",
+        path="/docs",
+        handle=manual_index,
+        summary="The pages of the manual",
+        answer=str,
+        media_type="text/html",
+    ),
+    Endpoint(
+        method="GET",
+        path="/docs/{topic}",
+        handle=manual_page,
+        summary="A page of the manual",
+        answer=str,
+        media_type="text/html",
+        errors=(404,),
     ),
     Endpoint(
         method="GET",

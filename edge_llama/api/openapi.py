@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import edge_llama
-from edge_llama.api.gate.keys import PUBLIC_PATHS
+from edge_llama.api.gate.keys import is_public
 from edge_llama.api.project import PROJECT_PREFIX
 from edge_llama.api.request.sampling import ConversationRequest
 
@@ -120,7 +120,7 @@ def _operation(endpoint: Endpoint, path: str, schemas: _Schemas) -> dict[str, An
         "summary": endpoint.summary,
         "operationId": name,
         "parameters": list(_parameters(endpoint, path)),
-        "security": [] if path in PUBLIC_PATHS else [{}, {"bearer": []}, {"x-api-key": []}],
+        "security": [] if is_public(path) else [{}, {"bearer": []}, {"x-api-key": []}],
         "responses": {"200": _answer(endpoint, schemas)}
         | {str(status): _error(status, endpoint, schemas) for status in _statuses(endpoint, path)},
     }
@@ -174,7 +174,7 @@ def _event(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
 
 def _statuses(endpoint: Endpoint, path: str) -> list[int]:
     statuses = {*endpoint.errors, 421}
-    if path not in PUBLIC_PATHS:
+    if not is_public(path):
         statuses |= {*_OF_EVERY_ADDRESS}
     if path.startswith(PROJECT_PREFIX):
         statuses |= {400, 404}

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from edge_llama import __version__
-from edge_llama.cli import bench, tune
+from edge_llama.cli import bench, docs, tune
 from edge_llama.cli.cache import cache, warm
 from edge_llama.cli.chat import chat
 from edge_llama.cli.doctor import doctor
@@ -49,6 +49,7 @@ app.command()(warm.warm)
 app.command()(bench.bench)
 app.command()(tune.tune)
 app.command()(doctor.doctor)
+app.command()(docs.docs)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the shell offers for MODEL when Tab is pressed."""
+"""What the shell offers for MODEL and TOPIC when Tab is pressed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def complete_model(incomplete: str) -> list[str]:
 def complete_installed(incomplete: str) -> list[str]:
     """Ids of installed models that begin as typed."""
     return _matching(incomplete, _installed)
+
+
+def complete_topic(incomplete: str) -> list[str]:
+    """Topics of the manual that begin as typed."""
+    return _matching(incomplete, _topics)
 
 
 def _matching(incomplete: str, *sources: Callable[[], Iterable[str]]) -> list[str]:
@@ -40,3 +45,9 @@ def _catalog() -> list[str]:
     from edge_llama.weights.catalog.catalog import load_catalog
 
     return [model.id for model in load_catalog().models]
+
+
+def _topics() -> Iterable[str]:
+    from edge_llama.docs import TOPICS
+
+    return TOPICS

@@ -65,7 +65,7 @@ class EngineSettings:
     """How one model is run.
 
     Attributes:
-        model: path of a GGUF file.
+        model: path of a GGUF file; empty in settings that `plan` completes.
         ctx_size: tokens of the longest request, and of all that run together unless `kv_layout`
             gives each as many; None takes the model's own, at most `DEFAULT_CTX_SIZE`.
         parallel: requests that run at the same time; others wait.
@@ -105,7 +105,7 @@ class EngineSettings:
         SettingsError: a number is out of range.
     """
 
-    model: str
+    model: str = ""
     ctx_size: int | None = None
     parallel: int = 4
     threads: int | None = None
@@ -167,5 +167,5 @@ class EngineSettings:
         return self.parallel + (0 if self.kv_layout == "streams" else self.cached_sequences)
 
 
-CHOOSE_ALL = EngineSettings(model="")
+CHOOSE_ALL = EngineSettings()
 """Of no model, with nothing given: what a plan starts from."""

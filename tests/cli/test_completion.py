@@ -39,6 +39,7 @@ PROGRAM = "import sys; sys.argv = ['edge-llama']; from edge_llama.cli import mai
         ("edge-llama rm Ti", "Tiny-F32"),
         ("edge-llama show dem", "demo"),
         ("edge-llama pull llama-3.2-1", "llama-3.2-1b-instruct"),
+        ("edge-llama docs sec", "security"),
     ],
 )
 def test_the_shell_is_answered(tiny: InstalledModel, words: str, offered: str) -> None:

@@ -1,4 +1,4 @@
-"""The API key check, in front of everything but /health and the page at /, which holds nothing."""
+"""The API key check, in front of everything but /health and pages that are the same everywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from edge_llama.api.errors import InvalidApiKey, TooManyRequests, error_response
 from edge_llama.api.gate.api_key import HashedKey, hash_key
 from edge_llama.api.gate.guessing import GuessLimit
 
-PUBLIC_PATHS = frozenset({"/", "/health", "/health/live", "/health/ready"})
+PUBLIC_PATHS = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready"})
+MANUAL_PREFIX = "/docs/"
+
+
+def is_public(path: str) -> bool:
+    """Whether requests to this address need no key."""
+    return path in PUBLIC_PATHS or path.startswith(MANUAL_PREFIX)
 
 
 class ApiKeyMiddleware:
@@ -43,7 +49,7 @@ class ApiKeyMiddleware:
 
     def _caller(self, scope: Scope) -> str | None:
         keys = self._keys()
-        if not keys or scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
+        if not keys or scope["type"] != "http" or is_public(scope["path"]):
             return ""
         key = _offered_key(Headers(scope=scope))
         if key is None:

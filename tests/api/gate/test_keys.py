@@ -43,13 +43,17 @@ async def test_a_key_beyond_ascii_is_401(guarded: httpx.AsyncClient) -> None:
     assert (await guarded.get("/v1/models", headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v1/chat/completions", "/healthy", "/health/x"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/v1/chat/completions", "/healthy", "/health/x", "/docsx"]
+)
 async def test_all_other_paths_are_guarded(guarded: httpx.AsyncClient, path: str) -> None:
     assert (await guarded.get(path)).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/health/live", "/health/ready"])
-async def test_health_and_the_page_are_public(guarded: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/docs/serve", "/health", "/health/live", "/health/ready"]
+)
+async def test_health_and_the_pages_are_public(guarded: httpx.AsyncClient, path: str) -> None:
     assert (await guarded.get(path)).status_code == 200
 
 

@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from edge_llama.api.http.server import serve
-from edge_llama.settings.engine import ServerSettings
+from edge_llama.settings.server import ServerSettings
 
 async def hello(request):
     return PlainTextResponse("hello")

@@ -39,7 +39,7 @@ async def test_a_browser_runs_what_is_in_the_page_and_asks_this_server_only(
     assert policy["frame-ancestors"] == "'none'"
     assert not re.search(
         r"(src|href)=|https?://|innerHTML|insertAdjacent",
-        reply.text.replace('<link rel="icon" href="data:,">', ""),
+        reply.text.replace('<link rel="icon" href="data:,">', "").replace('href="/docs"', ""),
     )
 
 
