@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from edge_llama.errors import NotEnoughSpace, WeightsError
 
@@ -34,24 +35,45 @@ def changing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace the file at `path`, or make it; its folder is there.
+@contextmanager
+def writing_whole(
+    path: Path, *, part: Path | None = None, private: bool = False
+) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of that at `path` when the block ends without an
+    error; its folder is there. A loss of power may undo that, and leaves no half of it.
 
-    What a kill leaves half written has a name that the next attempt uses again.
+    Args:
+        part: where it is until then, in the same file system. None is a name beside it that the
+            next attempt uses again, after a kill.
+        private: nobody else may read it, and it is not written through a link.
 
     Raises:
         OSError: the system refused; the old file is unharmed.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = part or path.with_name(f"{path.name}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+    if private:
+        flags |= getattr(os, "O_NOFOLLOW", 0)
     try:
-        with part.open("wb") as file:
-            file.write(content)
+        with os.fdopen(os.open(part, flags, 0o600 if private else 0o666), "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        move_whole(part, path)
+        part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace the file at `path`, or make it, so that it survives a loss of power too.
+
+    Raises:
+        OSError: the system refused; the old file is unharmed.
+    """
+    with writing_whole(path) as file:
+        file.write(content)
+    sync_folder(path.parent)
 
 
 def move_whole(source: Path, target: Path) -> None:

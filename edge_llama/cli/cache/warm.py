@@ -164,9 +164,7 @@ def _export(place: CacheSettings, path: Path) -> int:
     """Pack what was written; returns bytes."""
     from edge_llama.engine.blocks.prefix_file import write_prefix
 
-    part = path.with_name(f"{path.name}.part")
-    write_prefix(open_folder(Path(place.folder), place.max_bytes), part)
-    part.replace(path)
+    write_prefix(open_folder(Path(place.folder), place.max_bytes), path)
     return path.stat().st_size
 
 

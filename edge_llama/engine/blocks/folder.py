@@ -34,6 +34,7 @@ from edge_llama.engine.blocks.entry import MODEL_DIGITS, Entry, FileName, entrie
 from edge_llama.engine.blocks.index import BlockIndex, Child
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.kv.prefix_cache import TokenArray, common_prefix
+from edge_llama.files.durable import writing_whole
 from edge_llama.files.own_folder import make_own_folder, see_that_it_is_own
 
 logger = logging.getLogger("edge_llama.engine")
@@ -280,17 +281,8 @@ class BlockFolder:
 
     def _write(self, path: Path, block: Block) -> None:
         part = self._parts / f"{block.name.hex()}.{os.getpid()}.part"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        try:
-            descriptor = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                write_block(file, block)
-                file.flush()
-                os.fsync(descriptor)
-            part.replace(path)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        with writing_whole(path, part=part, private=True) as file:
+            write_block(file, block)
 
     def _tokens_of(self, child: Child) -> TokenArray:
         with self._mutex:

@@ -8,12 +8,13 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from edge_llama.files.durable import writing_whole
+from edge_llama.files.hash import sha256_of
 from edge_llama.files.own_folder import make_own_folder
 from edge_llama.files.regular import read_regular
 
@@ -87,13 +88,9 @@ def hash_file(file: FileVersion) -> str:
     Raises:
         OSError: it cannot be read, or is another one by now.
     """
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(min(CHUNK, max(1, file.size))))
-    with Path(file.path).open("rb", buffering=0) as stream:
-        while count := stream.readinto(buffer):
-            digest.update(buffer[:count])
+    found = sha256_of(Path(file.path), buffer_size=min(CHUNK, max(1, file.size)))
     _see_that_it_is(file)
-    return digest.hexdigest()
+    return found
 
 
 class _Known(msgspec.Struct):
@@ -130,16 +127,8 @@ class KnownHashes:
         make_own_folder(self.folder)
         path = self._path_of(file)
         part = path.with_name(f"{path.stem}.{os.getpid()}.part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        try:
-            with os.fdopen(os.open(part, flags, 0o600), "wb") as stream:
-                stream.write(msgspec.json.encode(_Known(file, sha256)))
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        with writing_whole(path, part=part, private=True) as stream:
+            stream.write(msgspec.json.encode(_Known(file, sha256)))
 
     def _find(self, file: FileVersion) -> str | None:
         path = self._path_of(file)

@@ -12,6 +12,7 @@ import numpy as np
 from edge_llama.engine.blocks.block_file import BadBlock, parse_block
 from edge_llama.engine.blocks.entry import FileName
 from edge_llama.engine.blocks.folder import BlockFolder
+from edge_llama.files.durable import writing_whole
 
 logger = logging.getLogger("edge_llama.engine")
 
@@ -23,7 +24,7 @@ def write_prefix(folder: BlockFolder, path: Path) -> int:
         OSError: the file cannot be written.
     """
     blocks = [entry.path for entry in folder.entries() if entry.model]
-    with tarfile.open(path, "w") as archive:
+    with writing_whole(path) as file, tarfile.open(fileobj=file, mode="w") as archive:
         for block in blocks:
             archive.add(block, arcname=block.name, filter=_anonymous)
     return len(blocks)

@@ -7,15 +7,15 @@ from pathlib import Path, PurePosixPath
 
 from edge_llama.errors import UnsafeFileName, WeightsError
 from edge_llama.files.durable import remove_empty, sync_folder
+from edge_llama.files.hash import CHUNK_SIZE, hash_file
 from edge_llama.weights.caches.found import FoundFile, FoundModel
 from edge_llama.weights.catalog.catalog import Catalog, CatalogModel
 from edge_llama.weights.catalog.quantization import parse_quantization
 from edge_llama.weights.catalog.split import split_part
 from edge_llama.weights.catalog.variant import Variant
 from edge_llama.weights.gguf.model import read_model
-from edge_llama.weights.store.checksum import hash_file
 from edge_llama.weights.store.progress import Meter, OnProgress, ignore_progress
-from edge_llama.weights.store.record import CHUNK_SIZE, InstalledModel, Linked, StoredFile
+from edge_llama.weights.store.record import InstalledModel, Linked, StoredFile
 from edge_llama.weights.store.store import Store
 
 IMPORTED = "imported"

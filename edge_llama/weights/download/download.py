@@ -25,6 +25,7 @@ from edge_llama.errors import (
     WeightsError,
 )
 from edge_llama.files.durable import changing, move_whole, remove_empty, sync_file
+from edge_llama.files.hash import FileHash, hash_file
 from edge_llama.units import format_size
 from edge_llama.weights.catalog.variant import Variant
 from edge_llama.weights.download.workers import run_jobs
@@ -32,7 +33,6 @@ from edge_llama.weights.gguf.header import check_header, read_header
 from edge_llama.weights.hub.hub import Hub
 from edge_llama.weights.hub.retry import Stopped, TransferSettings
 from edge_llama.weights.hub.transfer import RemoteFile, fetch
-from edge_llama.weights.store.checksum import FileHash, hash_file
 from edge_llama.weights.store.progress import Meter, OnProgress, Progress, ignore_progress
 from edge_llama.weights.store.record import InstalledModel, StoredFile
 from edge_llama.weights.store.store import Store

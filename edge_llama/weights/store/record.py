@@ -10,13 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from edge_llama.errors import WeightsError
+from edge_llama.files.hash import CHUNK_SIZE
 from edge_llama.weights.catalog.safe_name import check_name
 
 VERSION = 1
 """Of the format of the records. A record of a later one is not read."""
-
-CHUNK_SIZE = 64 << 20
-"""Bytes that one chunk's sha256 is of."""
 
 Linked: TypeAlias = Literal["copy", "hard link", "reference"]
 

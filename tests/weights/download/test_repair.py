@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_llama.errors import ChecksumMismatch, HubUnavailable, WeightsError
+from edge_llama.files.hash import hash_file
 from edge_llama.weights.download.repair import repair
 from edge_llama.weights.hub.retry import TransferSettings
-from edge_llama.weights.store.checksum import hash_file
 from edge_llama.weights.store.progress import Progress
 from edge_llama.weights.store.record import InstalledModel, StoredFile
 from edge_llama.weights.store.store import Store

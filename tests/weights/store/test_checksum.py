@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_llama.weights.store.checksum import check_file, hash_file
+from edge_llama.files.hash import hash_file
+from edge_llama.weights.store.checksum import check_file
 from edge_llama.weights.store.record import StoredFile
 
 CHUNK = 100

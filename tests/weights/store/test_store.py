@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.errors import UnsafeFileName, WeightsError
-from edge_llama.weights.store.checksum import hash_file
+from edge_llama.files.hash import hash_file
 from edge_llama.weights.store.progress import Progress
 from edge_llama.weights.store.record import InstalledModel, Linked, StoredFile
 from edge_llama.weights.store.store import Store, default_store
