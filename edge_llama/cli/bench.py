@@ -122,7 +122,7 @@ def bench(
 
     from rich.console import Console
 
-    from edge_llama.bench.report.machine import this_machine
+    from edge_llama.bench.machine.machine import this_machine
     from edge_llama.bench.report.picture import Picture
     from edge_llama.bench.report.plot import draw_report
     from edge_llama.bench.report.report import Report

@@ -60,7 +60,7 @@ def tune(
 
     from rich.console import Console
 
-    from edge_llama.bench.report.busy import busy_share
+    from edge_llama.bench.machine.busy import busy_share
     from edge_llama.bench.report.picture import Picture
     from edge_llama.machine.cpus import read_cpus
     from edge_llama.machine.memory import read_memory

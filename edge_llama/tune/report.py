@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from edge_llama.bench.report.busy import BUSY_SHARE
+from edge_llama.bench.machine.busy import BUSY_SHARE
 from edge_llama.planning.tuned.choice import TunedChoice
 from edge_llama.tune.measurement import Figure
 from edge_llama.tune.profile import Profile

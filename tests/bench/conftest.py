@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.bench.load.load import Load, concurrent
-from edge_llama.bench.report import busy
+from edge_llama.bench.machine import busy
 from edge_llama.settings.engine import EngineSettings
 from tests.gguf_factory import write_tiny_gguf
 

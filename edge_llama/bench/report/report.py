@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge_llama.bench.report.busy import BUSY_SHARE
-from edge_llama.bench.report.machine import Machine
+from edge_llama.bench.machine.busy import BUSY_SHARE
+from edge_llama.bench.machine.machine import Machine
 from edge_llama.bench.scenarios.comparison import Overhead, Result
 from edge_llama.bench.scenarios.estimate import ESTIMATE
 from edge_llama.bench.scenarios.goals import goal_of

@@ -11,7 +11,7 @@ from itertools import chain
 
 from edge_llama.bench.load.load import solo
 from edge_llama.bench.load.stream import Stream
-from edge_llama.bench.report.busy import busy_share
+from edge_llama.bench.machine.busy import busy_share
 from edge_llama.bench.scenarios.quantity import Figure, Quantity
 from edge_llama.bench.scenarios.scenarios import Scenario
 from edge_llama.bench.targets.target import Target

@@ -14,7 +14,7 @@ from statistics import median
 from typing import TypeAlias
 
 from edge_llama.bench.load.load import solo
-from edge_llama.bench.report.busy import busy_share
+from edge_llama.bench.machine.busy import busy_share
 from edge_llama.bench.scenarios.comparison import WARM_UP, Result
 from edge_llama.bench.scenarios.quantity import Figure, Quantity, Unit
 from edge_llama.bench.scenarios.scenarios import MIN_CTX_SIZE

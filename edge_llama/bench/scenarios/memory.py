@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_llama.bench.load.load import TEMPLATE_TOKENS, concurrent, solo
-from edge_llama.bench.report.processes import resident_bytes
+from edge_llama.bench.machine.processes import resident_bytes
 from edge_llama.bench.scenarios.comparison import Result
 from edge_llama.bench.scenarios.quantity import Figure, Quantity, Unit
 from edge_llama.bench.scenarios.scenarios import MEMORY

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from edge_llama.bench.load.load import solo
-from edge_llama.bench.report.busy import busy_share
+from edge_llama.bench.machine.busy import busy_share
 from edge_llama.bench.scenarios.comparison import WARM_UP, Result
 from edge_llama.bench.scenarios.keeping import measure_keeping
 from edge_llama.bench.scenarios.quantity import Figure, Quantity, Unit

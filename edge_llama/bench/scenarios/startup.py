@@ -12,8 +12,8 @@ from pathlib import Path
 
 import edge_llama
 from edge_llama.bench.load.http_client import HTTPClient
-from edge_llama.bench.report.busy import busy_share
-from edge_llama.bench.report.processes import cpu_seconds, resident_bytes
+from edge_llama.bench.machine.busy import busy_share
+from edge_llama.bench.machine.processes import cpu_seconds, resident_bytes
 from edge_llama.bench.scenarios.comparison import Result
 from edge_llama.bench.scenarios.quantity import Figure, Quantity, Unit
 from edge_llama.bench.scenarios.scenarios import STARTUP

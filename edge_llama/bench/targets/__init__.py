@@ -1,0 +1,1 @@
+"""What can be measured: the raw loop, the engine, a server, an address."""

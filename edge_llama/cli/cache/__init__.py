@@ -1,0 +1,1 @@
+"""`edge-llama cache` and `edge-llama warm`: prompts that are kept."""

@@ -1,0 +1,1 @@
+"""`edge-llama chat`: a conversation in the terminal."""

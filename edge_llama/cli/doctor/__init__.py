@@ -1,0 +1,1 @@
+"""`edge-llama doctor`: what this machine has, and what is wrong."""

@@ -1,0 +1,1 @@
+"""Commands about models on disk: pull, import, list, show, verify, path, rm."""

@@ -1,0 +1,1 @@
+"""`edge-llama serve` and the keys for it."""

@@ -1,0 +1,1 @@
+"""What commands share on the terminal: tables, progress, questions, exit codes."""

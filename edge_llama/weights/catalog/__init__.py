@@ -1,0 +1,1 @@
+"""The models that are known, and how files of weights are named."""

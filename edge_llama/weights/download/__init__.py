@@ -1,0 +1,1 @@
+"""From a server into the store."""

@@ -1,0 +1,1 @@
+"""Repositories and files on huggingface.co and other servers."""

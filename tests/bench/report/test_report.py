@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edge_llama.bench.report.machine import Machine, this_machine
+from edge_llama.bench.machine.machine import Machine, this_machine
 from edge_llama.bench.report.report import Report
 from edge_llama.bench.scenarios.comparison import Result
 from edge_llama.bench.scenarios.estimate import DECODE, ESTIMATE

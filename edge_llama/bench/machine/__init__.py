@@ -1,0 +1,1 @@
+"""What the figures are of: this machine, and how busy it is."""
