@@ -9,9 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Mount, Router
 
-from edge_llama.api.endpoint import IGNORED_HEADER
 from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
 from edge_llama.api.errors import (
     ClientDisconnected,
@@ -27,8 +25,9 @@ from edge_llama.api.gate.hosts import HostMiddleware
 from edge_llama.api.gate.keys import ApiKeyMiddleware
 from edge_llama.api.http.address import AddressMiddleware
 from edge_llama.api.http.request_id import RequestIdMiddleware
-from edge_llama.api.project import PROJECT_PREFIX, ProjectRoutes
 from edge_llama.api.reply.reply import DROPPED_HEADER
+from edge_llama.api.routes import IGNORED_HEADER, routes_of
+from edge_llama.api.state.app_state import AppState, give_state, state_of
 from edge_llama.errors import EdgeLlamaError
 from edge_llama.pool.registry import ModelRegistry
 from edge_llama.settings.server import ServerSettings
@@ -39,8 +38,14 @@ def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
 
     Its lifespan begins to load the first of them, and unloads all at the end.
     """
+    state = AppState(
+        registry=registry,
+        settings=settings,
+        root_endpoints=ROOT_ENDPOINTS,
+        v1_endpoints=V1_ENDPOINTS,
+    )
     app = Starlette(
-        routes=_routes(),
+        routes=routes_of(state),
         middleware=_middleware(settings),
         exception_handlers={
             EdgeLlamaError: handle_error,
@@ -53,9 +58,7 @@ def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
         lifespan=_lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.registry = registry
-    app.state.settings = settings
-    app.state.stopping = False
+    give_state(app, state)
     return app
 
 
@@ -84,18 +87,9 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
     ]
 
 
-def _routes() -> list[BaseRoute]:
-    v1 = Router([endpoint.route() for endpoint in V1_ENDPOINTS], redirect_slashes=False)
-    return [
-        *(endpoint.route() for endpoint in ROOT_ENDPOINTS),
-        Mount("/v1", v1),
-        Mount(PROJECT_PREFIX, ProjectRoutes(v1)),
-    ]
-
-
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    registry: ModelRegistry = app.state.registry
+    registry = state_of(app).registry
     first = next(iter(registry))
     registry.pool.preload(first.pooled)
     try:

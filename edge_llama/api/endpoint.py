@@ -6,19 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from edge_llama.api.chat_completions.shapes import Error
-from edge_llama.api.request.request_body import RequestBody, ignored_header
-
-IGNORED_HEADER = "X-Edge-Llama-Ignored"
+from edge_llama.api.shapes import Error
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Endpoint:
-    """One method of one address.
+    """One method of one address; equal to itself only.
 
     Attributes:
         method: of HTTP.
@@ -45,19 +42,9 @@ class Endpoint:
     media_type: str = "application/json"
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
-    body: type[RequestBody] | None = None
+    body: type[BaseModel] | None = None
     example: Mapping[str, Any] | None = None
     events: Any = None
     last_data: str | None = None
     error: Any = Error
     errors: tuple[int, ...] = ()
-
-    def route(self) -> Route:
-        return Route(self.path, self._respond, methods=[self.method])
-
-    async def _respond(self, request: Request) -> Response:
-        response = await self.handle(request)
-        ignored = getattr(request.state, "ignored", ())
-        if ignored:
-            response.headers[IGNORED_HEADER] = ignored_header(ignored)
-        return response

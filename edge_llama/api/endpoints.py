@@ -7,7 +7,6 @@ from typing import Any
 from edge_llama.api.anthropic.endpoint import count_tokens, create_message
 from edge_llama.api.anthropic.schemas import Conversation, MessagesRequest
 from edge_llama.api.anthropic.shapes import (
-    AnthropicError,
     AnthropicModel,
     AnthropicModelList,
     Message,
@@ -19,7 +18,6 @@ from edge_llama.api.chat_completions.schemas import ChatCompletionRequest
 from edge_llama.api.chat_completions.shapes import (
     ChatCompletion,
     ChatCompletionChunk,
-    Error,
     Health,
     Model,
     ModelList,
@@ -36,6 +34,7 @@ from edge_llama.api.openapi import serve_document
 from edge_llama.api.responses.endpoint import create_response
 from edge_llama.api.responses.schemas import ResponsesRequest
 from edge_llama.api.responses.shapes import Response, ResponseEvent
+from edge_llama.api.shapes import AnthropicError, Error
 from edge_llama.api.status.health import health, live, ready
 from edge_llama.api.status.metrics import metrics
 from edge_llama.api.tokens.endpoint import (

@@ -21,7 +21,6 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -29,6 +28,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from edge_llama.api.dialect import speaks_anthropic
+from edge_llama.api.shapes import AnthropicError, Error
+from edge_llama.api.state.request_state import request_state
 from edge_llama.errors import (
     EdgeLlamaError,
     EngineDied,
@@ -160,7 +161,7 @@ _ANTHROPIC_TYPES = {
 """Types by status: https://docs.claude.com/en/api/errors"""
 
 
-def error_body(error: Exception) -> dict[str, Any]:
+def error_body(error: Exception) -> Error:
     """OpenAI's error object for `error`: no traceback, no path, no address."""
     if isinstance(error, HTTPException):
         return _body(error.detail, _INVALID_REQUEST)
@@ -173,7 +174,7 @@ def error_body(error: Exception) -> dict[str, Any]:
     )
 
 
-def anthropic_error_body(error: Exception) -> dict[str, Any]:
+def anthropic_error_body(error: Exception) -> AnthropicError:
     """The same as Anthropic's API tells it."""
     kind = _ANTHROPIC_TYPES.get(_status(error), "api_error")
     message = error_body(error)["error"]["message"]
@@ -231,7 +232,7 @@ async def handle_bug(request: Request, error: Exception) -> Response:
     Starlette raises the error again, and the server logs it.
     """
     response = error_response(error)
-    response.headers["x-request-id"] = request.scope["state"]["request_id"]
+    response.headers["x-request-id"] = request_state(request.scope).id
     return response
 
 
@@ -253,9 +254,7 @@ def _answer(error: Exception) -> _Answer:
     return next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
 
 
-def _body(
-    message: str, kind: str, param: str | None = None, code: str | None = None
-) -> dict[str, Any]:
+def _body(message: str, kind: str, param: str | None = None, code: str | None = None) -> Error:
     param = param and _shortened(param, MAX_PARAM)
     message = _shortened(message, MAX_MESSAGE)
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}

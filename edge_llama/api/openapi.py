@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
@@ -15,12 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import edge_llama
+from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.gate.keys import is_public
-from edge_llama.api.project import PROJECT_PREFIX
 from edge_llama.api.request.sampling import ConversationRequest
-
-if TYPE_CHECKING:
-    from edge_llama.api.endpoint import Endpoint
+from edge_llama.api.routes import IGNORED_HEADER, PROJECT_PREFIX
+from edge_llama.api.state.app_state import state_of
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _REF_TEMPLATE = "#/components/schemas/{model}"
@@ -42,15 +41,14 @@ _SECURITY_SCHEMES = {
 
 
 async def serve_document(request: Request) -> Response:
-    return Response(_served(), media_type="application/json")
+    state = state_of(request)
+    document = _written(state.root_endpoints, state.v1_endpoints)
+    return Response(document, media_type="application/json")
 
 
 @cache
-def _served() -> bytes:
-    # The tables have this endpoint too.
-    from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
-
-    return json.dumps(openapi_document(ROOT_ENDPOINTS, V1_ENDPOINTS)).encode("ascii")
+def _written(root: tuple[Endpoint, ...], v1: tuple[Endpoint, ...]) -> bytes:
+    return json.dumps(openapi_document(root, v1)).encode("ascii")
 
 
 def openapi_document(root: Sequence[Endpoint], v1: Sequence[Endpoint]) -> dict[str, Any]:
@@ -149,7 +147,7 @@ def _answer(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     text = "The answer, with `stream` as events." if endpoint.events else "The answer."
     answer: dict[str, Any] = {"description": text, "content": content}
     if endpoint.body is not None:
-        answer["headers"] = {"X-Edge-Llama-Ignored": _IGNORED}
+        answer["headers"] = {IGNORED_HEADER: _IGNORED}
         if issubclass(endpoint.body, ConversationRequest):
             answer["headers"]["X-Edge-Llama-Dropped-Messages"] = _DROPPED
     return answer

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from edge_llama.api.state.app_state import state_of
 from edge_llama.pool.pooled_model import PooledModel
 from edge_llama.pool.registry import ServedModel
 from tests.api.asgi_call import until
@@ -14,6 +15,6 @@ async def test_the_lifespan_loads_the_first_model_and_unloads_all() -> None:
     assert one.made == []
     async with app.router.lifespan_context(app):
         await until(lambda: first.info is not None)
-        async with app.state.registry.pool.use(first):
+        async with state_of(app).registry.pool.use(first):
             assert (one.running, two.running) == (1, 0)
     assert (len(one.made), one.running, two.made) == (1, 0, [])

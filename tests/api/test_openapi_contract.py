@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
 from edge_llama.api.openapi import openapi_document
-from edge_llama.api.project import PROJECT_PREFIX
+from edge_llama.api.routes import PROJECT_PREFIX
 from edge_llama.settings.server import ServerSettings
 from tests.api.conftest import app_for, client_for
 from tests.fakes import FakeEngine, Script

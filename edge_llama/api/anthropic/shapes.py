@@ -7,18 +7,7 @@ from typing import Any, Literal, TypeAlias
 from typing_extensions import NotRequired, TypedDict
 
 from edge_llama.api.chat_completions.shapes import ContextOverflow
-
-
-class AnthropicErrorDetails(TypedDict):
-    type: str
-    message: str
-
-
-class AnthropicError(TypedDict):
-    """Anthropic's error."""
-
-    type: Literal["error"]
-    error: AnthropicErrorDetails
+from edge_llama.api.shapes import AnthropicErrorDetails
 
 
 class MessageText(TypedDict):

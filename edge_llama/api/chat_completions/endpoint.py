@@ -18,17 +18,16 @@ from edge_llama.api.chat_completions.schemas import (
 from edge_llama.api.http.sse import error_frame
 from edge_llama.api.reply.reply import respond
 from edge_llama.api.request.request_body import read_converted
+from edge_llama.api.state.app_state import state_of
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.pool.registry import ModelRegistry, ServedModel
-from edge_llama.settings.server import ServerSettings
+from edge_llama.pool.registry import ServedModel
 
 
 async def create_chat_completion(request: Request) -> Response:
-    settings: ServerSettings = request.app.state.settings
-    registry: ModelRegistry = request.app.state.registry
-    parse = partial(parse_chat_request, max_n=settings.limits.max_n)
+    state = state_of(request)
+    parse = partial(parse_chat_request, max_n=state.settings.limits.max_n)
     asked, chat = await read_converted(request, parse, ChatCompletionRequest.to_chat_request)
-    model = registry.resolve(asked.model)
+    model = state.registry.resolve(asked.model)
     reply = ChatReply(asked, model)
     return await respond(request, model, chat, reply, stream=asked.stream)
 

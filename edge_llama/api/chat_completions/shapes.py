@@ -7,21 +7,6 @@ from typing import Literal
 from typing_extensions import NotRequired, TypedDict
 
 
-class ErrorDetails(TypedDict):
-    """What is wrong, and the request's field at fault."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class Error(TypedDict):
-    """OpenAI's error."""
-
-    error: ErrorDetails
-
-
 class PromptTokensDetails(TypedDict):
     cached_tokens: int
     audio_tokens: int

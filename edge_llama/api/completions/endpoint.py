@@ -12,16 +12,14 @@ from edge_llama.api.completions.running import running
 from edge_llama.api.completions.schemas import CompletionRequest, parse_completion_request
 from edge_llama.api.reply.reply import answer, on_behalf
 from edge_llama.api.request.request_body import read_converted
-from edge_llama.pool.registry import ModelRegistry
-from edge_llama.settings.server import ServerSettings
+from edge_llama.api.state.app_state import state_of
 
 
 async def create_completion(request: Request) -> Response:
-    settings: ServerSettings = request.app.state.settings
-    registry: ModelRegistry = request.app.state.registry
-    parse = partial(parse_completion_request, max_n=settings.limits.max_n)
+    state = state_of(request)
+    parse = partial(parse_completion_request, max_n=state.settings.limits.max_n)
     asked, texts = await read_converted(request, parse, CompletionRequest.to_text_requests)
-    model = registry.resolve(asked.model)
+    model = state.registry.resolve(asked.model)
     texts = [on_behalf(request, text) for text in texts]
-    work = running(registry, model, texts, echo=asked.echo)
+    work = running(state.registry, model, texts, echo=asked.echo)
     return await answer(request, work, CompletionsReply(asked, model), stream=asked.stream)

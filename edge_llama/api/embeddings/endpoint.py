@@ -14,14 +14,15 @@ from starlette.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from edge_llama.api.completions.schemas import NamesInput, TextOrIds, as_texts
-from edge_llama.api.http.disconnect import cancel, unless_disconnected
+from edge_llama.api.http.disconnect import cancel
+from edge_llama.api.reply.lease import model_of, with_model
 from edge_llama.api.request.request_body import RequestBody, parse, read_request
 from edge_llama.api.request.validation import Count, Name, invalid
+from edge_llama.api.state.request_state import request_state
 from edge_llama.chat.embedding import Embedding
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.protocol.request import ServiceTier
 from edge_llama.errors import InvalidValue
-from edge_llama.pool.registry import ModelRegistry
 
 MAX_INPUTS = 2048
 """OpenAI's limit."""
@@ -84,15 +85,9 @@ class EmbeddingList(TypedDict):
 
 
 async def create_embeddings(request: Request) -> JSONResponse:
-    registry: ModelRegistry = request.app.state.registry
     asked = await read_request(request, partial(parse, EmbeddingRequest))
-    model = registry.resolve(asked.model)
-
-    async def work() -> list[Embedding]:
-        async with registry.pool.use(model.pooled) as chat:
-            return await _embed(chat, asked, request.state.caller)
-
-    embeddings = await unless_disconnected(request.receive, work())
+    work = partial(_embed, asked=asked, caller=request_state(request.scope).caller)
+    embeddings = await with_model(request, model_of(request, asked.model), work)
     tokens = sum(embedding.prompt_tokens for embedding in embeddings)
     answer: EmbeddingList = {
         "object": "list",

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_llama.api.errors import MAX_RETRY_AFTER, ServerStopping, TooManyRequests, error_response
+from edge_llama.api.state.app_state import state_of
+from edge_llama.api.state.request_state import request_state
 from edge_llama.settings.server import Limits
 
 MAX_RECEIVING = 64 * 1024 * 1024
@@ -38,13 +40,13 @@ class AdmissionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
-        elif scope["app"].state.stopping:
+        elif state_of(scope["app"]).stopping:
             await error_response(ServerStopping("The server is stopping."))(scope, receive, send)
         else:
             await self._admit(scope, receive, send)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = scope["state"]["caller"]
+        caller = request_state(scope).caller
         received = 0
         admitted = False
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edge_llama.api.errors import InvalidApiKey, TooManyRequests, error_response
 from edge_llama.api.gate.api_key import HashedKey, hash_key
 from edge_llama.api.gate.guessing import GuessLimit
+from edge_llama.api.state.request_state import request_state
 
 PUBLIC_PATHS = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready"})
 MANUAL_PREFIX = "/docs/"
@@ -26,8 +27,8 @@ class ApiKeyMiddleware:
 
     The key is a Bearer token, or stands in `x-api-key`, as Anthropic's clients send it.
 
-    Who is wrong too often gets a 429 instead. Puts who asked into the request's state as `caller`:
-    the hash of the key, empty if none is needed.
+    Who is wrong too often gets a 429 instead. The request's state
+    gets its `caller`.
 
     Args:
         app: what is guarded.
@@ -40,16 +41,19 @@ class ApiKeyMiddleware:
         self._guesses = GuessLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         caller = self._caller(scope)
         if caller is None:
             await error_response(self._refusal(scope))(scope, receive, send)
         else:
-            scope.setdefault("state", {})["caller"] = caller
+            request_state(scope).caller = caller
             await self._app(scope, receive, send)
 
     def _caller(self, scope: Scope) -> str | None:
         keys = self._keys()
-        if not keys or scope["type"] != "http" or is_public(scope["path"]):
+        if not keys or is_public(scope["path"]):
             return ""
         key = _offered_key(Headers(scope=scope))
         if key is None:

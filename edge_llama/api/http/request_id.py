@@ -8,11 +8,13 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge_llama.api.state.request_state import begin_request
+
 _USABLE = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts the id into the request's state as `request_id` and into the response's headers."""
+    """Begins the request's state with its id, which the response's headers have too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,7 +24,7 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
-        scope.setdefault("state", {})["request_id"] = request_id
+        begin_request(scope, request_id)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -25,6 +25,7 @@ from edge_llama.api.http.disconnect import cancel
 from edge_llama.api.http.heap import give_back_large_blocks
 from edge_llama.api.http.open_connections import OpenConnections
 from edge_llama.api.http.open_files import connections_that_files_allow
+from edge_llama.api.state.app_state import state_of
 from edge_llama.errors import EdgeLlamaError, SettingsError
 from edge_llama.settings.server import Limits, ServerSettings
 
@@ -56,7 +57,7 @@ def serve(
     SIGTERM. It does nothing if it was ignored at the start, as `nohup` has it.
 
     The address is taken before anything else is started. While running requests end,
-    `app.state.stopping` is set, so that the app refuses others and is not ready any more.
+    `stopping` of its state is set, so that the app refuses others and is not ready any more.
 
     Args:
         app: what to serve.
@@ -171,7 +172,7 @@ class _Server(uvicorn.Server):
 
         The load balancer of a server that just closes its port sees errors.
         """
-        self._app.state.stopping = True
+        state_of(self._app).stopping = True
         deadline = time.monotonic() + self._drain_seconds
         while self.server_state.tasks and not self.force_exit and time.monotonic() < deadline:
             await asyncio.sleep(DRAIN_TICK)

@@ -8,11 +8,12 @@ from starlette.responses import JSONResponse
 from edge_llama.api.anthropic.models import anthropic_model, anthropic_models
 from edge_llama.api.chat_completions.shapes import Model
 from edge_llama.api.dialect import speaks_anthropic
-from edge_llama.pool.registry import ModelRegistry, ServedModel
+from edge_llama.api.state.app_state import state_of
+from edge_llama.pool.registry import ServedModel
 
 
 async def list_models(request: Request) -> JSONResponse:
-    registry: ModelRegistry = request.app.state.registry
+    registry = state_of(request).registry
     if speaks_anthropic(request.scope):
         return JSONResponse(anthropic_models(registry))
     models = [model_object(model, model.id) for model in registry]
@@ -20,7 +21,7 @@ async def list_models(request: Request) -> JSONResponse:
 
 
 async def retrieve_model(request: Request) -> JSONResponse:
-    registry: ModelRegistry = request.app.state.registry
+    registry = state_of(request).registry
     name = request.path_params["id"]
     tell = anthropic_model if speaks_anthropic(request.scope) else model_object
     return JSONResponse(tell(registry.resolve(name), name))

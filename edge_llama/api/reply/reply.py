@@ -15,11 +15,12 @@ from edge_llama.api.http.disconnect import unless_disconnected
 from edge_llama.api.http.long_json import json_response
 from edge_llama.api.http.sse import ACCEPTED, EventStream
 from edge_llama.api.http.written_list import json_pieces
+from edge_llama.api.state.app_state import state_of
+from edge_llama.api.state.request_state import request_state
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.messages import AnswerRequest, ChatRequest
 from edge_llama.errors import RequestError
 from edge_llama.pool.registry import ModelRegistry, ServedModel
-from edge_llama.settings.server import ServerSettings
 
 DROPPED_HEADER = "X-Edge-Llama-Dropped-Messages"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -66,20 +67,18 @@ async def respond(
         EngineError: the engine is not ready, or ended.
         ClientDisconnected: the client went away.
     """
-    registry: ModelRegistry = request.app.state.registry
-    settings: ServerSettings = request.app.state.settings
+    state = state_of(request)
     asked = on_behalf(request, asked)
-    asked = replace(asked, overflow=asked.overflow or settings.context_overflow)
+    asked = replace(asked, overflow=asked.overflow or state.settings.context_overflow)
     headers: dict[str, str] = {}
-    running = _running(registry, model, asked, reply.prompt_field, headers)
+    running = _running(state.registry, model, asked, reply.prompt_field, headers)
     return await answer(request, running, reply, stream=stream, headers=headers)
 
 
 def on_behalf(request: Request, asked: Asked) -> Asked:
     """`asked`, for whoever sent `request`."""
-    settings: ServerSettings = request.app.state.settings
-    caller: str = request.state.caller
-    domain = "" if settings.share_prefixes else caller
+    caller = request_state(request.scope).caller
+    domain = "" if state_of(request).settings.share_prefixes else caller
     return replace(asked, cache_domain=domain, caller=caller)
 
 
@@ -104,11 +103,10 @@ async def answer(
         Exception: of entering `running`, before anything is sent.
         ClientDisconnected: the client went away.
     """
-    settings: ServerSettings = request.app.state.settings
     if stream:
         return EventStream(
             _frames(running, reply),
-            keep_alive=settings.keep_alive_seconds,
+            keep_alive=state_of(request).settings.keep_alive_seconds,
             failure=reply.failure,
             headers=headers,
         )

@@ -1,12 +1,11 @@
-"""RequestBody: the body of a request, and what the server leaves unused of it."""
+"""RequestBody: the body of a request, from bytes to a validated object."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, TypeVar
 
@@ -14,24 +13,21 @@ from starlette.requests import Request
 
 from edge_llama.api.http.disconnect import unless_disconnected
 from edge_llama.api.request.body import parse_object, read_body
+from edge_llama.api.request.ignored import ignored_fields
 from edge_llama.api.request.unsupported import HARMLESS_VALUES, refuse_unsupported
 from edge_llama.api.request.validation import Schema, validate
+from edge_llama.api.state.app_state import state_of
+from edge_llama.api.state.request_state import request_state
 from edge_llama.errors import UnsupportedParameter
-from edge_llama.settings.server import ServerSettings
 
 MAX_AT_ONCE = 16 * 1024
 """Bytes of a body that is parsed where it is read, in a few milliseconds at most. Larger ones wait
 for a thread of their own, one for all: it takes turns with the event loop, so that streams go on.
 """
 
-MAX_IGNORED = 20
-"""Names in the header; more are cut off with `...`."""
-
 logger = logging.getLogger(__name__)
 
 _parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
-
-_SHOWABLE = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
 class RequestBody(Schema):
@@ -76,7 +72,7 @@ async def read_converted(
     request: Request, parse: Callable[[Mapping[str, Any]], B], convert: Callable[[B], Converted]
 ) -> tuple[B, Converted]:
     """The same, and what `convert` makes of it. Raises as `read_request` and that do."""
-    settings: ServerSettings = request.app.state.settings
+    settings = state_of(request).settings
     body = await read_body(request, settings.limits.max_body_bytes)
 
     def understand() -> tuple[B, Converted]:
@@ -93,58 +89,19 @@ async def read_converted(
 
 def _understood(request: Request, body: bytes, parse: Callable[[Mapping[str, Any]], B]) -> B:
     """The validated request. The path's model, if it names one, replaces the body's."""
-    settings: ServerSettings = request.app.state.settings
+    settings, state = state_of(request).settings, request_state(request.scope)
     fields = parse_object(body)
     if settings.log_prompts:
-        logger.warning("%s %s: %s", request.state.request_id, request.url.path, json.dumps(fields))
+        logger.warning("%s %s: %s", state.id, request.url.path, json.dumps(fields))
     if "model" in request.path_params:
         fields["model"] = request.path_params["model"]
     asked = parse(fields)
-    ignored = _first(MAX_IGNORED + 1, ignored_fields(asked))
+    ignored = ignored_fields(asked, asked.harmless_values)
     if ignored and settings.strict:
         raise UnsupportedParameter(
             f"{ignored[0]} is not used by this server, which refuses such fields (--strict). "
             "Leave it out.",
             param=ignored[0],
         )
-    request.state.ignored = ignored
+    state.ignored = ignored
     return asked
-
-
-def _first(count: int, names: Iterable[str]) -> list[str]:
-    """As many different ones, in their order."""
-    found: dict[str, None] = {}
-    for name in names:
-        found[name] = None
-        if len(found) == count:
-            break
-    return list(found)
-
-
-def ignored_fields(asked: RequestBody) -> Iterator[str]:
-    """The paths of all fields that the schemas do not know, `[]` for every entry of a list.
-
-    Fields that ask for nothing do not count.
-    """
-    for name in _unknown(asked, ""):
-        if name not in asked.harmless_values:
-            yield name
-
-
-def _unknown(schema: Schema, prefix: str) -> Iterator[str]:
-    yield from (prefix + name for name in schema.model_extra or ())
-    for name, field in type(schema).model_fields.items():
-        value = getattr(schema, name)
-        path = prefix + (field.alias or name)
-        if isinstance(value, Schema):
-            yield from _unknown(value, f"{path}.")
-        elif isinstance(value, list):
-            for entry in value:
-                if isinstance(entry, Schema):
-                    yield from _unknown(entry, f"{path}[].")
-
-
-def ignored_header(ignored: Iterable[str]) -> str:
-    """The names for a header, without what a header cannot carry."""
-    names = [name if _SHOWABLE.fullmatch(name) else "?" for name in ignored]
-    return ",".join(names[:MAX_IGNORED] + ["..."] * (len(names) > MAX_IGNORED))

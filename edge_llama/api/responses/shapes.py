@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.chat_completions.shapes import ContextOverflow, ErrorDetails, TokenLogprob
+from edge_llama.api.chat_completions.shapes import ContextOverflow, TokenLogprob
+from edge_llama.api.shapes import ErrorDetails
 
 
 class OutputText(TypedDict):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from edge_llama.api.errors import error_response
+from edge_llama.api.state.app_state import AppState, state_of
 from edge_llama.errors import EngineUnavailable
 from edge_llama.pool.pooled_model import ModelState
-from edge_llama.pool.registry import ModelRegistry
 
 
 async def health(request: Request) -> JSONResponse:
     """Always 200: `ok` when the server can take requests, else why not; the state of each model."""
-    registry: ModelRegistry = request.app.state.registry
-    models = [{"id": model.id, "state": model.state.value} for model in registry]
-    return JSONResponse({"status": _obstacle(request.app) or "ok", "models": models})
+    state = state_of(request)
+    models = [{"id": model.id, "state": model.state.value} for model in state.registry]
+    return JSONResponse({"status": _obstacle(state) or "ok", "models": models})
 
 
 async def live(request: Request) -> JSONResponse:
@@ -29,20 +28,21 @@ async def ready(request: Request) -> JSONResponse:
     It can when it is not stopping, a model was loaded since the start, and not all are failing. A
     model that is not loaded now does not matter: a request loads it.
     """
-    state = _obstacle(request.app)
-    if state is not None:
+    obstacle = _obstacle(state_of(request))
+    if obstacle is not None:
         # Returned, not raised: that somebody asks is no failure for the log.
-        return error_response(EngineUnavailable(f"The server cannot take requests: it is {state}."))
+        return error_response(
+            EngineUnavailable(f"The server cannot take requests: it is {obstacle}.")
+        )
     return JSONResponse({"status": "ok"})
 
 
-def _obstacle(app: Starlette) -> str | None:
-    if app.state.stopping:
+def _obstacle(state: AppState) -> str | None:
+    if state.stopping:
         return "stopping"
-    registry: ModelRegistry = app.state.registry
-    states = [model.state for model in registry]
+    states = [model.state for model in state.registry]
     if all(state in (ModelState.RESTARTING, ModelState.FAILED) for state in states):
         return states[0].value
-    if ModelState.LOADING in states and all(model.info is None for model in registry):
+    if ModelState.LOADING in states and all(model.info is None for model in state.registry):
         return ModelState.LOADING.value
     return None

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edge_llama.api.state.app_state import state_of
 from edge_llama.engine.protocol.stats import DiskStats, EngineStats
 from edge_llama.pool.pooled_model import ModelState
-from edge_llama.pool.registry import ModelRegistry
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -46,7 +46,7 @@ async def metrics(request: Request) -> Response:
     does not answer within a second, has only its state."""
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-    models: ModelRegistry = request.app.state.registry
+    models = state_of(request).registry
     asked = await asyncio.gather(*(model.pooled.stats() for model in models))
     told = {
         model.id: stats for model, stats in zip(models, asked, strict=True) if stats is not None

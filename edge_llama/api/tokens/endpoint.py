@@ -14,7 +14,7 @@ from typing_extensions import Self, TypedDict
 
 from edge_llama.api.chat_completions.schemas import Messages
 from edge_llama.api.http.long_json import json_response
-from edge_llama.api.reply.lease import with_model
+from edge_llama.api.reply.lease import first_model, model_of, with_model
 from edge_llama.api.request.request_body import RequestBody, parse, read_request
 from edge_llama.api.request.tools import (
     Choice,
@@ -29,7 +29,7 @@ from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.model import ChatModel
 from edge_llama.chat.tokens import Token, TokenRow
 from edge_llama.chat.tools.tool import ToolChoice
-from edge_llama.pool.registry import ModelRegistry, ServedModel
+from edge_llama.pool.registry import ServedModel
 
 MAX_TOKEN_ID = 2**31 - 1
 
@@ -200,9 +200,7 @@ async def tokenizer_info(request: Request) -> JSONResponse:
 
 
 def _model(request: Request, name: str | None) -> ServedModel:
-    """The model of that name; some clients name none, and get the first that is served."""
-    registry: ModelRegistry = request.app.state.registry
-    return next(iter(registry)) if name is None else registry.resolve(name)
+    return first_model(request) if name is None else model_of(request, name)
 
 
 _Write: TypeAlias = Callable[[Token], bytes]

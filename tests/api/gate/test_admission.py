@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_llama.api.gate.admission import Appointments
+from edge_llama.api.state.app_state import state_of
 from edge_llama.settings.server import Limits, ServerSettings
 from tests.api.asgi_call import AsgiCall, post, until
 from tests.api.conftest import app_for, client_of
@@ -97,7 +98,7 @@ async def test_reading_routes_are_never_refused() -> None:
 
 async def test_a_server_that_stops_takes_nothing_more() -> None:
     app = two_at_a_time(FakeEngine())
-    app.state.stopping = True
+    state_of(app).stopping = True
     client = client_of(app)
     response = await client.post("/v1/chat/completions", json=BODY)
     assert response.status_code == 503

@@ -22,6 +22,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from edge_llama.api.http.server import serve
+from edge_llama.api.state.app_state import AppState, give_state
+from edge_llama.pool.registry import ModelRegistry
 from edge_llama.settings.server import ServerSettings
 
 async def hello(request):
@@ -47,7 +49,9 @@ async def lifespan(app):
 
 routes = [Route("/", hello), Route("/slow", slow), Route("/endless", endless)]
 app = Starlette(routes=routes, lifespan=lifespan)
-serve(app, ServerSettings(port=0), lambda host, port: print(host, port, flush=True))
+settings = ServerSettings(port=0)
+give_state(app, AppState(registry=ModelRegistry([]), settings=settings))
+serve(app, settings, lambda host, port: print(host, port, flush=True))
 print("ended", flush=True)
 """
 

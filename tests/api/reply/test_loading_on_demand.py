@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+from edge_llama.api.state.app_state import state_of
 from edge_llama.errors import ContextLengthExceeded, EngineKilled, EngineStartError
 from edge_llama.pool.pooled_model import ModelState, PooledModel
 from edge_llama.pool.registry import ServedModel
@@ -191,7 +192,7 @@ async def test_500_requests_at_the_unload_boundary_lose_none() -> None:
     assert statuses == [200] * 500
     assert len(engines.made) > 50
     await until(lambda: model.state is ModelState.AVAILABLE)
-    app.state.registry.pool.check_integrity()
+    state_of(app).registry.pool.check_integrity()
     assert engines.running == 0
 
 

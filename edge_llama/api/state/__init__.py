@@ -1,0 +1,1 @@
+"""What an app and a request carry along, as types."""
