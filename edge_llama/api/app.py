@@ -20,9 +20,9 @@ from edge_llama.api.errors import (
     handle_wrong_method,
 )
 from edge_llama.api.gate.admission import AdmissionMiddleware
-from edge_llama.api.gate.api_key import keys_of
+from edge_llama.api.gate.hashed_key import keys_of
 from edge_llama.api.gate.hosts import HostMiddleware
-from edge_llama.api.gate.keys import ApiKeyMiddleware
+from edge_llama.api.gate.key_check import ApiKeyMiddleware
 from edge_llama.api.http.address import AddressMiddleware
 from edge_llama.api.http.request_id import RequestIdMiddleware
 from edge_llama.api.reply.reply import DROPPED_HEADER

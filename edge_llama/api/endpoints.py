@@ -18,18 +18,17 @@ from edge_llama.api.chat_completions.schemas import ChatCompletionRequest
 from edge_llama.api.chat_completions.shapes import (
     ChatCompletion,
     ChatCompletionChunk,
-    Health,
-    Model,
-    ModelList,
-    Status,
 )
 from edge_llama.api.completions.endpoint import create_completion
 from edge_llama.api.completions.schemas import CompletionRequest
 from edge_llama.api.completions.shapes import Completion
 from edge_llama.api.dialect import VERSION_HEADER
-from edge_llama.api.embeddings.endpoint import EmbeddingList, EmbeddingRequest, create_embeddings
+from edge_llama.api.embeddings.endpoint import create_embeddings
+from edge_llama.api.embeddings.schemas import EmbeddingRequest
+from edge_llama.api.embeddings.shapes import EmbeddingList
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.models.endpoint import list_models, retrieve_model
+from edge_llama.api.models.shapes import Model, ModelList
 from edge_llama.api.openapi import serve_document
 from edge_llama.api.responses.endpoint import create_response
 from edge_llama.api.responses.schemas import ResponsesRequest
@@ -37,16 +36,10 @@ from edge_llama.api.responses.shapes import Response, ResponseEvent
 from edge_llama.api.shapes import AnthropicError, Error
 from edge_llama.api.status.health import health, live, ready
 from edge_llama.api.status.metrics import metrics
-from edge_llama.api.tokens.endpoint import (
-    Detokenized,
-    DetokenizeRequest,
-    Tokenized,
-    TokenizeRequest,
-    TokenizerInfo,
-    detokenize,
-    tokenize,
-    tokenizer_info,
-)
+from edge_llama.api.status.shapes import Health, Status
+from edge_llama.api.tokens.endpoint import detokenize, tokenize, tokenizer_info
+from edge_llama.api.tokens.schemas import DetokenizeRequest, TokenizeRequest
+from edge_llama.api.tokens.shapes import Detokenized, Tokenized, TokenizerInfo
 from edge_llama.api.web.manual import manual_index, manual_page
 from edge_llama.api.web.page import chat_page
 

@@ -8,7 +8,7 @@ from pydantic import FailFast, Field, PlainValidator, model_validator
 from typing_extensions import NotRequired, Self, TypedDict
 
 from edge_llama.api.anthropic.turns import Texts, Turn
-from edge_llama.api.chat_completions.schemas import MAX_MESSAGES
+from edge_llama.api.request.content import MAX_MESSAGES
 from edge_llama.api.request.request_body import RequestBody
 from edge_llama.api.request.sampling import MAX_STOPS, ConversationRequest, Stop, most_tokens
 from edge_llama.api.request.tools import (

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.chat_completions.shapes import ContextOverflow
+from edge_llama.api.reply.shapes import ContextOverflow
 from edge_llama.api.shapes import AnthropicErrorDetails
 
 

@@ -12,12 +12,12 @@ from starlette.responses import Response
 from edge_llama.api.chat_completions.reply import ReplyHead, stream_chunks, whole_completion
 from edge_llama.api.chat_completions.schemas import (
     ChatCompletionRequest,
-    StreamOptions,
     parse_chat_request,
 )
 from edge_llama.api.http.sse import error_frame
 from edge_llama.api.reply.reply import respond
 from edge_llama.api.request.request_body import read_converted
+from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.api.state.app_state import state_of
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.pool.registry import ServedModel

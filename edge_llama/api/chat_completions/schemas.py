@@ -10,9 +10,11 @@ from pydantic import FailFast, Field, model_validator
 from typing_extensions import Self
 
 from edge_llama.api.chat_completions.messages import ChatMessage
+from edge_llama.api.request.content import MAX_MESSAGES
 from edge_llama.api.request.request_body import parse
 from edge_llama.api.request.response_format import ResponseFormat
 from edge_llama.api.request.sampling import ConversationRequest, MaxTokens, TopLogprobs, most_tokens
+from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.api.request.tools import (
     MAX_TOOLS,
     Choice,
@@ -23,27 +25,13 @@ from edge_llama.api.request.tools import (
     as_tool,
     check_tools,
 )
-from edge_llama.api.request.validation import Count, Name, Schema, invalid
+from edge_llama.api.request.validation import Count, Name, invalid
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.tools.tool import ToolChoice
 from edge_llama.engine.protocol.grammar import Grammar
 from edge_llama.errors import InvalidValue
 
-MAX_MESSAGES = 30_000
-"""More cannot fit: a message has at least five tokens, the longest context 131,072."""
-
-
 Messages = Annotated[list[ChatMessage], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
-
-
-class StreamOptions(Schema):
-    """What a stream tells besides the text.
-
-    `include_usage` is OpenAI's last chunk, `continuous_usage_stats` vLLM's usage in every chunk.
-    """
-
-    include_usage: bool = False
-    continuous_usage_stats: bool = False
 
 
 class ChatCompletionRequest(ConversationRequest):

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_llama.api.chat_completions.schemas import StreamOptions
 from edge_llama.api.completions.logprobs import LogprobsWriter, WrittenLogprobs
 from edge_llama.api.completions.running import Echo, RunningPrompt, total_usage
 from edge_llama.api.completions.schemas import CompletionRequest
 from edge_llama.api.http.sse import DONE, error_frame, frame
 from edge_llama.api.reply.unique_id import unique_id
 from edge_llama.api.reply.usage import progress_field, timings_field, usage_object
+from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.chat.events import (
     ChoiceEvent,
     Finished,

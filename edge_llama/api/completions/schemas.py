@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import PlainValidator, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.chat_completions.schemas import StreamOptions
+from edge_llama.api.request.prompts import TextOrIds, TextsInput, as_texts
 from edge_llama.api.request.request_body import parse
 from edge_llama.api.request.response_format import ResponseFormat
 from edge_llama.api.request.sampling import (
@@ -18,23 +18,14 @@ from edge_llama.api.request.sampling import (
     TopLogprobs,
     most_tokens,
 )
+from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.api.request.unsupported import HARMLESS_VALUES, TOOLS
-from edge_llama.api.request.validation import Count, Name, Text, invalid, without_nul
+from edge_llama.api.request.validation import Count, Name, invalid
 from edge_llama.chat.messages import TextRequest
 from edge_llama.errors import InvalidValue
 
 MAX_CHOICES = 512
 """Most choices of all prompts of a request."""
-
-MAX_TOKEN_ID = 2**31 - 1
-
-TextOrIds: TypeAlias = str | tuple[int, ...]
-
-_TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]], Field(min_length=1)]
-_Ids = _TokenIds | Annotated[list[_TokenIds], Field(min_length=1)]
-TextsInput = Text | Annotated[list[Text], Field(min_length=1)] | _Ids
-NamesInput = Name | Annotated[list[Name], Field(min_length=1)] | _Ids
-"""Where no text may be empty."""
 
 _IMPLEMENTED = frozenset({"add_special_tokens", "best_of", "echo", "suffix"})
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
@@ -45,27 +36,6 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (0,),
     **TOOLS,
 }
-
-
-def as_texts(value: Any) -> tuple[TextOrIds, ...]:
-    """OpenAI's four forms: a string, a list of strings, token ids, a list of lists of those."""
-    if isinstance(value, str):
-        return (without_nul(value),)
-    if not isinstance(value, list):
-        raise invalid("must be a string, token ids, or a list of those.")
-    if not value:
-        raise invalid("must not be empty.")
-    if all(isinstance(entry, str) for entry in value):
-        return tuple(map(without_nul, value))
-    if _are_ids(value):
-        return (tuple(value),)
-    if all(isinstance(entry, list) and entry and _are_ids(entry) for entry in value):
-        return tuple(map(tuple, value))
-    raise invalid("must have either strings, or token ids, or lists of token ids as entries.")
-
-
-def _are_ids(values: list[Any]) -> bool:
-    return all(type(value) is int and 0 <= value <= MAX_TOKEN_ID for value in values)
 
 
 class CompletionRequest(SampledRequest):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.chat_completions.shapes import (
+from edge_llama.api.reply.shapes import (
     CompletionUsage,
     FinishReason,
     PromptProgress,

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_llama.api.gate.api_key import HashedKey, hash_key
+from edge_llama.api.gate.hashed_key import HashedKey, hash_key
 from edge_llama.errors import SettingsError
 from edge_llama.files.regular import read_regular
 

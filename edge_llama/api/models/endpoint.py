@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from edge_llama.api.anthropic.models import anthropic_model, anthropic_models
-from edge_llama.api.chat_completions.shapes import Model
 from edge_llama.api.dialect import speaks_anthropic
+from edge_llama.api.models.shapes import Model
 from edge_llama.api.state.app_state import state_of
 from edge_llama.pool.registry import ServedModel
 

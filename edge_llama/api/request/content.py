@@ -9,6 +9,9 @@ from typing_extensions import TypedDict
 
 from edge_llama.api.request.validation import Text, invalid, missing, unsupported, without_nul
 
+MAX_MESSAGES = 30_000
+"""More cannot fit: a message has at least five tokens, the longest context 131,072."""
+
 
 class TextPart(TypedDict):
     type: Literal["text"]

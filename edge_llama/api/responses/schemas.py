@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
 from typing_extensions import NotRequired, Self
 
+from edge_llama.api.request.content import MAX_MESSAGES
 from edge_llama.api.request.sampling import ConversationRequest, TopLogprobs, most_tokens
 from edge_llama.api.request.tools import (
     MAX_TOOLS,
@@ -37,8 +38,6 @@ from edge_llama.settings.server import ContextOverflow
 
 LOGPROBS = "message.output_text.logprobs"
 """The only entry of `include` that there is something for."""
-MAX_ITEMS = 30_000
-"""More cannot fit: a message has at least five tokens, the longest context 131,072."""
 
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "background": (False,),
@@ -125,7 +124,7 @@ class ResponsesRequest(ConversationRequest):
     input: Annotated[
         list[InputItem],
         FailFast(),
-        Field(min_length=1, max_length=MAX_ITEMS),
+        Field(min_length=1, max_length=MAX_MESSAGES),
         BeforeValidator(_as_items, json_schema_input_type=str | list[Item]),
     ]
     instructions: Text | None = None

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import httpx
 
-from edge_llama.api.gate import guessing
-from edge_llama.api.gate.guessing import GuessLimit
+from edge_llama.api.gate.guess_limit import MAX_CLIENTS, GuessLimit
 from edge_llama.settings.server import ServerSettings
 from tests.api.conftest import app_for
 from tests.fakes import FakeEngine
@@ -39,9 +38,9 @@ def test_addresses_of_one_household_count_as_one() -> None:
 
 def test_its_memory_is_bounded() -> None:
     limit = GuessLimit(burst=1, clock=Clock())
-    for number in range(guessing.MAX_CLIENTS * 2):
+    for number in range(MAX_CLIENTS * 2):
         limit.wrong(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(limit._full_at) == guessing.MAX_CLIENTS
+    assert len(limit._full_at) == MAX_CLIENTS
 
 
 async def test_guessing_is_throttled_and_the_right_key_is_not() -> None:

@@ -9,8 +9,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_llama.api.errors import InvalidApiKey, TooManyRequests, error_response
-from edge_llama.api.gate.api_key import HashedKey, hash_key
-from edge_llama.api.gate.guessing import GuessLimit
+from edge_llama.api.gate.guess_limit import GuessLimit
+from edge_llama.api.gate.hashed_key import HashedKey, hash_key
 from edge_llama.api.state.request_state import request_state
 
 PUBLIC_PATHS = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready"})

@@ -1,0 +1,85 @@
+"""What answers of several APIs have in common, as types; /openapi.json shows them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+
+class PromptTokensDetails(TypedDict):
+    cached_tokens: int
+    audio_tokens: int
+
+
+class CompletionTokensDetails(TypedDict):
+    reasoning_tokens: int
+    audio_tokens: int
+    accepted_prediction_tokens: int
+    rejected_prediction_tokens: int
+
+
+class CompletionUsage(TypedDict):
+    """Tokens of the prompt, once, and of all choices."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
+class Timings(TypedDict):
+    """llama.cpp's timings: tokens, milliseconds, tokens per second; `cache_n` is not computed."""
+
+    cache_n: int
+    prompt_n: int
+    prompt_ms: float
+    prompt_per_second: float
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_second: float
+
+
+class TopLogprob(TypedDict):
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the output and the likeliest ones at its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(TypedDict):
+    content: list[TokenLogprob]
+    refusal: None
+
+
+class ContextOverflow(TypedDict):
+    """What was left out of a conversation that was too long."""
+
+    dropped_messages: int
+    dropped_tokens: int
+
+
+FinishReason = Literal["stop", "length", "tool_calls", "function_call", "abort"]
+
+
+class PromptProgress(TypedDict):
+    """llama.cpp's progress of a prompt: tokens, and milliseconds since it began to be read.
+
+    `eta_ms` is what the rest takes, null before there is a pace; `queue_position` tells how many
+    others are first, and is null once the prompt is being read; `prompt` is the prompt's number,
+    if the request has several.
+    """
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int
+    eta_ms: int | None
+    queue_position: int | None
+    prompt: NotRequired[int]
