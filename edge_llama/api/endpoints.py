@@ -9,15 +9,15 @@ from edge_llama.api.anthropic.schemas import Conversation, MessagesRequest
 from edge_llama.api.anthropic.shapes import (
     AnthropicModel,
     AnthropicModelList,
-    Message,
     MessageEvent,
+    MessageOut,
     TokenCount,
 )
 from edge_llama.api.chat_completions.endpoint import create_chat_completion
 from edge_llama.api.chat_completions.schemas import ChatCompletionRequest
 from edge_llama.api.chat_completions.shapes import (
-    ChatCompletion,
     ChatCompletionChunk,
+    ChatCompletionOut,
 )
 from edge_llama.api.completions.endpoint import create_completion
 from edge_llama.api.completions.schemas import CompletionRequest
@@ -28,18 +28,18 @@ from edge_llama.api.embeddings.schemas import EmbeddingRequest
 from edge_llama.api.embeddings.shapes import EmbeddingList
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.models.endpoint import list_models, retrieve_model
-from edge_llama.api.models.shapes import Model, ModelList
+from edge_llama.api.models.shapes import ModelList, ModelOut
 from edge_llama.api.openapi import serve_document
 from edge_llama.api.responses.endpoint import create_response
 from edge_llama.api.responses.schemas import ResponsesRequest
-from edge_llama.api.responses.shapes import Response, ResponseEvent
+from edge_llama.api.responses.shapes import ResponseEvent, ResponseOut
 from edge_llama.api.shapes import AnthropicError, Error
 from edge_llama.api.status.health import health, live, ready
 from edge_llama.api.status.metrics import metrics
 from edge_llama.api.status.shapes import Health, Status
 from edge_llama.api.tokens.endpoint import detokenize, tokenize, tokenizer_info
 from edge_llama.api.tokens.schemas import DetokenizeRequest, TokenizeRequest
-from edge_llama.api.tokens.shapes import Detokenized, Tokenized, TokenizerInfo
+from edge_llama.api.tokens.shapes import DetokenizedOut, TokenizedOut, TokenizerInfo
 from edge_llama.api.web.manual import manual_index, manual_page
 from edge_llama.api.web.page import chat_page
 
@@ -54,7 +54,7 @@ _TOKEN_ENDPOINTS = (
         summary="The tokens of a text or a conversation",
         body=TokenizeRequest,
         example={"model": "demo", "prompt": "Hello!"},
-        answer=Tokenized,
+        answer=TokenizedOut,
         errors=_OF_GENERATION,
     ),
     Endpoint(
@@ -64,7 +64,7 @@ _TOKEN_ENDPOINTS = (
         summary="The text of tokens",
         body=DetokenizeRequest,
         example={"model": "demo", "tokens": [72, 105]},
-        answer=Detokenized,
+        answer=DetokenizedOut,
         errors=_OF_GENERATION,
     ),
     Endpoint(
@@ -152,7 +152,7 @@ V1_ENDPOINTS = (
         summary="Answer a conversation",
         body=ChatCompletionRequest,
         example={"model": "demo", "messages": _HELLO},
-        answer=ChatCompletion,
+        answer=ChatCompletionOut,
         events=ChatCompletionChunk,
         last_data="[DONE]",
         errors=_OF_GENERATION,
@@ -186,7 +186,7 @@ V1_ENDPOINTS = (
         summary="Answer a conversation, as OpenAI's Responses API does",
         body=ResponsesRequest,
         example={"model": "demo", "input": "Hello!"},
-        answer=Response,
+        answer=ResponseOut,
         events=ResponseEvent,
         errors=_OF_GENERATION,
     ),
@@ -197,7 +197,7 @@ V1_ENDPOINTS = (
         summary="Answer a conversation, as Anthropic's Messages API does",
         body=MessagesRequest,
         example={"model": "demo", "max_tokens": 100, "messages": _HELLO},
-        answer=Message,
+        answer=MessageOut,
         events=MessageEvent,
         error=AnthropicError,
         errors=_OF_GENERATION,
@@ -229,7 +229,7 @@ V1_ENDPOINTS = (
         handle=retrieve_model,
         summary="One model",
         headers=(VERSION_HEADER,),
-        answer=Model | AnthropicModel,
+        answer=ModelOut | AnthropicModel,
         error=Error | AnthropicError,
         errors=(404,),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from edge_llama.api.anthropic.content_block import ContentBlock, TextBlock, ToolUseBlock
+from edge_llama.api.anthropic.block_writer import BlockWriter, TextBlockWriter, ToolUseBlockWriter
 from edge_llama.api.anthropic.schemas import MessagesRequest
 from edge_llama.api.errors import anthropic_error_body
 from edge_llama.api.http.sse import named_frame
@@ -33,7 +33,7 @@ class MessagesReply:
 
     def __init__(self, asked: MessagesRequest) -> None:
         self._max_tokens = asked.max_tokens
-        self._blocks: list[ContentBlock] = []
+        self._blocks: list[BlockWriter] = []
         self._message: dict[str, Any] = {
             "id": unique_id("msg"),
             "type": "message",
@@ -67,7 +67,7 @@ class MessagesReply:
                     for told in self._text(text):
                         yield told
                 case ToolCallStarted(_, _, call_id, name):
-                    for told in self._open(ToolUseBlock(len(self._blocks), call_id, name)):
+                    for told in self._open(ToolUseBlockWriter(len(self._blocks), call_id, name)):
                         yield told
                 case ToolCallDelta(_, _, arguments):
                     yield self._blocks[-1].add(arguments)
@@ -78,11 +78,11 @@ class MessagesReply:
                     yield {"type": "message_stop"}
 
     def _text(self, text: str) -> Iterator[dict[str, Any]]:
-        if not self._blocks or not isinstance(self._blocks[-1], TextBlock):
-            yield from self._open(TextBlock(len(self._blocks)))
+        if not self._blocks or not isinstance(self._blocks[-1], TextBlockWriter):
+            yield from self._open(TextBlockWriter(len(self._blocks)))
         yield self._blocks[-1].add(text)
 
-    def _open(self, block: ContentBlock) -> Iterator[dict[str, Any]]:
+    def _open(self, block: BlockWriter) -> Iterator[dict[str, Any]]:
         """One block is written at a time."""
         if self._blocks:
             yield self._blocks[-1].closing()

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.reply.shapes import ContextOverflow
+from edge_llama.api.reply.shapes import ContextOverflowOut
 from edge_llama.api.shapes import AnthropicErrorDetails
 
 
@@ -41,7 +41,7 @@ StopReason = Literal[
 ]
 
 
-class Message(TypedDict):
+class MessageOut(TypedDict):
     """Anthropic's message."""
 
     id: str
@@ -52,7 +52,7 @@ class Message(TypedDict):
     stop_reason: StopReason | None
     stop_sequence: str | None
     usage: MessageUsage
-    context_overflow: NotRequired[ContextOverflow]
+    context_overflow: NotRequired[ContextOverflowOut]
 
 
 class MessageDelta(TypedDict):
@@ -82,7 +82,7 @@ class MessageEvent(TypedDict):
         "message_stop",
         "error",
     ]
-    message: NotRequired[Message]
+    message: NotRequired[MessageOut]
     index: NotRequired[int]
     content_block: NotRequired[MessageContent]
     delta: NotRequired[MessageDelta]

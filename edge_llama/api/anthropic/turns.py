@@ -10,13 +10,13 @@ from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_val
 from typing_extensions import Self
 
 from edge_llama.api.request.content import MEDIA_PARTS, TextPart, as_parts, part_text
-from edge_llama.api.request.validation import Name, Schema, Text, invalid, unsupported
+from edge_llama.api.request.validation import Name, Schema, TextIn, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 Texts = Annotated[
-    list[Annotated[Text, BeforeValidator(part_text({"text": "text"}))]],
+    list[Annotated[TextIn, BeforeValidator(part_text({"text": "text"}))]],
     FailFast(),
-    BeforeValidator(as_parts, json_schema_input_type=Text | list[TextPart]),
+    BeforeValidator(as_parts, json_schema_input_type=TextIn | list[TextPart]),
 ]
 
 
@@ -28,7 +28,7 @@ class CachedBlock(Schema):
 
 class TextBlock(CachedBlock):
     type: Literal["text"]
-    text: Text
+    text: TextIn
     citations: Any = None
 
 
@@ -36,7 +36,7 @@ class ToolUseBlock(CachedBlock):
     """A call that the model made."""
 
     type: Literal["tool_use"]
-    id: Text
+    id: TextIn
     name: Name
     input: dict[str, Any] = Field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class ToolResultBlock(CachedBlock):
     """What a called tool returned."""
 
     type: Literal["tool_result"]
-    tool_use_id: Text
+    tool_use_id: TextIn
     content: Texts = Field(default_factory=list)
 
     def to_message(self) -> Message:
@@ -87,7 +87,7 @@ def _read_block(value: Any) -> Schema:
     return _BLOCKS[kind].model_validate(value)
 
 
-Block: TypeAlias = TextBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
+TurnBlock: TypeAlias = TextBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
 
 
 class Turn(Schema):
@@ -95,9 +95,9 @@ class Turn(Schema):
 
     role: Literal["user", "assistant", "system"]
     content: Annotated[
-        list[Annotated[Block, PlainValidator(_read_block, json_schema_input_type=Block)]],
+        list[Annotated[TurnBlock, PlainValidator(_read_block, json_schema_input_type=TurnBlock)]],
         FailFast(),
-        BeforeValidator(as_parts, json_schema_input_type=Text | list[Block]),
+        BeforeValidator(as_parts, json_schema_input_type=TextIn | list[TurnBlock]),
     ]
 
     @model_validator(mode="after")

@@ -28,11 +28,11 @@ async def create_chat_completion(request: Request) -> Response:
     parse = partial(parse_chat_request, max_n=state.settings.limits.max_n)
     asked, chat = await read_converted(request, parse, ChatCompletionRequest.to_chat_request)
     model = state.registry.resolve(asked.model)
-    reply = ChatReply(asked, model)
+    reply = ChatCompletionsReply(asked, model)
     return await respond(request, model, chat, reply, stream=asked.stream)
 
 
-class ChatReply:
+class ChatCompletionsReply:
     """The answer as `chat.completion`, or as its chunks."""
 
     prompt_field = "messages"

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from edge_llama.api.request.content import RefusalPart, TextPart, as_parts, part_text
 from edge_llama.api.request.tools import only_functions
-from edge_llama.api.request.validation import Name, Schema, Text, missing, unsupported
+from edge_llama.api.request.validation import Name, Schema, TextIn, missing, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 _ROLES = {
@@ -34,13 +34,13 @@ class FunctionCall(Schema):
     """What an assistant turn called; `arguments` is JSON text."""
 
     name: Name
-    arguments: Text = "{}"
+    arguments: TextIn = "{}"
 
 
 class MessageToolCall(Schema):
     """One entry of an assistant turn's `tool_calls`."""
 
-    id: Text = ""
+    id: TextIn = ""
     type: Annotated[
         Literal["function"],
         BeforeValidator(only_functions, json_schema_input_type=Literal["function"]),
@@ -51,10 +51,10 @@ class MessageToolCall(Schema):
         return ToolCall(self.function.name, self.function.arguments, self.id)
 
 
-Content = Annotated[
-    list[Annotated[Text, BeforeValidator(part_text({"text": "text", "refusal": "refusal"}))]],
+ChatContent = Annotated[
+    list[Annotated[TextIn, BeforeValidator(part_text({"text": "text", "refusal": "refusal"}))]],
     FailFast(),
-    BeforeValidator(as_parts, json_schema_input_type=Text | list[TextPart | RefusalPart]),
+    BeforeValidator(as_parts, json_schema_input_type=TextIn | list[TextPart | RefusalPart]),
 ]
 
 
@@ -86,11 +86,11 @@ class ChatMessage(Schema):
     model_config = ConfigDict(json_schema_extra={"allOf": _NEEDED_BY_ROLE})
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Content = Field(default_factory=list)
-    refusal: Text | None = None
+    content: ChatContent = Field(default_factory=list)
+    refusal: TextIn | None = None
     tool_calls: Annotated[list[MessageToolCall], FailFast()] = Field(default_factory=list)
     function_call: FunctionCall | None = None
-    tool_call_id: Text | None = None
+    tool_call_id: TextIn | None = None
     audio: Annotated[Any, WithJsonSchema({"type": "null"})] = None
 
     @model_validator(mode="after")

@@ -13,14 +13,19 @@ from edge_llama.api.chat_completions.messages import ChatMessage
 from edge_llama.api.request.content import MAX_MESSAGES
 from edge_llama.api.request.request_body import parse
 from edge_llama.api.request.response_format import ResponseFormat
-from edge_llama.api.request.sampling import ConversationRequest, MaxTokens, TopLogprobs, most_tokens
+from edge_llama.api.request.sampling import (
+    ConversationRequest,
+    TokenLimit,
+    TopLogprobs,
+    most_tokens,
+)
 from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.api.request.tools import (
     MAX_TOOLS,
-    Choice,
     FunctionDefinition,
     TemplateArguments,
     TemplateArgumentsField,
+    ToolChoiceIn,
     Tools,
     as_tool,
     check_tools,
@@ -39,20 +44,20 @@ class ChatCompletionRequest(ConversationRequest):
 
     model: Name
     messages: Messages
-    max_completion_tokens: MaxTokens = None
-    max_tokens: MaxTokens = None
+    max_completion_tokens: TokenLimit = None
+    max_tokens: TokenLimit = None
     n: Count = 1
     logprobs: bool = False
     top_logprobs: TopLogprobs | None = None
     response_format: ResponseFormat | None = None
     return_progress: bool = False
     tools: Tools = Field(default_factory=list)
-    tool_choice: Choice = ToolChoice()
+    tool_choice: ToolChoiceIn = ToolChoice()
     parallel_tool_calls: bool = True
     functions: Annotated[list[FunctionDefinition], FailFast(), Field(max_length=MAX_TOOLS)] = Field(
         default_factory=list
     )
-    function_call: Choice = ToolChoice()
+    function_call: ToolChoiceIn = ToolChoice()
     chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
     stream: bool = False
     stream_options: StreamOptions | None = None

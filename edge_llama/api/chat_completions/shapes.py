@@ -9,10 +9,10 @@ from typing_extensions import NotRequired, TypedDict
 from edge_llama.api.reply.shapes import (
     ChoiceLogprobs,
     CompletionUsage,
-    ContextOverflow,
-    FinishReason,
-    PromptProgress,
-    Timings,
+    ContextOverflowOut,
+    FinishReasonOut,
+    PromptProgressOut,
+    TimingsOut,
 )
 
 
@@ -23,7 +23,7 @@ class CalledFunction(TypedDict):
     arguments: str
 
 
-class ToolCall(TypedDict):
+class ToolCallOut(TypedDict):
     id: str
     type: Literal["function"]
     function: CalledFunction
@@ -35,7 +35,7 @@ class ChatCompletionMessage(TypedDict):
     role: Literal["assistant"]
     content: str | None
     refusal: None
-    tool_calls: NotRequired[list[ToolCall]]
+    tool_calls: NotRequired[list[ToolCallOut]]
     function_call: NotRequired[CalledFunction]
 
 
@@ -43,10 +43,10 @@ class ChatCompletionChoice(TypedDict):
     index: int
     message: ChatCompletionMessage
     logprobs: ChoiceLogprobs | None
-    finish_reason: FinishReason
+    finish_reason: FinishReasonOut
 
 
-class ChatCompletion(TypedDict):
+class ChatCompletionOut(TypedDict):
     """OpenAI's chat completion; `timings` with one choice only."""
 
     id: str
@@ -54,10 +54,10 @@ class ChatCompletion(TypedDict):
     created: int
     model: str
     system_fingerprint: str
-    context_overflow: NotRequired[ContextOverflow]
+    context_overflow: NotRequired[ContextOverflowOut]
     choices: list[ChatCompletionChoice]
     usage: CompletionUsage
-    timings: NotRequired[Timings]
+    timings: NotRequired[TimingsOut]
 
 
 class CalledFunctionDelta(TypedDict):
@@ -65,7 +65,7 @@ class CalledFunctionDelta(TypedDict):
     arguments: str
 
 
-class ToolCallDelta(TypedDict):
+class ToolCallDeltaOut(TypedDict):
     """Part of a call; its first has the id and the name."""
 
     index: int
@@ -77,7 +77,7 @@ class ToolCallDelta(TypedDict):
 class ChatCompletionDelta(TypedDict):
     role: NotRequired[Literal["assistant"]]
     content: NotRequired[str]
-    tool_calls: NotRequired[list[ToolCallDelta]]
+    tool_calls: NotRequired[list[ToolCallDeltaOut]]
     function_call: NotRequired[CalledFunctionDelta]
 
 
@@ -87,7 +87,7 @@ class ChatCompletionChunkChoice(TypedDict):
     index: int
     delta: ChatCompletionDelta
     logprobs: ChoiceLogprobs | None
-    finish_reason: FinishReason | None
+    finish_reason: FinishReasonOut | None
     stop_reason: NotRequired[str | None]
 
 
@@ -99,8 +99,8 @@ class ChatCompletionChunk(TypedDict):
     created: int
     model: str
     system_fingerprint: str
-    context_overflow: NotRequired[ContextOverflow]
+    context_overflow: NotRequired[ContextOverflowOut]
     choices: list[ChatCompletionChunkChoice]
     usage: NotRequired[CompletionUsage]
-    timings: NotRequired[Timings]
-    prompt_progress: NotRequired[PromptProgress]
+    timings: NotRequired[TimingsOut]
+    prompt_progress: NotRequired[PromptProgressOut]

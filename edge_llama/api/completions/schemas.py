@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.request.prompts import TextOrIds, TextsInput, as_texts
+from edge_llama.api.request.prompts import TextOrIds, TextsIn, as_texts
 from edge_llama.api.request.request_body import parse
 from edge_llama.api.request.response_format import ResponseFormat
 from edge_llama.api.request.sampling import (
-    MaxTokensOrZero,
     SampledRequest,
+    TokenLimitOrZero,
     TopLogprobs,
     most_tokens,
 )
@@ -48,10 +48,10 @@ class CompletionRequest(SampledRequest):
 
     model: Name
     prompt: Annotated[
-        tuple[TextOrIds, ...], PlainValidator(as_texts, json_schema_input_type=TextsInput)
+        tuple[TextOrIds, ...], PlainValidator(as_texts, json_schema_input_type=TextsIn)
     ]
     add_special_tokens: bool = True
-    max_tokens: MaxTokensOrZero = None
+    max_tokens: TokenLimitOrZero = None
     n: Count = 1
     best_of: Count | None = None
     echo: bool = False

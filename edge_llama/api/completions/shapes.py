@@ -8,9 +8,9 @@ from typing_extensions import NotRequired, TypedDict
 
 from edge_llama.api.reply.shapes import (
     CompletionUsage,
-    FinishReason,
-    PromptProgress,
-    Timings,
+    FinishReasonOut,
+    PromptProgressOut,
+    TimingsOut,
 )
 
 
@@ -29,7 +29,7 @@ class CompletionChoice(TypedDict):
     index: int
     text: str
     logprobs: CompletionLogprobs | None
-    finish_reason: FinishReason | None
+    finish_reason: FinishReasonOut | None
     stop_reason: NotRequired[str | None]
 
 
@@ -43,5 +43,5 @@ class Completion(TypedDict):
     system_fingerprint: str
     choices: list[CompletionChoice]
     usage: NotRequired[CompletionUsage]
-    timings: NotRequired[Timings]
-    prompt_progress: NotRequired[PromptProgress]
+    timings: NotRequired[TimingsOut]
+    prompt_progress: NotRequired[PromptProgressOut]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, PlainValidator
 
-from edge_llama.api.request.prompts import NamesInput, TextOrIds, as_texts
+from edge_llama.api.request.prompts import NamesIn, TextOrIds, as_texts
 from edge_llama.api.request.request_body import RequestBody
 from edge_llama.api.request.validation import Count, Name, invalid
 from edge_llama.engine.protocol.request import ServiceTier
@@ -31,7 +31,7 @@ class EmbeddingRequest(RequestBody):
     model: Name
     input: Annotated[
         tuple[TextOrIds, ...],
-        PlainValidator(as_texts, json_schema_input_type=NamesInput),
+        PlainValidator(as_texts, json_schema_input_type=NamesIn),
         AfterValidator(_not_too_many),
     ]
     encoding_format: Literal["float", "base64"] = "float"

@@ -96,7 +96,7 @@ class Connection(H11Protocol):
 
     @property
     def resting_since(self) -> float | None:
-        """See `Client`."""
+        """See `ClientConnection`."""
         resting = (
             self.conn.states == _AT_REST
             and not self.conn.expects_more

@@ -16,7 +16,7 @@ REST_SECONDS = 1.0
 """A client that was answered just now may be about to send its next request."""
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """One end of a connection."""
 
     @property
@@ -43,8 +43,8 @@ class OpenConnections:
     def __init__(self, most: int) -> None:
         self._most = most
         self._comfortable = min(COMFORTABLE, most * 3 // 4)
-        self._served: set[Client] = set()
-        self._leaving: set[Client] = set()
+        self._served: set[ClientConnection] = set()
+        self._leaving: set[ClientConnection] = set()
         self._one_left = asyncio.Event()
 
     @property
@@ -58,13 +58,13 @@ class OpenConnections:
             self._one_left.clear()
             await self._one_left.wait()
 
-    def add(self, newcomer: Client) -> bool:
+    def add(self, newcomer: ClientConnection) -> bool:
         """Whether it is served; if not, it is to leave."""
         served = len(self._served) < self._most or self._dismiss_one()
         (self._served if served else self._leaving).add(newcomer)
         return served
 
-    def remove(self, client: Client) -> None:
+    def remove(self, client: ClientConnection) -> None:
         """It has left."""
         self._served.discard(client)
         self._leaving.discard(client)

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 from edge_llama.api.anthropic.models import anthropic_model, anthropic_models
 from edge_llama.api.dialect import speaks_anthropic
-from edge_llama.api.models.shapes import Model
+from edge_llama.api.models.shapes import ModelOut
 from edge_llama.api.state.app_state import state_of
 from edge_llama.pool.registry import ServedModel
 
@@ -27,7 +27,7 @@ async def retrieve_model(request: Request) -> JSONResponse:
     return JSONResponse(tell(registry.resolve(name), name))
 
 
-def model_object(model: ServedModel, name: str) -> Model:
+def model_object(model: ServedModel, name: str) -> ModelOut:
     """OpenAI's model object under the asked name; what nobody knows yet is null."""
     info = model.info
     return {

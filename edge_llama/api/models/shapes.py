@@ -7,7 +7,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 
-class Model(TypedDict):
+class ModelOut(TypedDict):
     """OpenAI's model object, and more; what nobody knows yet is null.
 
     `type` is `embeddings` if the model cannot continue texts; any model can embed them, as
@@ -30,4 +30,4 @@ class Model(TypedDict):
 
 class ModelList(TypedDict):
     object: Literal["list"]
-    data: list[Model]
+    data: list[ModelOut]

@@ -30,7 +30,7 @@ Work = TypeVar("Work")
 Asked = TypeVar("Asked", bound=AnswerRequest)
 
 
-class Reply(Protocol[Running]):
+class ReplyWriter(Protocol[Running]):
     """How one API writes one answer: whole, or as a stream that says the same."""
 
     async def whole(self, running: Running, /) -> Any:
@@ -46,7 +46,7 @@ class Reply(Protocol[Running]):
         ...
 
 
-class ChatReply(Reply[ChatCompletion], Protocol):
+class ChatReplyWriter(ReplyWriter[ChatCompletion], Protocol):
     """How one API writes the answer to a chat.
 
     Attributes:
@@ -57,7 +57,12 @@ class ChatReply(Reply[ChatCompletion], Protocol):
 
 
 async def respond(
-    request: Request, model: ServedModel, asked: ChatRequest, reply: ChatReply, *, stream: bool
+    request: Request,
+    model: ServedModel,
+    asked: ChatRequest,
+    reply: ChatReplyWriter,
+    *,
+    stream: bool,
 ) -> Response:
     """Have `model` answer `asked`, and write the answer as `reply` does.
 
@@ -85,7 +90,7 @@ def on_behalf(request: Request, asked: Asked) -> Asked:
 async def answer(
     request: Request,
     running: AbstractAsyncContextManager[Work],
-    reply: Reply[Work],
+    reply: ReplyWriter[Work],
     *,
     stream: bool,
     headers: Mapping[str, str] = NO_HEADERS,
@@ -115,7 +120,7 @@ async def answer(
 
 
 async def _frames(
-    running: AbstractAsyncContextManager[Work], reply: Reply[Work]
+    running: AbstractAsyncContextManager[Work], reply: ReplyWriter[Work]
 ) -> AsyncGenerator[bytes, None]:
     async with running as work:
         yield ACCEPTED
@@ -123,7 +128,7 @@ async def _frames(
             yield frame
 
 
-async def _whole(running: AbstractAsyncContextManager[Work], reply: Reply[Work]) -> Any:
+async def _whole(running: AbstractAsyncContextManager[Work], reply: ReplyWriter[Work]) -> Any:
     async with running as work:
         return await reply.whole(work)
 

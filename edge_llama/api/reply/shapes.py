@@ -29,7 +29,7 @@ class CompletionUsage(TypedDict):
     completion_tokens_details: CompletionTokensDetails
 
 
-class Timings(TypedDict):
+class TimingsOut(TypedDict):
     """llama.cpp's timings: tokens, milliseconds, tokens per second; `cache_n` is not computed."""
 
     cache_n: int
@@ -47,28 +47,28 @@ class TopLogprob(TypedDict):
     bytes: list[int] | None
 
 
-class TokenLogprob(TopLogprob):
+class TokenLogprobOut(TopLogprob):
     """A token of the output and the likeliest ones at its place."""
 
     top_logprobs: list[TopLogprob]
 
 
 class ChoiceLogprobs(TypedDict):
-    content: list[TokenLogprob]
+    content: list[TokenLogprobOut]
     refusal: None
 
 
-class ContextOverflow(TypedDict):
+class ContextOverflowOut(TypedDict):
     """What was left out of a conversation that was too long."""
 
     dropped_messages: int
     dropped_tokens: int
 
 
-FinishReason = Literal["stop", "length", "tool_calls", "function_call", "abort"]
+FinishReasonOut = Literal["stop", "length", "tool_calls", "function_call", "abort"]
 
 
-class PromptProgress(TypedDict):
+class PromptProgressOut(TypedDict):
     """llama.cpp's progress of a prompt: tokens, and milliseconds since it began to be read.
 
     `eta_ms` is what the rest takes, null before there is a pace; `queue_position` tells how many

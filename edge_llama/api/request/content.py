@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from edge_llama.api.request.validation import Text, invalid, missing, unsupported, without_nul
+from edge_llama.api.request.validation import TextIn, invalid, missing, unsupported, without_nul
 
 MAX_MESSAGES = 30_000
 """More cannot fit: a message has at least five tokens, the longest context 131,072."""
@@ -15,12 +15,12 @@ MAX_MESSAGES = 30_000
 
 class TextPart(TypedDict):
     type: Literal["text"]
-    text: Text
+    text: TextIn
 
 
 class RefusalPart(TypedDict):
     type: Literal["refusal"]
-    refusal: Text
+    refusal: TextIn
 
 
 MEDIA_PARTS = frozenset(

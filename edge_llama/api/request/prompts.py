@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, PlainValidator
 
-from edge_llama.api.request.validation import Name, Text, invalid, without_nul
+from edge_llama.api.request.validation import Name, TextIn, invalid, without_nul
 
 MAX_TOKEN_ID = 2**31 - 1
 
@@ -15,8 +15,8 @@ TextOrIds: TypeAlias = str | tuple[int, ...]
 _TokenId = Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]
 _SomeIds = Annotated[list[_TokenId], Field(min_length=1)]
 _Ids = _SomeIds | Annotated[list[_SomeIds], Field(min_length=1)]
-TextsInput = Text | Annotated[list[Text], Field(min_length=1)] | _Ids
-NamesInput = Name | Annotated[list[Name], Field(min_length=1)] | _Ids
+TextsIn = TextIn | Annotated[list[TextIn], Field(min_length=1)] | _Ids
+NamesIn = Name | Annotated[list[Name], Field(min_length=1)] | _Ids
 """Where no text may be empty."""
 
 

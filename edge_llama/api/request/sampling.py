@@ -14,7 +14,7 @@ from edge_llama.api.request.validation import (
     Integer,
     Integral,
     Number,
-    Text,
+    TextIn,
     invalid,
     without_nul,
 )
@@ -90,10 +90,10 @@ def _no_limit(value: Any) -> Any:
 
 Amount = Annotated[int, Field(ge=0, le=INT64_MAX), Integral]
 TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), Integral]
-MaxTokens = Annotated[
+TokenLimit = Annotated[
     Count | None, BeforeValidator(_no_limit, json_schema_input_type=Count | Literal[-1] | None)
 ]
-MaxTokensOrZero = Annotated[
+TokenLimitOrZero = Annotated[
     Amount | None, BeforeValidator(_no_limit, json_schema_input_type=Amount | Literal[-1] | None)
 ]
 
@@ -134,8 +134,8 @@ class SampledRequest(RequestBody):
         Field(max_length=MAX_STOPS),
         BeforeValidator(_as_list, json_schema_input_type=_StopText | list[_StopText]),
     ] = Field(default_factory=list)
-    grammar: Text | None = None
-    regex: Text | None = None
+    grammar: TextIn | None = None
+    regex: TextIn | None = None
     service_tier: Any = None
 
     @property

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PlainValidator
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.request.validation import Schema, Text, invalid, missing, unsupported
+from edge_llama.api.request.validation import Schema, TextIn, invalid, missing, unsupported
 from edge_llama.chat.messages import TemplateOptions
 from edge_llama.chat.tools.tool import BUILTIN_TOOLS, CallMode, Tool, ToolChoice
 from edge_llama.errors import InvalidValue
@@ -108,7 +108,7 @@ def _tool_name(value: Any) -> str:
     return name
 
 
-Choice = Annotated[
+ToolChoiceIn = Annotated[
     ToolChoice,
     PlainValidator(
         _tool_choice,
@@ -170,7 +170,7 @@ class TemplateArguments(Schema):
         ]
         | None
     ) = None
-    date_string: Text | None = None
+    date_string: TextIn | None = None
     tools_in_user_message: bool = True
 
     def to_options(self) -> TemplateOptions:

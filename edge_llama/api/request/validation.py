@@ -162,7 +162,7 @@ def _or_null(field: dict[str, Any]) -> dict[str, Any]:
 _NULL = {"type": "null"}
 _WITHOUT_NUL = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 
-Text = Annotated[str, AfterValidator(without_nul), _WITHOUT_NUL]
+TextIn = Annotated[str, AfterValidator(without_nul), _WITHOUT_NUL]
 Name = Annotated[str, Field(min_length=1), AfterValidator(without_nul), _WITHOUT_NUL]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Integral = BeforeValidator(_integral)

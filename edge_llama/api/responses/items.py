@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, FailFast, PlainValidator
 from typing_extensions import TypedDict
 
 from edge_llama.api.request.content import as_parts, part_text
-from edge_llama.api.request.validation import Name, Schema, Text, invalid, unsupported
+from edge_llama.api.request.validation import Name, Schema, TextIn, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 _PART_FIELDS = {
@@ -22,13 +22,13 @@ _PART_FIELDS = {
 
 class InputPart(TypedDict):
     type: Literal["input_text", "output_text", "text"]
-    text: Text
+    text: TextIn
 
 
-Content = Annotated[
-    list[Annotated[Text, BeforeValidator(part_text(_PART_FIELDS))]],
+ItemContent = Annotated[
+    list[Annotated[TextIn, BeforeValidator(part_text(_PART_FIELDS))]],
     FailFast(),
-    BeforeValidator(as_parts, json_schema_input_type=Text | list[InputPart]),
+    BeforeValidator(as_parts, json_schema_input_type=TextIn | list[InputPart]),
 ]
 
 
@@ -44,7 +44,7 @@ class MessageItem(ReplayedItem):
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: Content
+    content: ItemContent
 
     def to_message(self) -> Message:
         role = Role.SYSTEM if self.role == "developer" else Role(self.role)
@@ -55,9 +55,9 @@ class FunctionCallItem(ReplayedItem):
     """A call that the model made; `arguments` is JSON text."""
 
     type: Literal["function_call"]
-    call_id: Text
+    call_id: TextIn
     name: Name
-    arguments: Text = "{}"
+    arguments: TextIn = "{}"
 
     def to_tool_call(self) -> ToolCall:
         return ToolCall(self.name, self.arguments, self.call_id)
@@ -67,8 +67,8 @@ class FunctionCallOutputItem(ReplayedItem):
     """What a called function returned."""
 
     type: Literal["function_call_output"]
-    call_id: Text
-    output: Content
+    call_id: TextIn
+    output: ItemContent
 
     def to_message(self) -> Message:
         return Message(Role.TOOL, "\n".join(self.output), tool_call_id=self.call_id)

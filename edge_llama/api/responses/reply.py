@@ -10,8 +10,8 @@ from edge_llama.api.errors import error_body
 from edge_llama.api.http.sse import named_frame
 from edge_llama.api.reply.unique_id import unique_id
 from edge_llama.api.reply.usage import overflow_field
-from edge_llama.api.responses.function_call import OutputCall
-from edge_llama.api.responses.message import OutputMessage
+from edge_llama.api.responses.call_writer import OutputCallWriter
+from edge_llama.api.responses.message_writer import OutputMessageWriter
 from edge_llama.api.responses.schemas import ResponsesRequest
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, TextDelta, ToolCallDelta, ToolCallStarted, Usage
@@ -30,7 +30,7 @@ class ResponsesReply:
 
     def __init__(self, asked: ResponsesRequest) -> None:
         self._response = _new_response(asked)
-        self._items: list[OutputMessage | OutputCall] = []
+        self._items: list[OutputMessageWriter | OutputCallWriter] = []
         self._sequence_number = 0
 
     async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class ResponsesReply:
                     for told in self._text(event):
                         yield told
                 case ToolCallStarted(_, _, call_id, name):
-                    for told in self._open(OutputCall(len(self._items), call_id, name)):
+                    for told in self._open(OutputCallWriter(len(self._items), call_id, name)):
                         yield told
                 case ToolCallDelta(_, _, arguments):
                     yield self._items[-1].add(arguments)
@@ -77,12 +77,12 @@ class ResponsesReply:
 
     def _text(self, event: TextDelta) -> Iterator[dict[str, Any]]:
         message = self._items[-1] if self._items else None
-        if not isinstance(message, OutputMessage):
-            message = OutputMessage(len(self._items))
+        if not isinstance(message, OutputMessageWriter):
+            message = OutputMessageWriter(len(self._items))
             yield from self._open(message)
         yield message.add(event.text, event.logprobs)
 
-    def _open(self, item: OutputMessage | OutputCall) -> Iterator[dict[str, Any]]:
+    def _open(self, item: OutputMessageWriter | OutputCallWriter) -> Iterator[dict[str, Any]]:
         """One item is written at a time: the one before is complete."""
         if self._items:
             yield from self._items[-1].closing("completed")
@@ -91,7 +91,7 @@ class ResponsesReply:
 
     def _close(self, status: str) -> Iterator[dict[str, Any]]:
         if not self._items:
-            yield from self._open(OutputMessage(0))
+            yield from self._open(OutputMessageWriter(0))
         yield from self._items[-1].closing(status)
         self._response |= {
             "status": status,

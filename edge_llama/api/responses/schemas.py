@@ -12,8 +12,8 @@ from edge_llama.api.request.content import MAX_MESSAGES
 from edge_llama.api.request.sampling import ConversationRequest, TopLogprobs, most_tokens
 from edge_llama.api.request.tools import (
     MAX_TOOLS,
-    Choice,
     FunctionShape,
+    ToolChoiceIn,
     as_tool,
     check_tools,
     function_definition,
@@ -23,7 +23,7 @@ from edge_llama.api.request.validation import (
     Count,
     Name,
     Schema,
-    Text,
+    TextIn,
     invalid,
     missing,
     unsupported,
@@ -82,8 +82,8 @@ class TextFormat(Schema):
     """Free text, any JSON object, or JSON that is valid against a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
-    name: Text | None = None
-    description: Text | None = None
+    name: TextIn | None = None
+    description: TextIn | None = None
     strict: bool | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
 
@@ -127,7 +127,7 @@ class ResponsesRequest(ConversationRequest):
         Field(min_length=1, max_length=MAX_MESSAGES),
         BeforeValidator(_as_items, json_schema_input_type=str | list[Item]),
     ]
-    instructions: Text | None = None
+    instructions: TextIn | None = None
     max_output_tokens: Count | None = None
     include: Annotated[list[str], FailFast()] = Field(default_factory=list)
     top_logprobs: TopLogprobs = 0
@@ -142,7 +142,7 @@ class ResponsesRequest(ConversationRequest):
         FailFast(),
         Field(max_length=MAX_TOOLS),
     ] = Field(default_factory=list)
-    tool_choice: Choice = ToolChoice()
+    tool_choice: ToolChoiceIn = ToolChoice()
     parallel_tool_calls: bool = True
     stream: bool = False
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.reply.shapes import ContextOverflow, TokenLogprob
+from edge_llama.api.reply.shapes import ContextOverflowOut, TokenLogprobOut
 from edge_llama.api.shapes import ErrorDetails
 
 
@@ -14,7 +14,7 @@ class OutputText(TypedDict):
     type: Literal["output_text"]
     text: str
     annotations: list[Any]
-    logprobs: list[TokenLogprob]
+    logprobs: list[TokenLogprobOut]
 
 
 class OutputMessage(TypedDict):
@@ -74,7 +74,7 @@ class TextSettings(TypedDict):
     format: dict[str, Any]
 
 
-class Response(TypedDict):
+class ResponseOut(TypedDict):
     """OpenAI's response object."""
 
     id: str
@@ -103,7 +103,7 @@ class Response(TypedDict):
     top_p: float
     truncation: Literal["auto", "disabled"]
     usage: ResponseUsage | None
-    context_overflow: NotRequired[ContextOverflow]
+    context_overflow: NotRequired[ContextOverflowOut]
 
 
 class ResponseEvent(TypedDict):
@@ -119,7 +119,7 @@ class ResponseEvent(TypedDict):
 
     type: str
     sequence_number: int
-    response: NotRequired[Response]
+    response: NotRequired[ResponseOut]
     item: NotRequired[OutputItem]
     part: NotRequired[OutputText]
     item_id: NotRequired[str]
@@ -129,7 +129,7 @@ class ResponseEvent(TypedDict):
     text: NotRequired[str]
     name: NotRequired[str]
     arguments: NotRequired[str]
-    logprobs: NotRequired[list[TokenLogprob]]
+    logprobs: NotRequired[list[TokenLogprobOut]]
     error: NotRequired[ErrorDetails]
     code: NotRequired[str | None]
     message: NotRequired[str]

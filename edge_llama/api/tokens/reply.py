@@ -17,7 +17,7 @@ _Write: TypeAlias = Callable[[Token], bytes]
 
 
 def tokenized(tokens: TokenRow, asked: TokenizeRequest, n_ctx: int) -> Iterator[bytes]:
-    """The JSON of `Tokenized`, piece by piece."""
+    """The JSON of `TokenizedOut`, piece by piece."""
     yield b'{"count":%d,"max_model_len":%d,"tokens":' % (len(tokens), n_ctx)
     yield from _list(tokens, _piece if asked.with_pieces else _id)
     yield b',"token_strs":'
@@ -54,7 +54,7 @@ def _piece(token: Token) -> bytes:
 
 
 def detokenized(tokens: TokenRow) -> Iterator[bytes]:
-    """The JSON of `Detokenized`, piece by piece."""
+    """The JSON of `DetokenizedOut`, piece by piece."""
     for before in (b'{"prompt":"', b'","content":"'):
         yield before
         for text in tokens.texts():

@@ -11,9 +11,9 @@ from edge_llama.api.chat_completions.schemas import Messages
 from edge_llama.api.request.prompts import OnePrompt, TokenIds
 from edge_llama.api.request.request_body import RequestBody
 from edge_llama.api.request.tools import (
-    Choice,
     TemplateArguments,
     TemplateArgumentsField,
+    ToolChoiceIn,
     Tools,
     as_tool,
     check_tools,
@@ -46,7 +46,7 @@ class TokenizeRequest(RequestBody):
     content: OnePrompt | None = None
     messages: Messages = Field(default_factory=list)
     tools: Tools = Field(default_factory=list)
-    tool_choice: Choice = ToolChoice()
+    tool_choice: ToolChoiceIn = ToolChoice()
     chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
     add_special_tokens: bool = True
     add_special: bool = False

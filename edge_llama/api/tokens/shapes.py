@@ -12,7 +12,7 @@ class TokenPiece(TypedDict):
     piece: str | list[int]
 
 
-class Tokenized(TypedDict):
+class TokenizedOut(TypedDict):
     """`tokens` has ids, or with `with_pieces` objects."""
 
     count: int
@@ -21,7 +21,7 @@ class Tokenized(TypedDict):
     token_strs: list[str] | None
 
 
-class Detokenized(TypedDict):
+class DetokenizedOut(TypedDict):
     """The text under vLLM's name and llama.cpp's."""
 
     prompt: str

@@ -1,4 +1,4 @@
-"""ContentBlock: a part of a message, and the events that tell of it."""
+"""BlockWriter: a part of a message, and the events that tell of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 
-class ContentBlock(ABC):
+class BlockWriter(ABC):
     """A part of a message as it is written.
 
     Args:
@@ -40,7 +40,7 @@ class ContentBlock(ABC):
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
 
 
-class TextBlock(ContentBlock):
+class TextBlockWriter(BlockWriter):
     @property
     def content(self) -> dict[str, Any]:
         return {"type": "text", "text": "".join(self._texts)}
@@ -52,7 +52,7 @@ class TextBlock(ContentBlock):
         return self._delta(text, {"type": "text_delta", "text": text})
 
 
-class ToolUseBlock(ContentBlock):
+class ToolUseBlockWriter(BlockWriter):
     """A call of a tool.
 
     Args:

@@ -1,4 +1,4 @@
-"""OutputMessage: the text of a response."""
+"""OutputMessageWriter: the text of a response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_llama.api.reply.unique_id import unique_id
 from edge_llama.chat.logprobs import TokenLogprob
 
 
-class OutputMessage:
+class OutputMessageWriter:
     """An output item of type `message`, and the events that tell of it.
 
     Args:

@@ -1,4 +1,4 @@
-"""OutputCall: a call in a response."""
+"""OutputCallWriter: a call in a response."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from edge_llama.api.reply.unique_id import unique_id
 
 
-class OutputCall:
+class OutputCallWriter:
     """An output item of type `function_call`, and the events that tell of it.
 
     Args:
