@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import JsonSchemaMode
+from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -61,7 +61,7 @@ def openapi_document(root: Sequence[Endpoint], v1: Sequence[Endpoint]) -> dict[s
     Format: https://spec.openapis.org/oas/v3.1.1.html
     """
     schemas = _Schemas((*root, *v1))
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, dict[str, object]] = {}
     for prefix, endpoints in (("", root), ("/v1", v1), (PROJECT_PREFIX, v1)):
         for endpoint in endpoints:
             path = prefix + endpoint.path
@@ -97,7 +97,7 @@ class _Schemas:
             names |= more
         self.definitions = {name: found[name] for name in sorted(names)}
 
-    def of(self, kind: Any) -> dict[str, Any]:
+    def of(self, kind: Any) -> JsonSchemaValue:
         return self._schemas[repr(kind), "validation"]
 
 
@@ -112,9 +112,9 @@ def _types(endpoint: Endpoint) -> Iterator[Any]:
             yield kind
 
 
-def _operation(endpoint: Endpoint, path: str, schemas: _Schemas) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, path: str, schemas: _Schemas) -> dict[str, object]:
     name = re.sub(r"\W+", "_", endpoint.method.lower() + _PARAMETER.sub(r"\1", path))
-    operation: dict[str, Any] = {
+    operation: dict[str, object] = {
         "summary": endpoint.summary,
         "operationId": name,
         "parameters": list(_parameters(endpoint, path)),
@@ -128,7 +128,7 @@ def _operation(endpoint: Endpoint, path: str, schemas: _Schemas) -> dict[str, An
     return operation
 
 
-def _parameters(endpoint: Endpoint, path: str) -> Iterator[dict[str, Any]]:
+def _parameters(endpoint: Endpoint, path: str) -> Iterator[dict[str, object]]:
     for name in _PARAMETER.findall(path):
         schema = {"type": "string", "pattern": "^p-."} if name == "project" else {"type": "string"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
@@ -140,23 +140,24 @@ def _parameters(endpoint: Endpoint, path: str) -> Iterator[dict[str, Any]]:
         yield {"name": "project_id", "in": "query", "schema": {"type": "integer"}}
 
 
-def _answer(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+def _answer(endpoint: Endpoint, schemas: _Schemas) -> dict[str, object]:
     content = {endpoint.media_type: {"schema": schemas.of(endpoint.answer)}}
     if endpoint.events is not None:
         content["text/event-stream"] = {"schema": _event(endpoint, schemas)}
     text = "The answer, with `stream` as events." if endpoint.events else "The answer."
-    answer: dict[str, Any] = {"description": text, "content": content}
+    answer: dict[str, object] = {"description": text, "content": content}
     if endpoint.body is not None:
-        answer["headers"] = {IGNORED_HEADER: _IGNORED}
+        headers = {IGNORED_HEADER: _IGNORED}
         if issubclass(endpoint.body, ConversationRequest):
-            answer["headers"]["X-Edge-Llama-Dropped-Messages"] = _DROPPED
+            headers["X-Edge-Llama-Dropped-Messages"] = _DROPPED
+        answer["headers"] = headers
     return answer
 
 
-def _event(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+def _event(endpoint: Endpoint, schemas: _Schemas) -> JsonSchemaValue:
     """The schema of one event, in which OpenAPI 3.2 describes a stream too."""
     told = {"anyOf": [schemas.of(endpoint.events), schemas.of(endpoint.error)]}
-    data: dict[str, Any] = {
+    data: JsonSchemaValue = {
         "type": "string",
         "contentMediaType": "application/json",
         "contentSchema": told,
@@ -179,8 +180,8 @@ def _statuses(endpoint: Endpoint, path: str) -> list[int]:
     return sorted(statuses)
 
 
-def _error(status: int, endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
-    error: dict[str, Any] = {
+def _error(status: int, endpoint: Endpoint, schemas: _Schemas) -> dict[str, object]:
+    error: dict[str, object] = {
         "description": HTTPStatus(status).phrase,
         "content": {"application/json": {"schema": schemas.of(endpoint.error)}},
     }

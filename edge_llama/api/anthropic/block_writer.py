@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import Any
+
+from edge_llama.api.anthropic.shapes import (
+    MessageContent,
+    MessageDelta,
+    MessageEvent,
+    MessageText,
+    MessageToolUse,
+)
+from edge_llama.api.request.validation import JSONObject
 
 
 class BlockWriter(ABC):
@@ -20,35 +28,35 @@ class BlockWriter(ABC):
 
     @property
     @abstractmethod
-    def content(self) -> dict[str, Any]:
+    def content(self) -> MessageContent:
         """The whole block."""
 
     @abstractmethod
-    def opening(self) -> dict[str, Any]: ...
+    def opening(self) -> MessageEvent: ...
 
     @abstractmethod
-    def add(self, text: str) -> dict[str, Any]: ...
+    def add(self, text: str) -> MessageEvent: ...
 
-    def closing(self) -> dict[str, Any]:
+    def closing(self) -> MessageEvent:
         return {"type": "content_block_stop", "index": self._index}
 
-    def _start(self, block: dict[str, Any]) -> dict[str, Any]:
+    def _start(self, block: MessageContent) -> MessageEvent:
         return {"type": "content_block_start", "index": self._index, "content_block": block}
 
-    def _delta(self, text: str, delta: dict[str, Any]) -> dict[str, Any]:
+    def _delta(self, text: str, delta: MessageDelta) -> MessageEvent:
         self._texts.append(text)
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
 
 
 class TextBlockWriter(BlockWriter):
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> MessageText:
         return {"type": "text", "text": "".join(self._texts)}
 
-    def opening(self) -> dict[str, Any]:
+    def opening(self) -> MessageEvent:
         return self._start({"type": "text", "text": ""})
 
-    def add(self, text: str) -> dict[str, Any]:
+    def add(self, text: str) -> MessageEvent:
         return self._delta(text, {"type": "text_delta", "text": text})
 
 
@@ -67,7 +75,7 @@ class ToolUseBlockWriter(BlockWriter):
         self._name = name
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> MessageToolUse:
         """The whole block; of a call that was cut off, without its arguments."""
         try:
             arguments = json.loads("".join(self._texts))
@@ -75,13 +83,13 @@ class ToolUseBlockWriter(BlockWriter):
             arguments = {}
         return self._block(arguments)
 
-    def opening(self) -> dict[str, Any]:
+    def opening(self) -> MessageEvent:
         return self._start(self._block({}))
 
-    def add(self, text: str) -> dict[str, Any]:
+    def add(self, text: str) -> MessageEvent:
         return self._delta(text, {"type": "input_json_delta", "partial_json": text})
 
-    def _block(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _block(self, arguments: JSONObject) -> MessageToolUse:
         return {
             "type": "tool_use",
             "id": self._call_id,

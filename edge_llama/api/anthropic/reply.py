@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 from edge_llama.api.anthropic.block_writer import BlockWriter, TextBlockWriter, ToolUseBlockWriter
 from edge_llama.api.anthropic.schemas import MessagesRequest
+from edge_llama.api.anthropic.shapes import (
+    MessageDelta,
+    MessageEvent,
+    MessageOut,
+    MessageUsage,
+    StopReason,
+)
 from edge_llama.api.errors import anthropic_error_body
 from edge_llama.api.http.sse import named_frame
 from edge_llama.api.reply.unique_id import unique_id
-from edge_llama.api.reply.usage import overflow_field
+from edge_llama.api.reply.usage import shortened
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import (
     Finished,
@@ -32,37 +38,45 @@ class MessagesReply:
     prompt_field = "messages"
 
     def __init__(self, asked: MessagesRequest) -> None:
+        self._model = asked.model
         self._max_tokens = asked.max_tokens
         self._blocks: list[BlockWriter] = []
-        self._message: dict[str, Any] = {
-            "id": unique_id("msg"),
-            "type": "message",
-            "role": "assistant",
-            "model": asked.model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-        }
 
-    async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
-        async for _ in self._events(completion):
+    async def whole(self, completion: ChatCompletion) -> MessageOut:
+        message = self._begin(completion)
+        async for _ in self._events(completion, message):
             pass
-        return self._message
+        return message
 
     async def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
-        async for event in self._events(completion):
+        async for event in self._events(completion, self._begin(completion)):
             yield named_frame(event["type"], event)
 
     def failure(self, error: Exception) -> bytes:
         return named_frame("error", anthropic_error_body(error))
 
-    async def _events(self, completion: ChatCompletion) -> AsyncIterator[dict[str, Any]]:
-        self._message |= overflow_field(completion.dropped)
+    def _begin(self, completion: ChatCompletion) -> MessageOut:
+        return {
+            "id": unique_id("msg"),
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            **shortened(completion.dropped),
+            "usage": _usage_object(completion.usage),
+        }
+
+    async def _events(
+        self, completion: ChatCompletion, message: MessageOut
+    ) -> AsyncIterator[MessageEvent]:
+        """What tells of `message`, which becomes whole with them."""
         async for event in completion:
             match event:
                 case Started():
-                    self._message["usage"] = _usage_object(completion.usage)
-                    yield {"type": "message_start", "message": self._message}
+                    message["usage"] = _usage_object(completion.usage)
+                    yield {"type": "message_start", "message": message}
                 case TextDelta(_, text):
                     for told in self._text(text):
                         yield told
@@ -74,15 +88,15 @@ class MessagesReply:
                 case Finished():
                     for block in self._blocks[-1:]:
                         yield block.closing()
-                    yield self._finish(event, completion.usage)
+                    yield self._finish(message, event, completion.usage)
                     yield {"type": "message_stop"}
 
-    def _text(self, text: str) -> Iterator[dict[str, Any]]:
+    def _text(self, text: str) -> Iterator[MessageEvent]:
         if not self._blocks or not isinstance(self._blocks[-1], TextBlockWriter):
             yield from self._open(TextBlockWriter(len(self._blocks)))
         yield self._blocks[-1].add(text)
 
-    def _open(self, block: BlockWriter) -> Iterator[dict[str, Any]]:
+    def _open(self, block: BlockWriter) -> Iterator[MessageEvent]:
         """One block is written at a time."""
         if self._blocks:
             yield self._blocks[-1].closing()
@@ -91,14 +105,16 @@ class MessagesReply:
             yield {"type": "ping"}
         self._blocks.append(block)
 
-    def _finish(self, event: Finished, usage: Usage) -> dict[str, Any]:
-        self._message["content"] = [block.content for block in self._blocks]
-        ending = {"stop_reason": self._stop_reason(event, usage), "stop_sequence": event.stop}
-        counts = _usage_object(usage)
-        self._message |= ending | {"usage": counts}
-        return {"type": "message_delta", "delta": ending, "usage": counts}
+    def _finish(self, message: MessageOut, event: Finished, usage: Usage) -> MessageEvent:
+        reason = self._stop_reason(event, usage)
+        message["content"] = [block.content for block in self._blocks]
+        message["stop_reason"] = reason
+        message["stop_sequence"] = event.stop
+        message["usage"] = _usage_object(usage)
+        ending: MessageDelta = {"stop_reason": reason, "stop_sequence": event.stop}
+        return {"type": "message_delta", "delta": ending, "usage": message["usage"]}
 
-    def _stop_reason(self, event: Finished, usage: Usage) -> str:
+    def _stop_reason(self, event: Finished, usage: Usage) -> StopReason:
         if event.stop is not None:
             return "stop_sequence"
         if event.reason is FinishReason.TOOL_CALLS:
@@ -110,7 +126,7 @@ class MessagesReply:
         return "max_tokens"
 
 
-def _usage_object(usage: Usage) -> dict[str, Any]:
+def _usage_object(usage: Usage) -> MessageUsage:
     """Anthropic counts cached tokens apart from those of the input."""
     return {
         "input_tokens": usage.prompt_tokens - usage.cached_tokens,

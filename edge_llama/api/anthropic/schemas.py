@@ -19,7 +19,15 @@ from edge_llama.api.request.tools import (
     function_definition,
 )
 from edge_llama.api.request.unsupported import HARMLESS_VALUES
-from edge_llama.api.request.validation import Count, Name, Schema, invalid, missing, unsupported
+from edge_llama.api.request.validation import (
+    Count,
+    JSONObject,
+    Name,
+    Schema,
+    invalid,
+    missing,
+    unsupported,
+)
 from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
@@ -45,7 +53,7 @@ class JSONFormat(Schema):
     """JSON that is valid against a schema."""
 
     type: Literal["json_schema"]
-    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    schema_: Annotated[JSONObject, Field(alias="schema")]
 
     def to_grammar(self) -> Grammar:
         return json_schema_grammar(self.schema_, param=f"{FORMAT}.schema")
@@ -62,11 +70,11 @@ class CustomTool(TypedDict):
 
     name: FunctionName
     description: NotRequired[str | None]
-    input_schema: NotRequired[dict[str, Any]]
+    input_schema: NotRequired[JSONObject]
     type: NotRequired[Literal["custom"] | None]
 
 
-def _custom_tool(value: Any) -> dict[str, Any]:
+def _custom_tool(value: Any) -> JSONObject:
     """The tool as a function."""
     if not isinstance(value, dict):
         raise invalid('must be a tool such as {"name": "now", "input_schema": {}}.')
@@ -109,9 +117,7 @@ class Conversation(RequestBody):
     system: Texts = Field(default_factory=list)
     tools: Annotated[
         list[
-            Annotated[
-                dict[str, Any], PlainValidator(_custom_tool, json_schema_input_type=CustomTool)
-            ]
+            Annotated[JSONObject, PlainValidator(_custom_tool, json_schema_input_type=CustomTool)]
         ],
         FailFast(),
         Field(max_length=MAX_TOOLS),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
 from edge_llama.api.reply.shapes import ContextOverflowOut
+from edge_llama.api.request.validation import JSONObject
 from edge_llama.api.shapes import AnthropicErrorDetails
 
 
@@ -21,7 +22,7 @@ class MessageToolUse(TypedDict):
     type: Literal["tool_use"]
     id: str
     name: str
-    input: dict[str, Any]
+    input: JSONObject
 
 
 MessageContent: TypeAlias = MessageText | MessageToolUse

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_val
 from typing_extensions import Self
 
 from edge_llama.api.request.content import MEDIA_PARTS, TextPart, as_parts, part_text
-from edge_llama.api.request.validation import Name, Schema, TextIn, invalid, unsupported
+from edge_llama.api.request.validation import JSONObject, Name, Schema, TextIn, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
 Texts = Annotated[
@@ -38,7 +38,7 @@ class ToolUseBlock(CachedBlock):
     type: Literal["tool_use"]
     id: TextIn
     name: Name
-    input: dict[str, Any] = Field(default_factory=dict)
+    input: JSONObject = Field(default_factory=dict)
 
     def to_tool_call(self) -> ToolCall:
         return ToolCall(self.name, json.dumps(self.input, ensure_ascii=False), self.id)

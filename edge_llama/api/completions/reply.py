@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from edge_llama.api.completions.logprobs import LogprobsWriter, WrittenLogprobs
 from edge_llama.api.completions.running import Echo, RunningPrompt, total_usage
 from edge_llama.api.completions.schemas import CompletionRequest
+from edge_llama.api.completions.shapes import Completion, CompletionChoice, CompletionLogprobs
+from edge_llama.api.completions.token_lists import TokenLists
 from edge_llama.api.http.sse import DONE, error_frame, frame
+from edge_llama.api.reply.shapes import Extras, PromptProgressOut, Timed
 from edge_llama.api.reply.unique_id import unique_id
-from edge_llama.api.reply.usage import progress_field, timings_field, usage_object
+from edge_llama.api.reply.usage import progress_object, timed, usage_object
 from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.chat.events import (
     ChoiceEvent,
@@ -61,7 +63,7 @@ class CompletionsReply:
         self._asked = asked
         self._model = model
 
-    async def whole(self, prompts: Prompts) -> dict[str, Any]:
+    async def whole(self, prompts: Prompts) -> Completion:
         """The `text_completion` object, when all choices are finished."""
         echoes = self._echoes(prompts)
         made: list[list[_Choice]] = [[] for _ in prompts]
@@ -79,53 +81,52 @@ class CompletionsReply:
                     made[number][index].add(event.logprobs)
                     made[number][index].finish = event
         choices = [choice for candidates in made for choice in self._best(candidates)]
-        numbered = [{"index": index} | _whole(choice) for index, choice in enumerate(choices)]
-        return self._head() | {"choices": numbered} | self._usage(prompts) | self._timings(prompts)
+        numbered = [_whole(index, choice) for index, choice in enumerate(choices)]
+        extra: Extras = {**self._usage(prompts), **self._timed(prompts)}
+        return {**self._empty(), "choices": numbered, **extra}
 
     async def stream(self, prompts: Prompts) -> AsyncIterator[bytes]:
         """The frames of a streamed reply, `[DONE]` included."""
         asked = self._asked
         options = asked.stream_options or StreamOptions()
-        head = self._head()
+        empty = self._empty()
         echoes = self._echoes(prompts)
         writers: dict[int, LogprobsWriter] = {}
         running = len(prompts) * asked.n
         async for number, event in merge([prompt.completion for prompt in prompts]):
-            extra = self._usage(prompts) if options.continuous_usage_stats else {}
             if isinstance(event, PromptRead):
-                progress = progress_field(event)
-                if len(prompts) > 1:
-                    progress["prompt_progress"]["prompt"] = number
-                yield frame(head | {"choices": []} | progress)
+                yield _frame(empty, [], {"prompt_progress": _progress(event, number, prompts)})
                 continue
             if isinstance(event, PromptScored):
                 echoes[number].read(event.logprobs)
                 continue
+            extra: Extras = self._usage(prompts) if options.continuous_usage_stats else {}
             index = number * asked.n + event.index
             if isinstance(event, Started):
                 writers[index] = echoes[number].writer.copy()
             if isinstance(event, Finished):
                 running -= 1
                 if not running and not options.include_usage:
-                    extra |= self._timings(prompts)
-            choice = _chunk(prompts[number].echo, echoes[number], event, writers[index])
+                    extra = {**extra, **self._timed(prompts)}
+            choice = _part(index, prompts[number].echo, echoes[number], event, writers[index])
             if choice is not None:
-                yield frame(head | {"choices": [{"index": index} | choice]} | extra)
+                yield _frame(empty, [choice], extra)
         if options.include_usage:
-            extra = self._usage(prompts) | self._timings(prompts)
-            yield frame(head | {"choices": []} | extra)
+            yield _frame(empty, [], {**self._usage(prompts), **self._timed(prompts)})
         yield DONE
 
     def failure(self, error: Exception) -> bytes:
         return error_frame(error)
 
-    def _head(self) -> dict[str, Any]:
+    def _empty(self) -> Completion:
+        """The object, or a chunk of it, without choices."""
         return {
             "id": unique_id("cmpl", "-"),
             "object": "text_completion",
             "created": int(time.time()),
             "model": self._asked.model,
             "system_fingerprint": self._model.fingerprint,
+            "choices": [],
         }
 
     def _echoes(self, prompts: Prompts) -> list[WrittenLogprobs]:
@@ -137,40 +138,61 @@ class CompletionsReply:
             return candidates
         return sorted(candidates, key=lambda choice: -choice.likelihood)[: self._asked.n]
 
-    def _usage(self, prompts: Prompts) -> dict[str, Any]:
+    def _usage(self, prompts: Prompts) -> Extras:
         return {"usage": usage_object(total_usage(prompts))}
 
-    def _timings(self, prompts: Prompts) -> dict[str, Any]:
-        if len(prompts) > 1:
-            return {}
-        return timings_field(prompts[0].completion, self._asked.candidates)
+    def _timed(self, prompts: Prompts) -> Timed:
+        return timed(prompts[0].completion, self._asked.candidates) if len(prompts) == 1 else {}
 
 
-def _whole(choice: _Choice) -> dict[str, Any]:
+def _frame(empty: Completion, choices: list[CompletionChoice], extra: Extras) -> bytes:
+    chunk: Completion = {**empty, "choices": choices, **extra}
+    return frame(chunk)
+
+
+def _progress(event: PromptRead, number: int, prompts: Prompts) -> PromptProgressOut:
+    progress = progress_object(event)
+    if len(prompts) > 1:
+        progress["prompt"] = number
+    return progress
+
+
+def _whole(index: int, choice: _Choice) -> CompletionChoice:
     assert choice.finish is not None
-    return _choice_object("".join(choice.text), choice.logprobs.lists, choice.finish)
+    return _choice(index, "".join(choice.text), choice.logprobs.shape(), choice.finish)
 
 
-def _chunk(
-    echo: Echo | None, echoed: WrittenLogprobs, event: ChoiceEvent, writer: LogprobsWriter
-) -> dict[str, Any] | None:
+def _part(
+    index: int,
+    echo: Echo | None,
+    echoed: WrittenLogprobs,
+    event: ChoiceEvent,
+    writer: LogprobsWriter,
+) -> CompletionChoice | None:
     match event:
         case Started():
-            return None if echo is None else _choice_object(echo.text, echoed.lists)
+            return None if echo is None else _choice(index, echo.text, echoed.shape())
         case TextDelta():
-            return _choice_object(event.text, writer.output(event.logprobs))
+            return _choice(index, event.text, _shape(writer.output(event.logprobs)))
         case Finished():
-            return _choice_object("", writer.output(event.logprobs), event)
+            return _choice(index, "", _shape(writer.output(event.logprobs)), event)
         case _:
             return None
 
 
-def _choice_object(
-    text: str, logprobs: Mapping[str, Any] | None, finish: Finished | None = None
-) -> dict[str, Any]:
-    choice = {
+def _shape(lists: TokenLists | None) -> CompletionLogprobs | None:
+    return None if lists is None else lists.shape()
+
+
+def _choice(
+    index: int, text: str, logprobs: CompletionLogprobs | None, finish: Finished | None = None
+) -> CompletionChoice:
+    choice: CompletionChoice = {
+        "index": index,
         "text": text,
         "logprobs": logprobs,
         "finish_reason": None if finish is None else finish.reason.value,
     }
-    return choice if finish is None else choice | {"stop_reason": finish.stop}
+    if finish is not None:
+        choice["stop_reason"] = finish.stop
+    return choice

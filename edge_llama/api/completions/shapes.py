@@ -6,6 +6,7 @@ from typing import Literal
 
 from typing_extensions import NotRequired, TypedDict
 
+from edge_llama.api.http.written_list import JSONList
 from edge_llama.api.reply.shapes import (
     CompletionUsage,
     FinishReasonOut,
@@ -17,10 +18,10 @@ from edge_llama.api.reply.shapes import (
 class CompletionLogprobs(TypedDict):
     """Lists with an entry for each token; the first of an echoed prompt has no log-probability."""
 
-    tokens: list[str]
-    token_logprobs: list[float | None]
-    top_logprobs: list[dict[str, float] | None] | None
-    text_offset: list[int]
+    tokens: JSONList[str]
+    token_logprobs: JSONList[float | None]
+    top_logprobs: JSONList[dict[str, float] | None] | None
+    text_offset: JSONList[int]
 
 
 class CompletionChoice(TypedDict):

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -27,12 +26,12 @@ LAST_WORDS_SECONDS = 1
 logger = logging.getLogger(__name__)
 
 
-def frame(value: Any) -> bytes:
+def frame(value: Mapping[str, object]) -> bytes:
     """One event. Its JSON is ASCII: some clients split lines at U+0085 and U+2028 too."""
     return b"data: %b\n\n" % b"".join(json_pieces(value, ensure_ascii=True))
 
 
-def named_frame(name: str, value: Any) -> bytes:
+def named_frame(name: str, value: Mapping[str, object]) -> bytes:
     """One event with a name, as OpenAI's Responses API and Anthropic's have them."""
     return b"event: %b\n%b" % (name.encode("ascii"), frame(value))
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 from edge_llama.api.anthropic.models import anthropic_model, anthropic_models
 from edge_llama.api.dialect import speaks_anthropic
-from edge_llama.api.models.shapes import ModelOut
+from edge_llama.api.models.shapes import ModelList, ModelOut
 from edge_llama.api.state.app_state import state_of
 from edge_llama.pool.registry import ServedModel
 
@@ -16,8 +16,11 @@ async def list_models(request: Request) -> JSONResponse:
     registry = state_of(request).registry
     if speaks_anthropic(request.scope):
         return JSONResponse(anthropic_models(registry))
-    models = [model_object(model, model.id) for model in registry]
-    return JSONResponse({"object": "list", "data": models})
+    models: ModelList = {
+        "object": "list",
+        "data": [model_object(model, model.id) for model in registry],
+    }
+    return JSONResponse(models)
 
 
 async def retrieve_model(request: Request) -> JSONResponse:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+from edge_llama.api.reply.shapes import ChoiceLogprobs, TokenLogprobOut, TopLogprob
 from edge_llama.chat.logprobs import TokenLogprob
 
 
-def chat_logprobs(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
+def chat_logprobs(tokens: Iterable[TokenLogprob]) -> ChoiceLogprobs:
     """OpenAI's `logprobs` object of a choice or of a chunk of it."""
     return {"content": logprob_entries(tokens), "refusal": None}
 
 
-def logprob_entries(tokens: Iterable[TokenLogprob]) -> list[dict[str, Any]]:
+def logprob_entries(tokens: Iterable[TokenLogprob]) -> list[TokenLogprobOut]:
     """What it tells of each token."""
     return [_entry(token) for token in tokens]
 
 
-def _entry(token: TokenLogprob) -> dict[str, Any]:
-    return _plain(token) | {"top_logprobs": [_plain(each) for each in token.top]}
+def _entry(token: TokenLogprob) -> TokenLogprobOut:
+    return {**_plain(token), "top_logprobs": [_plain(each) for each in token.top]}
 
 
-def _plain(token: TokenLogprob) -> dict[str, Any]:
+def _plain(token: TokenLogprob) -> TopLogprob:
     """Part of a character is spelled as OpenAI does: `\\xf0\\x9f`."""
     text = token.text
     return {

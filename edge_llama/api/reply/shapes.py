@@ -6,6 +6,8 @@ from typing import Literal
 
 from typing_extensions import NotRequired, TypedDict
 
+from edge_llama.api.http.written_list import JSONList
+
 
 class PromptTokensDetails(TypedDict):
     cached_tokens: int
@@ -54,7 +56,7 @@ class TokenLogprobOut(TopLogprob):
 
 
 class ChoiceLogprobs(TypedDict):
-    content: list[TokenLogprobOut]
+    content: JSONList[TokenLogprobOut]
     refusal: None
 
 
@@ -83,3 +85,22 @@ class PromptProgressOut(TypedDict):
     eta_ms: int | None
     queue_position: int | None
     prompt: NotRequired[int]
+
+
+class Shortened(TypedDict, total=False):
+    """What answers tell of a conversation of which something was left out."""
+
+    context_overflow: ContextOverflowOut
+
+
+class Timed(TypedDict, total=False):
+    """What answers tell of the time, if it was that of one choice."""
+
+    timings: TimingsOut
+
+
+class Extras(Timed, total=False):
+    """What chunks tell besides their choices, if it was asked for."""
+
+    usage: CompletionUsage
+    prompt_progress: PromptProgressOut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -92,7 +93,7 @@ def _without_strings(body: bytes) -> bytes:
     return b"".join(unescaped.split(b'"')[::2])
 
 
-def _check_keys(body: bytes, value: dict[str, Any]) -> None:
+def _check_keys(body: bytes, value: Mapping[str, object]) -> None:
     """Another program might take the first of two equal keys, where this one takes the last.
 
     Each key has a colon, and of equal ones only one is in the parsed object.
@@ -102,7 +103,7 @@ def _check_keys(body: bytes, value: dict[str, Any]) -> None:
         raise InvalidJson("The body has an object with the same key twice.")
 
 
-def _count_keys(value: dict[str, Any]) -> int:
+def _count_keys(value: Mapping[str, object]) -> int:
     """Of the object and all within it."""
     keys = depth = 0
     level: list[Any] = [value]

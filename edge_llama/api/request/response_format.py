@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.request.validation import Name, Schema, missing
+from edge_llama.api.request.validation import JSONObject, Name, Schema, missing
 from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.engine.protocol.grammar import Grammar
 
@@ -18,7 +18,7 @@ class JSONSchemaFormat(Schema):
     name: Name
     description: Any = None
     strict: Any = None
-    schema_: Annotated[dict[str, Any], Field(alias="schema")] = Field(default_factory=dict)
+    schema_: Annotated[JSONObject, Field(alias="schema")] = Field(default_factory=dict)
 
 
 class ResponseFormat(Schema):
@@ -28,7 +28,7 @@ class ResponseFormat(Schema):
     """
 
     type: Literal["text", "json_object", "json_schema"]
-    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    schema_: Annotated[JSONObject | None, Field(alias="schema")] = None
     json_schema: JSONSchemaFormat | None = None
 
     @model_validator(mode="after")

@@ -9,7 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PlainValidator
 from typing_extensions import NotRequired, TypedDict
 
-from edge_llama.api.request.validation import Schema, TextIn, invalid, missing, unsupported
+from edge_llama.api.request.validation import (
+    JSONObject,
+    Schema,
+    TextIn,
+    invalid,
+    missing,
+    unsupported,
+)
 from edge_llama.chat.messages import TemplateOptions
 from edge_llama.chat.tools.tool import BUILTIN_TOOLS, CallMode, Tool, ToolChoice
 from edge_llama.errors import InvalidValue
@@ -28,7 +35,7 @@ def only_functions(kind: Any) -> Any:
     return kind
 
 
-def function_definition(value: dict[str, Any]) -> dict[str, Any]:
+def function_definition(value: JSONObject) -> JSONObject:
     """A function as the model is shown it: without what is null, and without `strict`, which makes
     no difference.
     """
@@ -48,18 +55,18 @@ class FunctionShape(TypedDict):
 
     name: FunctionName
     description: NotRequired[str | None]
-    parameters: NotRequired[dict[str, Any] | None]
+    parameters: NotRequired[JSONObject | None]
     strict: NotRequired[Any]
 
 
-def _function(value: Any) -> dict[str, Any]:
+def _function(value: Any) -> JSONObject:
     if not isinstance(value, dict):
         raise invalid("must be an object.")
     return function_definition(value)
 
 
 FunctionDefinition = Annotated[
-    dict[str, Any], PlainValidator(_function, json_schema_input_type=FunctionShape)
+    JSONObject, PlainValidator(_function, json_schema_input_type=FunctionShape)
 ]
 
 
@@ -73,7 +80,7 @@ class FunctionTool(Schema):
 Tools = Annotated[list[FunctionTool], FailFast(), Field(max_length=MAX_TOOLS)]
 
 
-def as_tool(definition: dict[str, Any], schema_path: str = "function.parameters") -> Tool:
+def as_tool(definition: JSONObject, schema_path: str = "function.parameters") -> Tool:
     return Tool({"type": "function", "function": definition}, schema_path)
 
 
@@ -112,7 +119,7 @@ ToolChoiceIn = Annotated[
     ToolChoice,
     PlainValidator(
         _tool_choice,
-        json_schema_input_type=Literal["none", "auto", "required"] | dict[str, Any],
+        json_schema_input_type=Literal["none", "auto", "required"] | JSONObject,
     ),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
+
+JSONObject: TypeAlias = dict[str, Any]
+"""JSON with whatever keys: a JSON Schema, a function, the arguments of a call."""
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -148,7 +151,7 @@ def without_nul(text: str) -> str:
     return text
 
 
-def _or_null(field: dict[str, Any]) -> dict[str, Any]:
+def _or_null(field: JsonSchemaValue) -> JsonSchemaValue:
     """The JSON Schema of a field that may be absent."""
     told = {key: field.pop(key) for key in ("title", "description", "default") if key in field}
     if isinstance(told.get("default"), dict):

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+
+from typing_extensions import Unpack
 
 from edge_llama.api.reply.unique_id import unique_id
+from edge_llama.api.responses.shapes import (
+    EventFields,
+    ItemEnd,
+    ItemStatus,
+    OutputFunctionCall,
+    UnnumberedEvent,
+)
 
 
 class OutputCallWriter:
@@ -23,10 +31,10 @@ class OutputCallWriter:
         self._call_id = call_id
         self._name = name
         self._arguments = ""
-        self._status = "in_progress"
+        self._status: ItemStatus = "in_progress"
 
     @property
-    def item(self) -> dict[str, Any]:
+    def item(self) -> OutputFunctionCall:
         """The item as it is now."""
         return {
             "id": self._id,
@@ -37,29 +45,29 @@ class OutputCallWriter:
             "arguments": self._arguments,
         }
 
-    def opening(self) -> Iterator[dict[str, Any]]:
+    def opening(self) -> Iterator[UnnumberedEvent]:
         yield self._item_event("added")
 
-    def add(self, arguments: str) -> dict[str, Any]:
+    def add(self, arguments: str) -> UnnumberedEvent:
         self._arguments += arguments
         return self._arguments_event("delta", delta=arguments)
 
-    def closing(self, status: str) -> Iterator[dict[str, Any]]:
-        """The item is `completed` or `incomplete`."""
+    def closing(self, status: ItemEnd) -> Iterator[UnnumberedEvent]:
         self._status = status
         yield self._arguments_event("done", name=self._name, arguments=self._arguments)
         yield self._item_event("done")
 
-    def _item_event(self, phase: str) -> dict[str, Any]:
+    def _item_event(self, phase: str) -> UnnumberedEvent:
         return {
             "type": f"response.output_item.{phase}",
             "output_index": self._index,
             "item": self.item,
         }
 
-    def _arguments_event(self, phase: str, **fields: str) -> dict[str, Any]:
+    def _arguments_event(self, phase: str, **fields: Unpack[EventFields]) -> UnnumberedEvent:
         return {
             "type": f"response.function_call_arguments.{phase}",
             "item_id": self._id,
             "output_index": self._index,
-        } | fields
+            **fields,
+        }

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 from edge_llama.api.errors import error_body
 from edge_llama.api.http.sse import named_frame
 from edge_llama.api.reply.unique_id import unique_id
-from edge_llama.api.reply.usage import overflow_field
+from edge_llama.api.reply.usage import shortened
 from edge_llama.api.responses.call_writer import OutputCallWriter
 from edge_llama.api.responses.message_writer import OutputMessageWriter
 from edge_llama.api.responses.schemas import ResponsesRequest
+from edge_llama.api.responses.shapes import (
+    ItemEnd,
+    ResponseEvent,
+    ResponseOut,
+    ResponseUsage,
+    UnnumberedEvent,
+)
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, TextDelta, ToolCallDelta, ToolCallStarted, Usage
 from edge_llama.engine.protocol.output import FinishReason
@@ -33,7 +39,7 @@ class ResponsesReply:
         self._items: list[OutputMessageWriter | OutputCallWriter] = []
         self._sequence_number = 0
 
-    async def whole(self, completion: ChatCompletion) -> dict[str, Any]:
+    async def whole(self, completion: ChatCompletion) -> ResponseOut:
         async for _ in self._events(completion):
             pass
         return self._response
@@ -44,17 +50,19 @@ class ResponsesReply:
 
     def failure(self, error: Exception) -> bytes:
         body = error_body(error)["error"]
-        self._response |= {
-            "status": "failed",
-            "error": {"code": "server_error", "message": body["message"]},
+        self._response["status"] = "failed"
+        self._response["error"] = {"code": "server_error", "message": body["message"]}
+        told: UnnumberedEvent = {
+            "type": "error",
+            "error": body,
+            "code": body["code"],
+            "message": body["message"],
+            "param": body["param"],
         }
-        told = {key: body[key] for key in ("code", "message", "param")}
-        return self._numbered({"type": "error", "error": body} | told) + self._numbered(
-            self._lifecycle("failed")
-        )
+        return self._numbered(told) + self._numbered(self._lifecycle("failed"))
 
-    async def _events(self, completion: ChatCompletion) -> AsyncIterator[dict[str, Any]]:
-        self._response |= overflow_field(completion.dropped)
+    async def _events(self, completion: ChatCompletion) -> AsyncIterator[UnnumberedEvent]:
+        self._response = {**self._response, **shortened(completion.dropped)}
         yield self._lifecycle("created")
         yield self._lifecycle("in_progress")
         reason = FinishReason.STOP
@@ -75,42 +83,41 @@ class ResponsesReply:
         self._response["usage"] = _usage_object(completion.usage)
         yield self._lifecycle(self._response["status"])
 
-    def _text(self, event: TextDelta) -> Iterator[dict[str, Any]]:
+    def _text(self, event: TextDelta) -> Iterator[UnnumberedEvent]:
         message = self._items[-1] if self._items else None
         if not isinstance(message, OutputMessageWriter):
             message = OutputMessageWriter(len(self._items))
             yield from self._open(message)
         yield message.add(event.text, event.logprobs)
 
-    def _open(self, item: OutputMessageWriter | OutputCallWriter) -> Iterator[dict[str, Any]]:
+    def _open(self, item: OutputMessageWriter | OutputCallWriter) -> Iterator[UnnumberedEvent]:
         """One item is written at a time: the one before is complete."""
         if self._items:
             yield from self._items[-1].closing("completed")
         self._items.append(item)
         yield from item.opening()
 
-    def _close(self, status: str) -> Iterator[dict[str, Any]]:
+    def _close(self, status: ItemEnd) -> Iterator[UnnumberedEvent]:
         if not self._items:
             yield from self._open(OutputMessageWriter(0))
         yield from self._items[-1].closing(status)
-        self._response |= {
-            "status": status,
-            "completed_at": int(time.time()) if status == "completed" else None,
-            "output": [item.item for item in self._items],
-        }
+        response = self._response
+        response["status"] = status
+        response["completed_at"] = int(time.time()) if status == "completed" else None
+        response["output"] = [item.item for item in self._items]
         if status == "incomplete":
-            self._response["incomplete_details"] = {"reason": "max_output_tokens"}
+            response["incomplete_details"] = {"reason": "max_output_tokens"}
 
-    def _lifecycle(self, phase: str) -> dict[str, Any]:
+    def _lifecycle(self, phase: str) -> UnnumberedEvent:
         return {"type": f"response.{phase}", "response": self._response}
 
-    def _numbered(self, event: dict[str, Any]) -> bytes:
-        numbered = event | {"sequence_number": self._sequence_number}
+    def _numbered(self, event: UnnumberedEvent) -> bytes:
+        numbered: ResponseEvent = {**event, "sequence_number": self._sequence_number}
         self._sequence_number += 1
         return named_frame(event["type"], numbered)
 
 
-def _new_response(asked: ResponsesRequest) -> dict[str, Any]:
+def _new_response(asked: ResponsesRequest) -> ResponseOut:
     sampling = asked.sampling()
     return {
         "id": unique_id("resp"),
@@ -142,7 +149,7 @@ def _new_response(asked: ResponsesRequest) -> dict[str, Any]:
     }
 
 
-def _usage_object(usage: Usage) -> dict[str, Any]:
+def _usage_object(usage: Usage) -> ResponseUsage:
     return {
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},

@@ -21,6 +21,7 @@ from edge_llama.api.request.tools import (
 from edge_llama.api.request.unsupported import HARMLESS_VALUES
 from edge_llama.api.request.validation import (
     Count,
+    JSONObject,
     Name,
     Schema,
     TextIn,
@@ -70,7 +71,7 @@ class FlatFunction(FunctionShape):
     type: NotRequired[Literal["function"]]
 
 
-def _flat_function(value: Any) -> dict[str, Any]:
+def _flat_function(value: Any) -> JSONObject:
     if not isinstance(value, dict):
         raise invalid('must be a function such as {"type": "function", "name": "now"}.')
     if value.get("type", "function") != "function":
@@ -85,7 +86,7 @@ class TextFormat(Schema):
     name: TextIn | None = None
     description: TextIn | None = None
     strict: bool | None = None
-    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    schema_: Annotated[JSONObject | None, Field(alias="schema")] = None
 
     @model_validator(mode="after")
     def _has_a_schema(self) -> Self:
@@ -136,7 +137,7 @@ class ResponsesRequest(ConversationRequest):
     tools: Annotated[
         list[
             Annotated[
-                dict[str, Any], PlainValidator(_flat_function, json_schema_input_type=FlatFunction)
+                JSONObject, PlainValidator(_flat_function, json_schema_input_type=FlatFunction)
             ]
         ],
         FailFast(),
@@ -193,13 +194,13 @@ class ResponsesRequest(ConversationRequest):
         return {"type": "allowed_tools", "mode": choice.mode.value, "tools": named}
 
     @property
-    def told_tools(self) -> list[dict[str, Any]]:
+    def told_tools(self) -> list[JSONObject]:
         """`tools` as the response repeats them."""
         absent = {"description": None, "parameters": None, "strict": None}
         return [{"type": "function"} | absent | definition for definition in self.tools]
 
     @property
-    def text_format(self) -> dict[str, Any]:
+    def text_format(self) -> JSONObject:
         """`text.format` as the response repeats it."""
         return self._text_format().model_dump(by_alias=True, exclude_none=True)
 

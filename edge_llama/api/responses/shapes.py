@@ -6,21 +6,26 @@ from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
+from edge_llama.api.http.written_list import JSONList
 from edge_llama.api.reply.shapes import ContextOverflowOut, TokenLogprobOut
+from edge_llama.api.request.validation import JSONObject
 from edge_llama.api.shapes import ErrorDetails
+
+ItemEnd = Literal["completed", "incomplete"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class OutputText(TypedDict):
     type: Literal["output_text"]
     text: str
     annotations: list[Any]
-    logprobs: list[TokenLogprobOut]
+    logprobs: JSONList[TokenLogprobOut]
 
 
 class OutputMessage(TypedDict):
     id: str
     type: Literal["message"]
-    status: Literal["in_progress", "completed", "incomplete"]
+    status: ItemStatus
     role: Literal["assistant"]
     content: list[OutputText]
 
@@ -30,7 +35,7 @@ class OutputFunctionCall(TypedDict):
 
     id: str
     type: Literal["function_call"]
-    status: Literal["in_progress", "completed", "incomplete"]
+    status: ItemStatus
     call_id: str
     name: str
     arguments: str
@@ -71,7 +76,7 @@ class Reasoning(TypedDict):
 
 
 class TextSettings(TypedDict):
-    format: dict[str, Any]
+    format: JSONObject
 
 
 class ResponseOut(TypedDict):
@@ -106,7 +111,39 @@ class ResponseOut(TypedDict):
     context_overflow: NotRequired[ContextOverflowOut]
 
 
-class ResponseEvent(TypedDict):
+class EventFields(TypedDict, total=False):
+    """What events tell besides their type and number."""
+
+    response: ResponseOut
+    item: OutputItem
+    part: OutputText
+    item_id: str
+    output_index: int
+    content_index: int
+    delta: str
+    text: str
+    name: str
+    arguments: str
+    logprobs: JSONList[TokenLogprobOut]
+    error: ErrorDetails
+    code: str | None
+    message: str
+    param: str | None
+
+
+class _Typed(TypedDict):
+    type: str
+
+
+class _Numbered(_Typed):
+    sequence_number: int
+
+
+class UnnumberedEvent(_Typed, EventFields):
+    """An event as it is made; it gets its number when it is sent."""
+
+
+class ResponseEvent(_Numbered, EventFields):
     """One event of a streamed response, numbered through; `type` tells which fields it has.
 
     In order: response.created, response.in_progress, response.output_item.added,
@@ -116,21 +153,3 @@ class ResponseEvent(TypedDict):
     response.function_call_arguments.done, response.output_item.done; then response.completed or
     response.incomplete. After an error: error, response.failed.
     """
-
-    type: str
-    sequence_number: int
-    response: NotRequired[ResponseOut]
-    item: NotRequired[OutputItem]
-    part: NotRequired[OutputText]
-    item_id: NotRequired[str]
-    output_index: NotRequired[int]
-    content_index: NotRequired[int]
-    delta: NotRequired[str]
-    text: NotRequired[str]
-    name: NotRequired[str]
-    arguments: NotRequired[str]
-    logprobs: NotRequired[list[TokenLogprobOut]]
-    error: NotRequired[ErrorDetails]
-    code: NotRequired[str | None]
-    message: NotRequired[str]
-    param: NotRequired[str | None]

@@ -7,19 +7,25 @@ from starlette.responses import JSONResponse
 
 from edge_llama.api.errors import error_response
 from edge_llama.api.state.app_state import AppState, state_of
+from edge_llama.api.status.shapes import Health, Status
 from edge_llama.errors import EngineUnavailable
 from edge_llama.pool.pooled_model import ModelState
+
+_OK: Status = {"status": "ok"}
 
 
 async def health(request: Request) -> JSONResponse:
     """Always 200: `ok` when the server can take requests, else why not; the state of each model."""
     state = state_of(request)
-    models = [{"id": model.id, "state": model.state.value} for model in state.registry]
-    return JSONResponse({"status": _obstacle(state) or "ok", "models": models})
+    told: Health = {
+        "status": _obstacle(state) or "ok",
+        "models": [{"id": model.id, "state": model.state.value} for model in state.registry],
+    }
+    return JSONResponse(told)
 
 
 async def live(request: Request) -> JSONResponse:
-    return JSONResponse({"status": "ok"})
+    return JSONResponse(_OK)
 
 
 async def ready(request: Request) -> JSONResponse:
@@ -34,7 +40,7 @@ async def ready(request: Request) -> JSONResponse:
         return error_response(
             EngineUnavailable(f"The server cannot take requests: it is {obstacle}.")
         )
-    return JSONResponse({"status": "ok"})
+    return JSONResponse(_OK)
 
 
 def _obstacle(state: AppState) -> str | None:

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_llama.api.chat_completions.reply import (
-    ChunkWriter,
-    ReplyHead,
-    stream_chunks,
-    whole_completion,
-)
+from edge_llama.api.chat_completions.chunks import ChunkWriter, stream_chunks
+from edge_llama.api.chat_completions.head import ReplyHead
+from edge_llama.api.chat_completions.whole import whole_completion
 from edge_llama.api.http.written_list import json_pieces
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, TextDelta
@@ -198,7 +195,7 @@ async def test_choices_that_share_the_time_have_no_timings() -> None:
     assert "timings" not in reply
 
 
-def written(reply: dict[str, Any]) -> dict[str, Any]:
+def written(reply: Mapping[str, object]) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(b"".join(json_pieces(reply)))
     return body
 

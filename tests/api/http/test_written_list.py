@@ -6,15 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from edge_llama.api.http.written_list import WrittenList, json_pieces
+from edge_llama.api.http.written_list import JSONList, WrittenList, json_pieces
 
 ENTRIES: list[list[Any]] = [[1.5, None], [], [{"token": "é\u2028\0\"'", "top": [[]]}]]
 
 
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 def test_it_is_written_as_the_list_would_be(ensure_ascii: bool) -> None:
-    written, empty = WrittenList(), WrittenList()
+    written, empty = WrittenList[Any](), WrittenList[Any]()
     for entries in ENTRIES:
         written.add(entries)
     copied = written.copy()
@@ -27,7 +28,7 @@ def test_it_is_written_as_the_list_would_be(ensure_ascii: bool) -> None:
 
 
 def test_what_was_added_together_is_one_piece() -> None:
-    written = WrittenList()
+    written = WrittenList[Any]()
     for _ in range(3):
         written.add([{"token": "x"}] * 2)
     pieces = list(written.pieces())
@@ -37,3 +38,8 @@ def test_what_was_added_together_is_one_piece() -> None:
 def test_other_objects_are_no_json() -> None:
     with pytest.raises(TypeError, match="object is not JSON"):
         list(json_pieces({"a": object()}))
+
+
+def test_the_documentation_shows_a_list() -> None:
+    schema = TypeAdapter(JSONList[int]).json_schema()
+    assert schema == {"type": "array", "items": {"type": "integer"}}
