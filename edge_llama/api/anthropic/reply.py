@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from edge_llama.api.anthropic.block_writer import BlockWriter, TextBlockWriter, ToolUseBlockWriter
 from edge_llama.api.anthropic.schemas import MessagesRequest
@@ -48,7 +48,7 @@ class MessagesReply:
             pass
         return message
 
-    async def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
+    async def stream(self, completion: ChatCompletion) -> AsyncGenerator[bytes, None]:
         async for event in self._events(completion, self._begin(completion)):
             yield named_frame(event["type"], event)
 

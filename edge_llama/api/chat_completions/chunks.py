@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from edge_llama.api.chat_completions.finish_reason import finish_reason
 from edge_llama.api.chat_completions.head import ReplyHead
@@ -115,7 +115,7 @@ async def stream_chunks(
     legacy: bool = False,
     include_usage: bool = False,
     continuous_usage: bool = False,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The frames of a streamed reply, `[DONE]` included.
 
     The last chunk carries `timings`, as llama.cpp's server has it; with `continuous_usage` every

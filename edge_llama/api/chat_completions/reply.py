@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from edge_llama.api.chat_completions.chunks import stream_chunks
 from edge_llama.api.chat_completions.head import ReplyHead
@@ -34,7 +34,7 @@ class ChatCompletionsReply:
             legacy=bool(asked.functions),
         )
 
-    def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
+    def stream(self, completion: ChatCompletion) -> AsyncGenerator[bytes, None]:
         asked = self._asked
         options = asked.stream_options or StreamOptions()
         return stream_chunks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from edge_llama.api.completions.logprobs import LogprobsWriter, WrittenLogprobs
@@ -85,7 +85,7 @@ class CompletionsReply:
         extra: Extras = {**self._usage(prompts), **self._timed(prompts)}
         return {**self._empty(), "choices": numbered, **extra}
 
-    async def stream(self, prompts: Prompts) -> AsyncIterator[bytes]:
+    async def stream(self, prompts: Prompts) -> AsyncGenerator[bytes, None]:
         """The frames of a streamed reply, `[DONE]` included."""
         asked = self._asked
         options = asked.stream_options or StreamOptions()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from edge_llama.api.reply.begun import Begun
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Usage
 from edge_llama.chat.messages import TextRequest
@@ -42,7 +43,7 @@ class RunningPrompt:
 @asynccontextmanager
 async def running(
     registry: ModelRegistry, model: ServedModel, texts: Sequence[TextRequest], *, echo: bool
-) -> AsyncIterator[tuple[RunningPrompt, ...]]:
+) -> AsyncIterator[Begun[tuple[RunningPrompt, ...]]]:
     """The accepted request. Its model stays loaded until this is left.
 
     Raises:
@@ -57,7 +58,7 @@ async def running(
             completion = await chat.complete(text)
             await stack.enter_async_context(completion)
             prompts.append(RunningPrompt(completion, echoed))
-        yield tuple(prompts)
+        yield Begun(tuple(prompts))
 
 
 async def _echo(chat: ChatModel, asked: TextRequest) -> Echo:

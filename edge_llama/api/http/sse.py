@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,8 +17,6 @@ from edge_llama.api.http.written_list import json_pieces
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b"\n"
-ACCEPTED = b""
-"""A frame without bytes: nothing is going to be refused any more, the headers may go out."""
 HIGH_WATER = 16 * 1024
 """Bytes that may wait for a slow client before its stream stops being formatted."""
 LAST_WORDS_SECONDS = 1
@@ -41,21 +40,33 @@ def error_frame(error: Exception) -> bytes:
     return frame(error_body(error))
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptedStream:
+    """A stream of which nothing is going to be refused any more: the headers may go out.
+
+    Attributes:
+        frames: what to send.
+        headers: more of them.
+    """
+
+    frames: AsyncGenerator[bytes, None]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class EventStream(Response):
     """Sends frames as they come, everything that is ready in one write.
 
-    The headers go out with the first frame, be it `ACCEPTED`, or after `keep_alive` seconds. Until
-    then an error is raised, so that it gets its own status; later `failure` tells it. When the
-    client goes away, `frames` is closed at once.
+    The headers go out when `stream` is entered, or after `keep_alive` seconds, then without those
+    of the stream. Until then an error is raised, so that it gets its own status; later `failure`
+    tells it. When the client goes away, `stream` is left at once.
 
     Args:
-        frames: what to send.
+        stream: entered for as long as its frames are sent.
         keep_alive: seconds of silence after which a bare newline is sent.
         failure: the last bytes of a stream that an error ends.
-        headers: more of them, as they are when they go out.
 
     Raises:
-        Exception: of `frames`, before the headers went out.
+        Exception: of `stream`, before the headers went out.
         ClientDisconnected: the client went away before that.
         ServerStopping: the server ended the request before that.
     """
@@ -64,19 +75,18 @@ class EventStream(Response):
 
     def __init__(
         self,
-        frames: AsyncGenerator[bytes, None],
+        stream: AbstractAsyncContextManager[AcceptedStream],
         *,
         keep_alive: float,
         failure: Callable[[Exception], bytes] = error_frame,
-        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        self._frames = frames
+        self._stream = stream
         self._keep_alive = keep_alive
         self._failure = failure
-        self._late_headers = {} if headers is None else headers
+        self._late_headers: Mapping[str, str] = {}
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +139,9 @@ class EventStream(Response):
 
     async def _pump(self, outbox: _Outbox) -> None:
         try:
-            async with aclosing(self._frames) as frames:
+            async with self._stream as accepted, aclosing(accepted.frames) as frames:
+                self._late_headers = accepted.headers
+                outbox.wake()
                 async for event in frames:
                     await outbox.put(event)
         finally:
@@ -154,6 +166,10 @@ class _Outbox:
         if self._size > HIGH_WATER:
             self._room.clear()
             await self._room.wait()
+
+    def wake(self) -> None:
+        """Have `take` answer, though there may be no frame yet."""
+        self._wake.set()
 
     def close(self) -> None:
         self._closed = True

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from edge_llama.api.http.disconnect import unless_disconnected
 from edge_llama.api.http.long_json import json_response
-from edge_llama.api.http.sse import ACCEPTED, EventStream
+from edge_llama.api.http.sse import AcceptedStream, EventStream
 from edge_llama.api.http.written_list import json_pieces
+from edge_llama.api.reply.begun import Begun, Work
 from edge_llama.api.state.app_state import state_of
 from edge_llama.api.state.request_state import request_state
 from edge_llama.chat.completion import ChatCompletion
@@ -23,21 +23,19 @@ from edge_llama.errors import RequestError
 from edge_llama.pool.registry import ModelRegistry, ServedModel
 
 DROPPED_HEADER = "X-Edge-Llama-Dropped-Messages"
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 Running = TypeVar("Running", contravariant=True)
-Work = TypeVar("Work")
 Asked = TypeVar("Asked", bound=AnswerRequest)
 
 
 class ReplyWriter(Protocol[Running]):
     """How one API writes one answer: whole, or as a stream that says the same."""
 
-    async def whole(self, running: Running, /) -> Any:
+    async def whole(self, running: Running, /) -> Mapping[str, object]:
         """The JSON body, in which a list may be a `WrittenList`, when the answer is finished."""
         ...
 
-    def stream(self, running: Running, /) -> AsyncIterator[bytes]:
+    def stream(self, running: Running, /) -> AsyncGenerator[bytes, None]:
         """The frames, up to and with the one that ends the stream."""
         ...
 
@@ -75,9 +73,8 @@ async def respond(
     state = state_of(request)
     asked = on_behalf(request, asked)
     asked = replace(asked, overflow=asked.overflow or state.settings.context_overflow)
-    headers: dict[str, str] = {}
-    running = _running(state.registry, model, asked, reply.prompt_field, headers)
-    return await answer(request, running, reply, stream=stream, headers=headers)
+    running = _running(state.registry, model, asked, reply.prompt_field)
+    return await answer(request, running, reply, stream=stream)
 
 
 def on_behalf(request: Request, asked: Asked) -> Asked:
@@ -89,11 +86,10 @@ def on_behalf(request: Request, asked: Asked) -> Asked:
 
 async def answer(
     request: Request,
-    running: AbstractAsyncContextManager[Work],
+    running: AbstractAsyncContextManager[Begun[Work]],
     reply: ReplyWriter[Work],
     *,
     stream: bool,
-    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Response:
     """Write what runs in `running` as `reply` does.
 
@@ -102,7 +98,6 @@ async def answer(
         running: entered for as long as the answer is written.
         reply: how it is written.
         stream: as events.
-        headers: of the response, as they are when `running` has been entered.
 
     Raises:
         Exception: of entering `running`, before anything is sent.
@@ -110,48 +105,44 @@ async def answer(
     """
     if stream:
         return EventStream(
-            _frames(running, reply),
+            _streamed(running, reply),
             keep_alive=state_of(request).settings.keep_alive_seconds,
             failure=reply.failure,
-            headers=headers,
         )
-    body = await unless_disconnected(request.receive, _whole(running, reply))
-    return json_response(json_pieces(body), headers)
+    return await unless_disconnected(request.receive, _whole(running, reply))
 
 
-async def _frames(
-    running: AbstractAsyncContextManager[Work], reply: ReplyWriter[Work]
-) -> AsyncGenerator[bytes, None]:
-    async with running as work:
-        yield ACCEPTED
-        async for frame in reply.stream(work):
-            yield frame
+@asynccontextmanager
+async def _streamed(
+    running: AbstractAsyncContextManager[Begun[Work]], reply: ReplyWriter[Work]
+) -> AsyncIterator[AcceptedStream]:
+    async with running as begun:
+        yield AcceptedStream(reply.stream(begun.work), begun.headers)
 
 
-async def _whole(running: AbstractAsyncContextManager[Work], reply: ReplyWriter[Work]) -> Any:
-    async with running as work:
-        return await reply.whole(work)
+async def _whole(
+    running: AbstractAsyncContextManager[Begun[Work]], reply: ReplyWriter[Work]
+) -> Response:
+    async with running as begun:
+        body = await reply.whole(begun.work)
+    return json_response(json_pieces(body), begun.headers)
 
 
 @asynccontextmanager
 async def _running(
-    registry: ModelRegistry,
-    model: ServedModel,
-    asked: ChatRequest,
-    prompt_field: str,
-    headers: dict[str, str],
-) -> AsyncIterator[ChatCompletion]:
-    """The accepted request. Its model stays loaded until this is left.
-
-    What was left out of it is told in `headers`.
-    """
+    registry: ModelRegistry, model: ServedModel, asked: ChatRequest, prompt_field: str
+) -> AsyncIterator[Begun[ChatCompletion]]:
+    """The accepted request. Its model stays loaded until this is left."""
     async with registry.pool.use(model.pooled) as chat:
         with _naming(prompt_field):
             completion = await chat.start(asked)
-        if completion.dropped is not None:
-            headers[DROPPED_HEADER] = str(completion.dropped.messages)
         async with completion:
-            yield completion
+            yield Begun(completion, _headers(completion))
+
+
+def _headers(completion: ChatCompletion) -> Mapping[str, str]:
+    dropped = completion.dropped
+    return {} if dropped is None else {DROPPED_HEADER: str(dropped.messages)}
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from edge_llama.api.errors import error_body
 from edge_llama.api.http.sse import named_frame
@@ -44,7 +44,7 @@ class ResponsesReply:
             pass
         return self._response
 
-    async def stream(self, completion: ChatCompletion) -> AsyncIterator[bytes]:
+    async def stream(self, completion: ChatCompletion) -> AsyncGenerator[bytes, None]:
         async for event in self._events(completion):
             yield self._numbered(event)
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,33 +13,71 @@ from starlette.types import ASGIApp, Message
 
 from edge_llama.api.errors import ClientDisconnected, ServerStopping
 from edge_llama.api.http import sse
-from edge_llama.api.http.sse import ACCEPTED, DONE, HIGH_WATER, EventStream, frame
+from edge_llama.api.http.sse import DONE, HIGH_WATER, AcceptedStream, EventStream, frame
 from edge_llama.errors import EngineDied, EngineUnavailable
 from tests.api.asgi_call import AsgiCall, until
 
+NONE: Mapping[str, str] = {}
+DIED = EngineDied("The engine ended.")
+
 
 class Frames:
-    """Frames, seconds to sleep, or an error to raise; notes whether it was closed."""
+    """A stream of frames, seconds to sleep, or errors to raise; notes whether it was closed.
 
-    def __init__(self, *events: bytes | float | Exception) -> None:
+    Args:
+        events: of the accepted stream.
+        before: what happens until it is accepted.
+        headers: of the response.
+    """
+
+    def __init__(
+        self,
+        *events: bytes | float | Exception,
+        before: Sequence[float | Exception] = (),
+        headers: Mapping[str, str] = NONE,
+    ) -> None:
         self.closed = False
+        self._open = False
         self._events = events
+        self._before = before
+        self._headers = headers
 
-    async def __call__(self) -> AsyncGenerator[bytes, None]:
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[AcceptedStream]:
+        try:
+            for event in self._before:
+                await happen(event)
+            yield AcceptedStream(self._frames(), self._headers)
+        finally:
+            self.closed = not self._open
+
+    async def _frames(self) -> AsyncGenerator[bytes, None]:
+        self._open = True
         try:
             for event in self._events:
-                if isinstance(event, Exception):
-                    raise event
-                if isinstance(event, float):
-                    await asyncio.sleep(event)
-                else:
+                if isinstance(event, bytes):
                     yield event
+                else:
+                    await happen(event)
         finally:
-            self.closed = True
+            self._open = False
 
 
-def stream_of(*events: bytes | float | Exception, keep_alive: float = 10.0) -> ASGIApp:
-    return EventStream(Frames(*events)(), keep_alive=keep_alive)
+async def happen(event: float | Exception) -> None:
+    if isinstance(event, Exception):
+        raise event
+    await asyncio.sleep(event)
+
+
+def stream_of(
+    *events: bytes | float | Exception,
+    before: Sequence[float | Exception] = (),
+    headers: Mapping[str, str] = NONE,
+    keep_alive: float = 10.0,
+) -> ASGIApp:
+    return EventStream(
+        Frames(*events, before=before, headers=headers).stream(), keep_alive=keep_alive
+    )
 
 
 async def stuck(frames: Frames) -> tuple[asyncio.Future[None], asyncio.Event]:
@@ -54,7 +93,7 @@ async def stuck(frames: Frames) -> tuple[asyncio.Future[None], asyncio.Event]:
             sending.set()
             await asyncio.sleep(30)
 
-    stream = EventStream(frames(), keep_alive=10)
+    stream = EventStream(frames.stream(), keep_alive=10)
     task = asyncio.ensure_future(stream({"type": "http"}, receive, send))
     await sending.wait()
     return task, gone
@@ -82,7 +121,7 @@ async def test_headers_and_end() -> None:
 
 
 async def test_headers_go_out_on_acceptance() -> None:
-    call = AsgiCall(stream_of(ACCEPTED, 30.0))
+    call = AsgiCall(stream_of(30.0))
     await until(lambda: call.status == 200)
     assert call.body == b""
     call.disconnect()
@@ -90,23 +129,37 @@ async def test_headers_go_out_on_acceptance() -> None:
 
 
 async def test_headers_do_not_wait_for_ever() -> None:
-    call = AsgiCall(stream_of(0.15, ACCEPTED, b"data: 1\n\n", keep_alive=0.04))
+    call = AsgiCall(stream_of(b"data: 1\n\n", before=[0.15], keep_alive=0.04))
     await until(lambda: call.status == 200)
     assert call.body == b""
     await call.finished()
     assert call.body.endswith(b"\ndata: 1\n\n")
 
 
-@pytest.mark.parametrize("events", [(), (ACCEPTED,), (0.01,)])
-async def test_an_error_before_the_headers_is_raised(events: tuple[bytes | float, ...]) -> None:
-    call = AsgiCall(stream_of(*events, EngineDied("The engine ended.")))
+@pytest.mark.parametrize("stream", [{"before": [DIED]}, {"before": [0.01, DIED]}, {}])
+async def test_an_error_before_the_headers_is_raised(stream: dict[str, Any]) -> None:
+    call = AsgiCall(stream_of(DIED, **stream))
     with pytest.raises(EngineDied):
         await call.finished()
     assert call.sent == []
 
 
+async def test_headers_of_the_stream_go_out_when_it_is_accepted() -> None:
+    call = AsgiCall(stream_of(b"data: 1\n\n", before=[0.01], headers={"X-More": "1"}))
+    await call.finished()
+    assert call.headers["x-more"] == "1"
+
+
+async def test_headers_that_come_too_late_are_left_out() -> None:
+    late = stream_of(b"data: 1\n\n", before=[0.15], headers={"X-More": "1"}, keep_alive=0.04)
+    call = AsgiCall(late)
+    await call.finished()
+    assert call.status == 200
+    assert "x-more" not in call.headers
+
+
 async def test_an_error_after_late_headers_is_a_frame() -> None:
-    call = AsgiCall(stream_of(0.15, EngineUnavailable("No room."), keep_alive=0.04))
+    call = AsgiCall(stream_of(before=[0.15, EngineUnavailable("No room.")], keep_alive=0.04))
     await call.finished()
     assert call.status == 200
     assert json.loads(call.body.strip().removeprefix(b"data: "))["error"]["message"] == "No room."
@@ -143,10 +196,10 @@ async def test_a_bug_in_mid_stream_leaks_nothing() -> None:
     assert b'"type":"server_error"' in call.body
 
 
-@pytest.mark.parametrize("first", [b"data: 1\n\n", ACCEPTED])
-async def test_a_disconnect_ends_the_stream_at_once(first: bytes) -> None:
+@pytest.mark.parametrize("first", [b"data: 1\n\n", 0.0])
+async def test_a_disconnect_ends_the_stream_at_once(first: bytes | float) -> None:
     frames = Frames(first, 30.0)
-    call = AsgiCall(EventStream(frames(), keep_alive=10))
+    call = AsgiCall(EventStream(frames.stream(), keep_alive=10))
     await until(lambda: call.status == 200)
     assert not frames.closed
     call.disconnect()
@@ -155,8 +208,8 @@ async def test_a_disconnect_ends_the_stream_at_once(first: bytes) -> None:
 
 
 async def test_a_disconnect_before_the_headers_sends_nothing() -> None:
-    frames = Frames(30.0)
-    call = AsgiCall(EventStream(frames(), keep_alive=10))
+    frames = Frames(before=[30.0])
+    call = AsgiCall(EventStream(frames.stream(), keep_alive=10))
     await asyncio.sleep(0.01)
     call.disconnect()
     with pytest.raises(ClientDisconnected):
@@ -175,7 +228,7 @@ async def test_a_disconnect_while_the_client_is_slow_closes_the_frames() -> None
 
 async def test_a_server_that_stops_says_so() -> None:
     frames = Frames(b"data: 1\n\n", 30.0)
-    call = AsgiCall(EventStream(frames(), keep_alive=10))
+    call = AsgiCall(EventStream(frames.stream(), keep_alive=10))
     await call.until_sent(b"data: 1")
     call.task.cancel()
     await call.finished()
@@ -185,7 +238,7 @@ async def test_a_server_that_stops_says_so() -> None:
 
 
 async def test_a_server_that_stops_before_the_headers_raises() -> None:
-    call = AsgiCall(stream_of(30.0))
+    call = AsgiCall(stream_of(before=[30.0]))
     await asyncio.sleep(0.01)
     call.task.cancel()
     with pytest.raises(ServerStopping):
@@ -214,7 +267,11 @@ async def test_a_slow_client_holds_the_frames_up() -> None:
             made += 1
             yield b"x" * 10_000
 
-    stream = EventStream(frames(), keep_alive=10)
+    @asynccontextmanager
+    async def accepted() -> AsyncIterator[AcceptedStream]:
+        yield AcceptedStream(frames())
+
+    stream = EventStream(accepted(), keep_alive=10)
     received = 0
 
     async def receive() -> Message:
