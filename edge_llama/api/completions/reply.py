@@ -159,7 +159,7 @@ def _progress(event: PromptRead, number: int, prompts: Prompts) -> PromptProgres
 
 def _whole(index: int, choice: _Choice) -> CompletionChoice:
     assert choice.finish is not None
-    return _choice(index, "".join(choice.text), choice.logprobs.shape(), choice.finish)
+    return _choice_object(index, "".join(choice.text), choice.logprobs.shape(), choice.finish)
 
 
 def _part(
@@ -171,11 +171,11 @@ def _part(
 ) -> CompletionChoice | None:
     match event:
         case Started():
-            return None if echo is None else _choice(index, echo.text, echoed.shape())
+            return None if echo is None else _choice_object(index, echo.text, echoed.shape())
         case TextDelta():
-            return _choice(index, event.text, _shape(writer.output(event.logprobs)))
+            return _choice_object(index, event.text, _shape(writer.output(event.logprobs)))
         case Finished():
-            return _choice(index, "", _shape(writer.output(event.logprobs)), event)
+            return _choice_object(index, "", _shape(writer.output(event.logprobs)), event)
         case _:
             return None
 
@@ -184,7 +184,7 @@ def _shape(lists: TokenLists | None) -> CompletionLogprobs | None:
     return None if lists is None else lists.shape()
 
 
-def _choice(
+def _choice_object(
     index: int, text: str, logprobs: CompletionLogprobs | None, finish: Finished | None = None
 ) -> CompletionChoice:
     choice: CompletionChoice = {

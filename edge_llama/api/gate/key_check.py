@@ -27,8 +27,7 @@ class ApiKeyMiddleware:
 
     The key is a Bearer token, or stands in `x-api-key`, as Anthropic's clients send it.
 
-    Who is wrong too often gets a 429 instead. The request's state
-    gets its `caller`.
+    Who is wrong too often gets a 429 instead. The request's state gets its `caller`.
 
     Args:
         app: what is guarded.
