@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edge_llama.engine.protocol.model_info import ModelInfo
     from edge_llama.engine.protocol.output import FinishReason, Output
     from edge_llama.engine.protocol.prompt import Control, Text, Tokens
-    from edge_llama.engine.protocol.request import GenerationRequest, ServiceTier
+    from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
     from edge_llama.engine.protocol.sampling_params import SamplingParams
     from edge_llama.errors import (
         ContextLengthExceeded,
@@ -80,7 +80,7 @@ _HOMES = {
     "engine.protocol.model_info": ["ModelInfo"],
     "engine.protocol.output": ["FinishReason", "Output"],
     "engine.protocol.prompt": ["Control", "Text", "Tokens"],
-    "engine.protocol.request": ["GenerationRequest", "ServiceTier"],
+    "engine.protocol.request": ["GenerationOptions", "GenerationRequest", "ServiceTier"],
     "engine.protocol.sampling_params": ["SamplingParams"],
     "errors": [
         "ContextLengthExceeded",
@@ -128,6 +128,7 @@ __all__ = [
     "EngineUnavailable",
     "FinishReason",
     "Finished",
+    "GenerationOptions",
     "GenerationRequest",
     "HubUnavailable",
     "InvalidValue",

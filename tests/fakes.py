@@ -270,7 +270,7 @@ class FakeGeneration:
 
     def __init__(self, script: Script, request: GenerationRequest, prompt: Tokenized) -> None:
         self.aborts: list[int | None] = []
-        self.running = set(range(request.n))
+        self.running = set(range(request.options.n))
         self.prompt_tokens = (
             len(prompt.tokens) if script.prompt_tokens is None else script.prompt_tokens
         )
@@ -320,7 +320,7 @@ async def _pass(seconds: float) -> None:
 
 def _progress(request: GenerationRequest, total: int) -> Iterator[Output]:
     """One before it in the queue, then half of the prompt, then all of it, if that is asked for."""
-    if request.progress:
+    if request.options.progress:
         for told in (
             PromptProgress(total, 0, 0, 0.0, ahead=1),
             PromptProgress(total, 0, total // 2, 50.0),
@@ -331,16 +331,17 @@ def _progress(request: GenerationRequest, total: int) -> Iterator[Output]:
 
 def _scores(request: GenerationRequest, prompt: Tokenized) -> Iterator[Output]:
     """An output for each token of the prompt but the first, if they are asked for."""
-    if request.prompt_logprobs is None:
+    n_top = request.options.prompt_logprobs
+    if n_top is None:
         return
     for token in prompt.tokens[1:]:
-        entry = logprob(token, prompt.pieces[token], request.prompt_logprobs)
+        entry = logprob(token, prompt.pieces[token], n_top)
         yield Output(0, 0, (), (), Timings(1.0, 0.0, 0.0), prompt_logprobs=(entry,))
 
 
 def _outputs(script: Script, request: GenerationRequest) -> Iterator[Output]:
     """Round after round, one output of every choice that still has a token."""
-    queues = [list(_choice(script, request, index)) for index in range(request.n)]
+    queues = [list(_choice(script, request, index)) for index in range(request.options.n)]
     for step in range(max(map(len, queues))):
         yield from (queue[step] for queue in queues if step < len(queue))
 
@@ -350,16 +351,16 @@ def _choice(script: Script, request: GenerationRequest, index: int) -> Iterator[
         (1000 + position, piece.encode() if isinstance(piece, str) else piece)
         for position, piece in enumerate(script.pieces_of(index))
     ]
-    finish = script.finish
+    options, finish = request.options, script.finish
     if finish is FinishReason.STOP:
         tokens.append((EOT, b""))
-    if request.max_tokens == 0:
+    if options.max_tokens == 0:
         data = struct.pack("<4f", 0.5, 0.5, -0.5, 0.5) if request.embeds else b""
         length = FinishReason.LENGTH
         yield Output(0, index, (), (), Timings(1.0, 20.0, 0.0), finish=length, embedding=data)
         return
-    if request.max_tokens is not None and len(tokens) > request.max_tokens:
-        tokens, finish = tokens[: request.max_tokens], FinishReason.LENGTH
+    if options.max_tokens is not None and len(tokens) > options.max_tokens:
+        tokens, finish = tokens[: options.max_tokens], FinishReason.LENGTH
     endless = script.hang or script.die
     for position, (token, piece) in enumerate(tokens):
         ends = position == len(tokens) - 1 and not endless
@@ -373,5 +374,5 @@ def _choice(script: Script, request: GenerationRequest, index: int) -> Iterator[
             cached_tokens=script.cached_tokens,
             finish=finish if ends else None,
             timings=Timings(1.0, 20.0, 10.0 * position),
-            logprobs=() if request.logprobs is None else (logprob(token, piece, request.logprobs),),
+            logprobs=() if options.logprobs is None else (logprob(token, piece, options.logprobs),),
         )

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
-from edge_llama.engine.protocol.grammar import Grammar
-from edge_llama.engine.protocol.request import ServiceTier
-from edge_llama.engine.protocol.sampling_params import SamplingParams
+from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.settings.server import ContextOverflow
 
 
@@ -62,30 +60,13 @@ class AnswerRequest:
     """How a prompt is to be answered, whatever it is made of.
 
     Attributes:
-        sampling: how tokens are chosen.
-        max_tokens: most tokens of each choice; None is what is left of the context.
-        n: how many choices.
-        grammar: the form that the answer must have.
-        stop: strings that end a choice, after `sampling.min_tokens`; they are not part of its
-            text.
-        logprobs: tell the log-probability of every output token, and of this many most likely
-            ones at its place; None tells nothing.
-        progress: tell how far the prompt is read.
-        tier: how urgent it is.
-        cache_domain: computed prompts are shared only between requests of the same domain.
-        caller: whose it is; callers take turns when requests wait.
+        options: what is asked of each choice.
+        stop: strings that end a choice, after `min_tokens` of the sampling; they are not part of
+            its text.
     """
 
-    sampling: SamplingParams = field(default_factory=SamplingParams)
-    max_tokens: int | None = None
-    n: int = 1
-    grammar: Grammar | None = None
+    options: GenerationOptions = field(default_factory=GenerationOptions)
     stop: tuple[str, ...] = ()
-    logprobs: int | None = None
-    progress: bool = False
-    tier: ServiceTier = ServiceTier.DEFAULT
-    cache_domain: str = ""
-    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +106,7 @@ class TextRequest(AnswerRequest):
     Attributes:
         prompt: the text, in which control tokens may be spelled out, or its token ids.
         bos: begin a text with the token that begins every prompt; token ids are taken as they are.
-        prompt_logprobs: tell the log-probability of every token of the prompt but the first, and
-            of this many most likely ones at its place; None tells nothing.
     """
 
     prompt: str | tuple[int, ...]
     bos: bool = True
-    prompt_logprobs: int | None = None

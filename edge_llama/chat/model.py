@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 
+import msgspec
+
 from edge_llama.chat.choice import Choice
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.embedding import Embedding
@@ -27,7 +29,7 @@ from edge_llama.chat.tools.tool_grammar import tool_grammar
 from edge_llama.engine.protocol.grammar import Grammar, JSONSchema
 from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.prompt import Prompt, Text, Tokens
-from edge_llama.engine.protocol.request import GenerationRequest, ServiceTier
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
 from edge_llama.errors import InvalidValue, RequestError, TemplateError
 from edge_llama.text.output_decoder import OutputDecoder
 
@@ -91,8 +93,10 @@ class ChatModel:
                 return await self._run(prompt, request, dropped=dropped)
             names = [tool.name for tool in request.tools]
             builtin = request.template.builtin_tools or ()
-            parsers = [ToolCallParser(names, builtin) for _ in range(request.n)]
-            request = replace(request, grammar=self._tool_grammar(request))
+            parsers = [ToolCallParser(names, builtin) for _ in range(request.options.n)]
+            grammar = self._tool_grammar(request)
+            options = msgspec.structs.replace(request.options, grammar=grammar)
+            request = replace(request, options=options)
             return await self._run(prompt, request, parsers, dropped=dropped)
 
     async def complete(self, request: TextRequest) -> ChatCompletion:
@@ -105,7 +109,7 @@ class ChatModel:
         _check_generates(await self.engine.ready())
         prompt = self._text_prompt(request.prompt, request.bos)
         with _naming("prompt"):
-            return await self._run(prompt, request, prompt_logprobs=request.prompt_logprobs)
+            return await self._run(prompt, request)
 
     async def embed(
         self,
@@ -125,10 +129,8 @@ class ChatModel:
             generation = await self.engine.submit(
                 GenerationRequest(
                     prompt=self._embedded_text(text) if isinstance(text, str) else (Tokens(text),),
-                    max_tokens=0,
+                    options=GenerationOptions(max_tokens=0, tier=tier, caller=caller),
                     embeds=True,
-                    tier=tier,
-                    caller=caller,
                 )
             )
         try:
@@ -182,9 +184,9 @@ class ChatModel:
         parsers: Sequence[ToolCallParser] = (),
         *,
         dropped: Dropped | None = None,
-        prompt_logprobs: int | None = None,
     ) -> ChatCompletion:
-        min_tokens = request.sampling.min_tokens
+        options = request.options
+        min_tokens = options.sampling.min_tokens
         choices = [
             Choice(
                 index,
@@ -192,30 +194,16 @@ class ChatModel:
                 self._token_names,
                 parser,
             )
-            for index, parser in enumerate(parsers or [None] * request.n)
+            for index, parser in enumerate(parsers or [None] * options.n)
         ]
-        generation = await self.engine.submit(
-            GenerationRequest(
-                prompt=prompt,
-                sampling=request.sampling,
-                max_tokens=request.max_tokens,
-                n=request.n,
-                logprobs=request.logprobs,
-                grammar=request.grammar,
-                prompt_logprobs=prompt_logprobs,
-                progress=request.progress,
-                tier=request.tier,
-                cache_domain=request.cache_domain,
-                caller=request.caller,
-            )
-        )
-        scored = prompt_logprobs is not None
+        generation = await self.engine.submit(GenerationRequest(prompt=prompt, options=options))
+        scored = options.prompt_logprobs is not None
         return ChatCompletion(
             generation, choices, self._token_names, dropped=dropped, scored=scored
         )
 
     def _tool_grammar(self, request: ChatRequest) -> Grammar:
-        form = request.grammar
+        form = request.options.grammar
         if form is not None and not isinstance(form, JSONSchema):
             raise InvalidValue(f"{form.param} and tools exclude each other.", param=form.param)
         return tool_grammar(

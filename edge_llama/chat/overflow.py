@@ -68,7 +68,7 @@ async def fit(
         n_ctx: tokens that fit into the context.
         count: tokens of a request's prompt.
     """
-    limit = n_ctx - min(request.max_tokens or n_ctx // DEFAULT_ROOM, n_ctx // MAX_ROOM)
+    limit = n_ctx - min(request.options.max_tokens or n_ctx // DEFAULT_ROOM, n_ctx // MAX_ROOM)
     whole = await count(request)
     if whole <= limit:
         return request, None

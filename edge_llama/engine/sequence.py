@@ -12,7 +12,7 @@ from edge_llama.engine.blocks.reading import Reading
 from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.kv.prefix_cache import TokenArray
 from edge_llama.engine.protocol.output import FinishReason, PromptProgress, Timings
-from edge_llama.engine.protocol.request import ServiceTier
+from edge_llama.engine.protocol.request import GenerationRequest, ServiceTier
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 
 
@@ -39,20 +39,14 @@ class Sequence:
     ```
 
     Attributes:
-        id: the request.
+        id: of the request.
         index: the choice.
+        request: what is asked.
         token_ids: prompt and output.
         num_prompt: tokens of the prompt.
         max_length: tokens of prompt and output at which it ends.
-        sampling: how its tokens are chosen.
-        logprobs: as in `GenerationRequest`.
-        prompt_logprobs: likewise.
-        progress: likewise.
-        embeds: likewise.
+        sampling: how the tokens of this choice are chosen.
         constraint: which tokens may follow.
-        tier: how urgent it is.
-        cache_domain: it shares KV only with sequences of the same domain.
-        caller: whose it is.
         seq_id: its id in the KV cache while it runs.
         reading: what is on its way from the disk; it computes nothing while there is more.
         num_computed: tokens whose KV is in the cache.
@@ -66,18 +60,12 @@ class Sequence:
 
     id: int
     index: int
+    request: GenerationRequest = field(repr=False)
     token_ids: list[int]
     num_prompt: int
     max_length: int
     sampling: SamplingParams
-    logprobs: int | None = None
-    prompt_logprobs: int | None = None
-    progress: bool = False
-    embeds: bool = False
     constraint: Constraint | None = field(default=None, repr=False)
-    tier: ServiceTier = ServiceTier.DEFAULT
-    cache_domain: str = ""
-    caller: str = ""
     status: SequenceStatus = SequenceStatus.WAITING
     seq_id: int = -1
     reading: Reading | None = field(default=None, repr=False)
@@ -100,6 +88,41 @@ class Sequence:
         if new:
             self._array = np.concatenate([self._array, np.asarray(new, np.int32)])
         return self._array
+
+    @property
+    def tier(self) -> ServiceTier:
+        """How urgent it is."""
+        return self.request.options.tier
+
+    @property
+    def caller(self) -> str:
+        """Whose it is."""
+        return self.request.options.caller
+
+    @property
+    def cache_domain(self) -> str:
+        """It shares KV only with sequences of the same domain."""
+        return self.request.options.cache_domain
+
+    @property
+    def embeds(self) -> bool:
+        """Its prompt is embedded, and not continued."""
+        return self.request.embeds
+
+    @property
+    def logprobs(self) -> int | None:
+        """How many most likely tokens are told beside each of its own; None tells nothing."""
+        return self.request.options.logprobs
+
+    @property
+    def prompt_logprobs(self) -> int | None:
+        """The same for the tokens of the prompt, of which the first choice tells for all."""
+        return self.request.options.prompt_logprobs if self.index == 0 else None
+
+    @property
+    def progress(self) -> bool:
+        """It tells how far its prompt is read; the first choice tells for all."""
+        return self.request.options.progress and self.index == 0
 
     @property
     def num_output(self) -> int:

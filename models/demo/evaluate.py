@@ -19,6 +19,7 @@ from edge_llama import (
     ChatModel,
     ChatRequest,
     EngineSettings,
+    GenerationOptions,
     Message,
     Role,
     SamplingParams,
@@ -52,8 +53,7 @@ async def answer(model: ChatModel, example: Example) -> str:
     request = ChatRequest(
         messages=tuple(Message(Role(m.role), m.content) for m in example.messages),
         tools=tuple(Tool(definition) for definition in example.tools),
-        sampling=SamplingParams(temperature=0),
-        max_tokens=MAX_TOKENS,
+        options=GenerationOptions(sampling=SamplingParams(temperature=0), max_tokens=MAX_TOKENS),
     )
     text = calls = ""
     async with await model.start(request) as completion:

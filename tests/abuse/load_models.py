@@ -13,7 +13,7 @@ import sys
 
 from edge_llama.engine import binding
 from edge_llama.engine.protocol.prompt import Text
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.worker.loading import LoadedEngine
 from edge_llama.errors import EdgeLlamaError
 from edge_llama.settings.engine import EngineSettings
@@ -25,7 +25,7 @@ MEMORY = 2**31
 def load(path: str) -> str:
     try:
         engine = LoadedEngine(EngineSettings(model=path, ctx_size=256, threads=1, parallel=1))
-        request = GenerationRequest(prompt=(Text("a b"),), max_tokens=2)
+        request = GenerationRequest(prompt=(Text("a b"),), options=GenerationOptions(max_tokens=2))
         engine.core.add(engine.intake.accept(1, request))
         while engine.core.has_work:
             engine.core.step()

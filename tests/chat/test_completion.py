@@ -11,6 +11,7 @@ from edge_llama.chat.events import ChatEvent, Finished, Started, TextDelta, Usag
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.protocol.output import FinishReason
+from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import EngineDied
 from tests.fakes import FakeEngine, Script
@@ -29,10 +30,10 @@ async def start(
     engine = FakeEngine(script)
     request = ChatRequest(
         messages=(Message(Role.USER, "Hi"),),
-        n=n,
+        options=GenerationOptions(
+            n=n, logprobs=logprobs, sampling=SamplingParams(min_tokens=min_tokens)
+        ),
         stop=stop,
-        logprobs=logprobs,
-        sampling=SamplingParams(min_tokens=min_tokens),
     )
     return await ChatModel(engine).start(request), engine
 

@@ -12,7 +12,7 @@ from edge_llama.chat.tools.tool import Tool, ToolChoice
 from edge_llama.chat.tools.tool_grammar import tool_grammar
 from edge_llama.engine.client.async_engine import EngineState
 from edge_llama.engine.protocol.prompt import Text
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import (
     ContextLengthExceeded,
@@ -30,15 +30,18 @@ async def test_a_request_reaches_the_engine_rendered() -> None:
     tools = (Tool({"type": "function", "function": {"name": "now"}}),)
     sampling = SamplingParams(temperature=0, seed=7)
     await ChatModel(engine).start(
-        ChatRequest(messages=HI, tools=tools, sampling=sampling, max_tokens=9, n=3)
+        ChatRequest(
+            messages=HI,
+            options=GenerationOptions(sampling=sampling, max_tokens=9, n=3),
+            tools=tools,
+        )
     )
     assert engine.submitted == [
         GenerationRequest(
             prompt=Llama3Template().render(HI, tools),
-            sampling=sampling,
-            max_tokens=9,
-            n=3,
-            grammar=tool_grammar(tools, ToolChoice()),
+            options=GenerationOptions(
+                sampling=sampling, max_tokens=9, n=3, grammar=tool_grammar(tools, ToolChoice())
+            ),
         )
     ]
 
@@ -133,7 +136,7 @@ async def test_a_model_without_a_template_completes_and_embeds_texts(
 
 async def test_the_log_probabilities_of_a_prompt_come_first() -> None:
     model = ChatModel(FakeEngine(Script(choices=[["a"], ["b"]])))
-    request = TextRequest(prompt=(72, 105, 33), n=2, prompt_logprobs=1)
+    request = TextRequest(prompt=(72, 105, 33), options=GenerationOptions(n=2, prompt_logprobs=1))
     completion = await model.complete(request)
     events = [await anext(completion)]
     assert completion._early == []  # what was told is not kept

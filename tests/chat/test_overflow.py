@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edge_llama.chat.messages import ChatRequest, Message, Role, ToolCall
 from edge_llama.chat.overflow import Dropped, count_exchanges, fit, without_oldest
+from edge_llama.engine.protocol.request import GenerationOptions
 
 SYSTEM = Message(Role.SYSTEM, "s")
 N_CTX = 100
@@ -31,7 +32,7 @@ async def length(request: ChatRequest) -> int:
 async def fitted(
     *messages: Message, max_tokens: int | None = 20
 ) -> tuple[tuple[Message, ...], Dropped | None]:
-    request = ChatRequest(messages=messages, max_tokens=max_tokens)
+    request = ChatRequest(messages=messages, options=GenerationOptions(max_tokens=max_tokens))
     shortened, dropped = await fit(request, N_CTX, length)
     return shortened.messages, dropped
 

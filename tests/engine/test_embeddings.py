@@ -12,7 +12,7 @@ import pytest
 
 from edge_llama.engine.client.async_engine import AsyncEngine
 from edge_llama.engine.protocol.prompt import Text, Tokens
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
 from edge_llama.settings.engine import EngineSettings
@@ -23,7 +23,9 @@ TOKENS = tuple(1 + 7 * i % 400 for i in range(100))
 
 
 async def embed(engine: AsyncEngine, tokens: tuple[int, ...]) -> Vector:
-    request = GenerationRequest(prompt=(Tokens(tokens),), max_tokens=0, embeds=True)
+    request = GenerationRequest(
+        prompt=(Tokens(tokens),), options=GenerationOptions(max_tokens=0), embeds=True
+    )
     [output] = [output async for output in await engine.submit(request)]
     return np.frombuffer(output.embedding, "<f4")
 
@@ -60,7 +62,8 @@ async def test_it_is_what_llama_cpp_pools(engine: AsyncEngine, tiny_gguf: Path) 
 async def test_streams_and_embeddings_do_not_change_each_other(engine: AsyncEngine) -> None:
     greedy = SamplingParams(temperature=0, ignore_eos=True)
     prompt = GenerationRequest(
-        prompt=(Text("a fine day to be out and about " * 5),), sampling=greedy, max_tokens=60
+        prompt=(Text("a fine day to be out and about " * 5),),
+        options=GenerationOptions(sampling=greedy, max_tokens=60),
     )
 
     async def answer() -> list[int]:
@@ -82,7 +85,9 @@ async def test_with_a_stream_for_each_sequence(engine: AsyncEngine, tiny_gguf: P
     settings = EngineSettings(
         model=str(tiny_gguf), ctx_size=256, parallel=2, threads=1, kv_layout="streams"
     )
-    scored = GenerationRequest(prompt=(Tokens(TOKENS),), max_tokens=8, prompt_logprobs=0)
+    scored = GenerationRequest(
+        prompt=(Tokens(TOKENS),), options=GenerationOptions(max_tokens=8, prompt_logprobs=0)
+    )
     async with AsyncEngine(settings) as streams:
 
         async def score() -> list[int]:
@@ -97,7 +102,7 @@ async def test_with_a_stream_for_each_sequence(engine: AsyncEngine, tiny_gguf: P
 
 async def test_nothing_of_it_is_cached(engine: AsyncEngine) -> None:
     await embed(engine, TOKENS)
-    request = GenerationRequest(prompt=(Tokens(TOKENS),), max_tokens=1)
+    request = GenerationRequest(prompt=(Tokens(TOKENS),), options=GenerationOptions(max_tokens=1))
     [output] = [output async for output in await engine.submit(request)]
     assert output.cached_tokens == 0
 
@@ -108,7 +113,11 @@ async def test_refusals(engine: AsyncEngine) -> None:
     with pytest.raises(InvalidValue):
         await embed(engine, ())
     with pytest.raises(InvalidValue):
-        await engine.submit(GenerationRequest(prompt=(Text("a"),), max_tokens=1, embeds=True))
+        await engine.submit(
+            GenerationRequest(
+                prompt=(Text("a"),), options=GenerationOptions(max_tokens=1), embeds=True
+            )
+        )
     assert len(await embed(engine, TOKENS[:5])) == 64
 
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from edge_llama.engine.client.async_engine import AsyncEngine, EngineState
 from edge_llama.engine.protocol.output import FinishReason, Output
 from edge_llama.engine.protocol.prompt import Prompt, Text, Tokens
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.errors import ContextLengthExceeded, EngineStartError, InvalidValue
 from edge_llama.settings.engine import EngineSettings
 from tests.tiny_encoder import CLS, SEP, VOCABULARY, TinyEncoder, tokens_of
@@ -45,7 +45,7 @@ def settings_for(path: Path, ctx_size: int | None = None) -> EngineSettings:
 
 
 async def submit(engine: AsyncEngine, prompt: Prompt) -> Output:
-    request = GenerationRequest(prompt=prompt, max_tokens=0, embeds=True)
+    request = GenerationRequest(prompt=prompt, options=GenerationOptions(max_tokens=0), embeds=True)
     [output] = [output async for output in await engine.submit(request)]
     return output
 
@@ -128,7 +128,9 @@ async def test_a_long_text_among_short_ones(tmp_path: Path, bert: TinyEncoder) -
 
 async def test_it_does_not_continue_texts(engine: AsyncEngine) -> None:
     with pytest.raises(InvalidValue, match="embeds texts") as raised:
-        await engine.submit(GenerationRequest(prompt=(Text("the sea"),), max_tokens=5))
+        await engine.submit(
+            GenerationRequest(prompt=(Text("the sea"),), options=GenerationOptions(max_tokens=5))
+        )
     assert raised.value.param == "model"
     with pytest.raises(InvalidValue, match="empty"):
         await embed(engine, [])
@@ -141,7 +143,9 @@ async def test_what_is_aborted_is_not_computed(tmp_path: Path) -> None:
     large = TinyEncoder("nomic-bert", n_layer=8, n_embd=256, n_ctx=8192)
     async with AsyncEngine(settings_for(large.write(tmp_path / "large.gguf"))) as engine:
         text = Tokens(tuple((LONG * 30)[:8192]))
-        request = GenerationRequest(prompt=(text,), max_tokens=0, embeds=True)
+        request = GenerationRequest(
+            prompt=(text,), options=GenerationOptions(max_tokens=0), embeds=True
+        )
         running, *waiting = [await engine.submit(request) for _ in range(20)]
         await asyncio.sleep(0.1)
         for generation in (*waiting, running):

@@ -15,7 +15,7 @@ from edge_llama.chat.messages import Message, Role
 from edge_llama.chat.template.llama3_template import Llama3Template
 from edge_llama.engine.binding import Batch, Context, DecodeStatus, FloatArray, Model, init_backend
 from edge_llama.engine.client.async_engine import AsyncEngine
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.worker.loading import open_context
 from edge_llama.errors import ModelFileError, SettingsError
@@ -92,8 +92,7 @@ async def test_the_demo_answers_alike_with_either() -> None:
     question = Message(Role.USER, "What is the capital of France?")
     request = GenerationRequest(
         prompt=Llama3Template().render((question,)),
-        sampling=SamplingParams(temperature=0.0),
-        max_tokens=40,
+        options=GenerationOptions(sampling=SamplingParams(temperature=0.0), max_tokens=40),
     )
     f16 = EngineSettings(model=str(bundled_model()), ctx_size=256, threads=1, micro_batch=16)
     answers = []

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from edge_llama import resolve_model
 from edge_llama.engine import binding
 from edge_llama.engine.protocol.output import FinishReason
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.run.runner import ModelRunner
 from edge_llama.engine.sample.span_sampler import SpanSampler
@@ -113,11 +114,13 @@ class Engine:
             Sequence(
                 id=id,
                 index=index,
+                request=GenerationRequest(
+                    prompt=(), options=GenerationOptions(cache_domain=domain)
+                ),
                 token_ids=list(prompt),
                 num_prompt=len(prompt),
                 max_length=min(len(prompt) + max_tokens, 512),
                 sampling=SamplingParams(temperature=0.0),
-                cache_domain=domain,
             )
             for index in range(n)
         ]

@@ -7,7 +7,7 @@ import pytest
 from edge_llama.engine.client.async_engine import AsyncEngine
 from edge_llama.engine.protocol.output import FinishReason, Output, TokenLogprob
 from edge_llama.engine.protocol.prompt import Control, Text, Tokens
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import InvalidValue
 
@@ -15,7 +15,7 @@ PROMPT = (Text("a fine day to be out and about"),)
 
 
 async def run(engine: AsyncEngine, **fields: object) -> list[Output]:
-    request = GenerationRequest(prompt=PROMPT, **fields)  # type: ignore[arg-type]
+    request = GenerationRequest(prompt=PROMPT, options=GenerationOptions(**fields))  # type: ignore[arg-type]
     return [output async for output in await engine.submit(request)]
 
 
@@ -67,7 +67,8 @@ async def test_it_does_not_end_before_min_tokens(engine: AsyncEngine) -> None:
 
 async def score(engine: AsyncEngine, tokens: list[int], n_top: int = 0) -> list[TokenLogprob]:
     request = GenerationRequest(
-        prompt=(Tokens(tuple(tokens)),), max_tokens=0, prompt_logprobs=n_top
+        prompt=(Tokens(tuple(tokens)),),
+        options=GenerationOptions(max_tokens=0, prompt_logprobs=n_top),
     )
     outputs = [output async for output in await engine.submit(request)]
     assert [output.finish for output in outputs][-1] is FinishReason.LENGTH

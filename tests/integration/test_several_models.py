@@ -19,6 +19,7 @@ import pytest
 
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.engine.client.async_engine import AsyncEngine
+from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.pool.model_pool import ModelPool
 from edge_llama.pool.pooled_model import PooledModel
 from edge_llama.settings.engine import EngineSettings
@@ -194,7 +195,9 @@ async def test_models_that_do_not_fit_together_take_turns(copies: list[str]) -> 
         nonlocal most
         async with pool.use(model) as chat:
             most = max(most, len(engines(psutil.Process())))
-            request = ChatRequest(messages=(Message(Role.USER, "Hello!"),), max_tokens=3)
+            request = ChatRequest(
+                messages=(Message(Role.USER, "Hello!"),), options=GenerationOptions(max_tokens=3)
+            )
             async with await chat.start(request) as completion:
                 assert [event async for event in completion]
 

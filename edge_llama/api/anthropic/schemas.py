@@ -32,6 +32,7 @@ from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
 from edge_llama.engine.protocol.grammar import Grammar
+from edge_llama.engine.protocol.request import GenerationOptions
 
 _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "container": (),
@@ -170,11 +171,13 @@ class MessagesRequest(Conversation, ConversationRequest):
             messages=self.to_messages(),
             tools=self.to_tools(),
             tool_choice=self.tool_choice.to_choice(),
-            sampling=self.sampling(),
-            max_tokens=most_tokens(self.max_tokens),
-            grammar=self.form(FORMAT, self._format()),
+            options=GenerationOptions(
+                sampling=self.sampling(),
+                max_tokens=most_tokens(self.max_tokens),
+                grammar=self.form(FORMAT, self._format()),
+                tier=self.tier,
+            ),
             stop=(*self.stop, *self.stop_sequences),
-            tier=self.tier,
             overflow=self.context_overflow,
         )
 

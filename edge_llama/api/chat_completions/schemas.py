@@ -34,6 +34,7 @@ from edge_llama.api.request.validation import Count, Name, invalid
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.tools.tool import ToolChoice
 from edge_llama.engine.protocol.grammar import Grammar
+from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.errors import InvalidValue
 
 Messages = Annotated[list[ChatMessage], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
@@ -90,14 +91,16 @@ class ChatCompletionRequest(ConversationRequest):
             tools=tools,
             tool_choice=choice,
             template=template,
-            sampling=self.sampling(),
-            max_tokens=self._max_tokens(),
-            n=self.n,
-            grammar=self.form("response_format", self._response_format()),
+            options=GenerationOptions(
+                sampling=self.sampling(),
+                max_tokens=self._max_tokens(),
+                n=self.n,
+                grammar=self.form("response_format", self._response_format()),
+                logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+                progress=self.return_progress,
+                tier=self.tier,
+            ),
             stop=tuple(self.stop),
-            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
-            progress=self.return_progress,
-            tier=self.tier,
             overflow=self.context_overflow,
         )
 

@@ -69,9 +69,9 @@ async def _echo(chat: ChatModel, asked: TextRequest) -> Echo:
 
 def _check_scores(texts: Sequence[TextRequest], echoes: Sequence[Echo | None]) -> None:
     told = sum(
-        len(echo.tokens) * max(1, text.prompt_logprobs)
+        len(echo.tokens) * max(1, text.options.prompt_logprobs)
         for text, echo in zip(texts, echoes, strict=True)
-        if echo is not None and text.prompt_logprobs is not None
+        if echo is not None and text.options.prompt_logprobs is not None
     )
     if told > MAX_ECHOED_LOGPROBS:
         raise InvalidValue(

@@ -22,6 +22,7 @@ from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.api.request.unsupported import HARMLESS_VALUES, TOOLS
 from edge_llama.api.request.validation import Count, Name, invalid
 from edge_llama.chat.messages import TextRequest
+from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.errors import InvalidValue
 
 MAX_CHOICES = 512
@@ -92,15 +93,17 @@ class CompletionRequest(SampledRequest):
         request = TextRequest(
             prompt="",
             bos=self.add_special_tokens,
-            prompt_logprobs=self.logprobs if self.echo else None,
-            sampling=self.sampling(),
-            max_tokens=most_tokens(self.max_tokens),
-            n=self.candidates,
-            grammar=self.form("response_format", form),
+            options=GenerationOptions(
+                sampling=self.sampling(),
+                max_tokens=most_tokens(self.max_tokens),
+                n=self.candidates,
+                grammar=self.form("response_format", form),
+                logprobs=0 if chooses and self.logprobs is None else self.logprobs,
+                prompt_logprobs=self.logprobs if self.echo else None,
+                progress=self.return_progress,
+                tier=self.tier,
+            ),
             stop=tuple(self.stop),
-            progress=self.return_progress,
-            logprobs=0 if chooses and self.logprobs is None else self.logprobs,
-            tier=self.tier,
         )
         return [replace(request, prompt=prompt) for prompt in self.prompt]
 

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -81,7 +82,8 @@ def on_behalf(request: Request, asked: Asked) -> Asked:
     """`asked`, for whoever sent `request`."""
     caller = request_state(request.scope).caller
     domain = "" if state_of(request).settings.share_prefixes else caller
-    return replace(asked, cache_domain=domain, caller=caller)
+    options = msgspec.structs.replace(asked.options, cache_domain=domain, caller=caller)
+    return replace(asked, options=options)
 
 
 async def answer(

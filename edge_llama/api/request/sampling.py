@@ -143,22 +143,17 @@ class SampledRequest(RequestBody):
         return ServiceTier.FLEX if self.service_tier == "flex" else ServiceTier.DEFAULT
 
     def sampling(self) -> SamplingParams:
-        """How tokens are chosen.
+        """How tokens are chosen: each parameter is a field of the same name.
 
         Raises:
             InvalidValue: a parameter is out of range.
         """
         given: dict[str, Any] = {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
+            name: getattr(self, name) for name in SamplingParams.__struct_fields__
+        } | {
             "top_k": 0 if self.top_k == -1 else self.top_k,
-            "min_p": self.min_p,
-            "frequency_penalty": self.frequency_penalty,
-            "presence_penalty": self.presence_penalty,
             "repetition_penalty": self._repetition_penalty(),
             "seed": None if self.seed is None else self.seed % (MAX_SEED + 1),
-            "logit_bias": self.logit_bias,
-            "ignore_eos": self.ignore_eos,
             "min_tokens": min(self.min_tokens, MAX_OUTPUT_TOKENS),
         }
         return SamplingParams(**{name: value for name, value in given.items() if value is not None})

@@ -35,6 +35,7 @@ from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.tools.tool import CallMode, ToolChoice
 from edge_llama.engine.protocol.grammar import Grammar
+from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.settings.server import ContextOverflow
 
 LOGPROBS = "message.output_text.logprobs"
@@ -166,12 +167,14 @@ class ResponsesRequest(ConversationRequest):
             messages=(*system, *to_messages(self.input)),
             tools=tools,
             tool_choice=replace(self.tool_choice, parallel=parallel),
-            sampling=self.sampling(),
-            max_tokens=most_tokens(self.max_output_tokens),
-            grammar=self.form("text.format", self._text_format().to_grammar()),
+            options=GenerationOptions(
+                sampling=self.sampling(),
+                max_tokens=most_tokens(self.max_output_tokens),
+                grammar=self.form("text.format", self._text_format().to_grammar()),
+                logprobs=self.top_logprobs if self._tells_logprobs() else None,
+                tier=self.tier,
+            ),
             stop=tuple(self.stop),
-            tier=self.tier,
-            logprobs=self.top_logprobs if self._tells_logprobs() else None,
             overflow=self.context_overflow or self._truncation(),
         )
 

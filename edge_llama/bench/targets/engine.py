@@ -12,7 +12,7 @@ from edge_llama.bench.targets.target import ENGINE
 from edge_llama.engine.client.async_engine import AsyncEngine
 from edge_llama.engine.protocol.grammar import JSONSchema
 from edge_llama.engine.protocol.prompt import Tokens
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.settings.engine import EngineSettings
 
 
@@ -57,9 +57,11 @@ class EngineTarget:
     ) -> Reply[int]:
         request = GenerationRequest(
             prompt=(Tokens(prompt),),
-            sampling=SAMPLING,
-            max_tokens=n_tokens,
-            grammar=None if schema is None else JSONSchema(schema),
+            options=GenerationOptions(
+                sampling=SAMPLING,
+                max_tokens=n_tokens,
+                grammar=None if schema is None else JSONSchema(schema),
+            ),
         )
         answer: list[int] = []
         cached = 0

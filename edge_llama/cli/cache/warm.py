@@ -121,11 +121,12 @@ async def _warm(settings: EngineSettings, system: str, tools: list[Tool]) -> tup
     from edge_llama.chat.model import ChatModel
     from edge_llama.engine.blocks.name import PUBLIC
     from edge_llama.engine.client.async_engine import AsyncEngine
-    from edge_llama.engine.protocol.request import GenerationRequest
+    from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 
     async with AsyncEngine(settings) as engine:
         prompt = await ChatModel(engine).prefix(system, tools)
-        request = GenerationRequest(prompt=prompt, max_tokens=1, cache_domain=PUBLIC)
+        options = GenerationOptions(max_tokens=1, cache_domain=PUBLIC)
+        request = GenerationRequest(prompt=prompt, options=options)
         async with await engine.submit(request) as generation:
             async for _ in generation:
                 pass

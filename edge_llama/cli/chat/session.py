@@ -13,6 +13,7 @@ from edge_llama.cli.chat.answer import Answer
 from edge_llama.cli.terminal.interrupt import InterruptibleLoop
 from edge_llama.cli.terminal.screen import Screen
 from edge_llama.engine.protocol.output import FinishReason
+from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import EdgeLlamaError
 
@@ -119,7 +120,8 @@ class ChatSession:
 
     def _ask(self, text: str) -> None:
         question = Message(Role.USER, text)
-        request = ChatRequest(messages=(*self.messages, question), sampling=self._sampling)
+        options = GenerationOptions(sampling=self._sampling)
+        request = ChatRequest(messages=(*self.messages, question), options=options)
         answer = Answer()
         try:
             with self._screen.busy(""):

@@ -197,7 +197,7 @@ class AsyncEngine:
         id = command.id
         generation = Generation(
             0,
-            request.n,
+            request.options.n,
             abort=lambda index: process.send(Abort(id, index)),
             pause=lambda paused: process.send(Pause(id, paused)),
         )
@@ -364,7 +364,7 @@ class AsyncEngine:
         for running in self._running.values():
             if running.generation.started or places > 0:
                 yield running.request
-            places -= running.request.n
+            places -= running.request.options.n
 
 
 class _Running(NamedTuple):

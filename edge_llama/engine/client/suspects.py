@@ -38,5 +38,6 @@ class Suspects:
 
 
 def _fingerprint(request: GenerationRequest) -> bytes:
-    anonymous = msgspec.structs.replace(request, cache_domain="", caller="")
+    options = msgspec.structs.replace(request.options, cache_domain="", caller="")
+    anonymous = msgspec.structs.replace(request, options=options)
     return hashlib.sha256(msgspec.msgpack.encode(anonymous)).digest()

@@ -1,4 +1,4 @@
-"""GenerationRequest: one prompt and how to continue it."""
+"""GenerationRequest: a prompt and what is asked of its continuation."""
 
 from __future__ import annotations
 
@@ -22,36 +22,47 @@ MAX_LOGPROBS = 20
 """Most alternatives that are told for a token."""
 
 
-class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One prompt and how to continue it.
+class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a continuation, whatever the prompt is. A request has one such object from
+    where it is made to where it is computed.
 
     Attributes:
-        prompt: segments; tokenized by the engine.
         sampling: how tokens are chosen.
         max_tokens: most tokens of output; None is what is left of the context, 0 only reads the
             prompt.
         n: how many continuations; they share the prompt's prefill.
+        grammar: the form that the output must have.
         logprobs: tell the log-probability of every output token, and of this many most likely
             ones at its place, 0 to `MAX_LOGPROBS`; None tells nothing.
         prompt_logprobs: the same for the tokens of the prompt but its first; the prompt is then
             read anew, whatever is cached.
         progress: tell how far the prompt is read, and how many are before it while it waits.
-        embeds: give the prompt's embedding instead of a continuation; needs `max_tokens` 0.
-        grammar: the form that the output must have.
         tier: how urgent it is.
         cache_domain: KV is shared only between requests of the same domain.
         caller: whose it is; callers take turns in the queue.
     """
 
-    prompt: Prompt
     sampling: SamplingParams = SamplingParams()
     max_tokens: int | None = None
     n: int = 1
+    grammar: Grammar | None = None
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     progress: bool = False
-    embeds: bool = False
-    grammar: Grammar | None = None
     tier: ServiceTier = ServiceTier.DEFAULT
     cache_domain: str = ""
     caller: str = ""
+
+
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt and what is asked of its continuation.
+
+    Attributes:
+        prompt: segments; tokenized by the engine.
+        options: what is asked.
+        embeds: give the prompt's embedding instead of a continuation; needs `max_tokens` 0.
+    """
+
+    prompt: Prompt
+    options: GenerationOptions = GenerationOptions()
+    embeds: bool = False

@@ -70,24 +70,25 @@ class Intake:
             InvalidValue: a field cannot be used with this model.
             ContextLengthExceeded: the prompt leaves no room for a token of output.
         """
-        if request.n < 1:
+        options = request.options
+        if options.n < 1:
             raise InvalidValue("n must be at least 1.", param="n")
-        if request.max_tokens is not None and request.max_tokens < 0:
+        if options.max_tokens is not None and options.max_tokens < 0:
             raise InvalidValue("max_tokens must be at least 0.", param="max_tokens")
         if not request.embeds and not self._generates:
             raise InvalidValue("This model embeds texts, it cannot continue them.", param="model")
         if request.embeds and self._pooling is None:
             raise InvalidValue("This model ranks texts, it does not embed them.", param="model")
-        if request.embeds and request.max_tokens != 0:
+        if request.embeds and options.max_tokens != 0:
             raise InvalidValue("An embedding needs max_tokens 0.", param="max_tokens")
-        _check_logprobs(request.logprobs, "logprobs")
-        _check_logprobs(request.prompt_logprobs, "prompt_logprobs")
-        for token in request.sampling.logit_bias:
+        _check_logprobs(options.logprobs, "logprobs")
+        _check_logprobs(options.prompt_logprobs, "prompt_logprobs")
+        for token in options.sampling.logit_bias:
             self._check_token(token, "logit_bias")
         token_ids = self.tokenize(request.prompt)
         if not token_ids:
             raise InvalidValue("The prompt is empty.", param="prompt")
-        if len(token_ids) + (request.max_tokens != 0) > self._n_ctx:
+        if len(token_ids) + (options.max_tokens != 0) > self._n_ctx:
             raise ContextLengthExceeded(self._n_ctx, len(token_ids))
         return token_ids
 
@@ -99,30 +100,25 @@ class Intake:
         Raises:
             InvalidValue: the grammar cannot be used.
         """
-        wanted = [request.max_tokens, self._max_tokens, self._n_ctx - len(token_ids)]
+        options = request.options
+        wanted = [options.max_tokens, self._max_tokens, self._n_ctx - len(token_ids)]
         max_tokens = min(limit for limit in wanted if limit is not None)
         constraint = None
-        if request.grammar is not None:
-            constraint = self._compiler.compile(request.grammar)
+        if options.grammar is not None:
+            constraint = self._compiler.compile(options.grammar)
         return [
             Sequence(
                 id=id,
                 index=index,
+                request=request,
                 token_ids=list(token_ids),
                 num_prompt=len(token_ids),
                 max_length=len(token_ids) + max_tokens,
-                sampling=request.sampling.for_choice(index),
-                logprobs=request.logprobs,
-                prompt_logprobs=request.prompt_logprobs if index == 0 else None,
-                progress=request.progress and index == 0,
-                embeds=request.embeds,
+                sampling=options.sampling.for_choice(index),
                 constraint=constraint and constraint.copy(),
-                tier=request.tier,
-                cache_domain=request.cache_domain,
-                caller=request.caller,
                 arrived=arrived,
             )
-            for index in range(request.n)
+            for index in range(options.n)
         ]
 
     def tokenize(self, prompt: Prompt) -> list[int]:

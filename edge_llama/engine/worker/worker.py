@@ -159,10 +159,11 @@ class Worker:
         except (InvalidValue, ContextLengthExceeded) as error:
             return partial(self._settle, command.id, error)
         accept = partial(intake.sequences, command.id, request, token_ids, arrived)
-        if request.grammar is None:
+        grammar = request.options.grammar
+        if grammar is None:
             return lambda: self._settle(command.id, accept())
         compile = partial(self._compile, command.id, accept)
-        return partial(self._grammars.put, command.id, len(request.grammar.text), compile)
+        return partial(self._grammars.put, command.id, len(grammar.text), compile)
 
     def _compile(self, id: int, accept: Callable[[], list[Sequence]]) -> None:
         result: list[Sequence] | Refusal

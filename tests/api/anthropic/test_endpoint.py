@@ -267,7 +267,7 @@ async def test_tool_choice(choice: dict[str, Any], grammar: str) -> None:
     engine = FakeEngine()
     reply = await client_for(engine).post(PATH, json=HI | {"tools": TOOLS, "tool_choice": choice})
     assert reply.status_code == 200
-    asked = engine.submitted[0].grammar
+    asked = engine.submitted[0].options.grammar
     assert isinstance(asked, TriggeredCFG if choice["type"] == "auto" else CFG)
     assert grammar in asked.text
     assert ("now" in asked.text) == (choice["type"] != "tool")
@@ -277,4 +277,4 @@ async def test_no_tool_may_be_called() -> None:
     engine = FakeEngine()
     body = HI | {"tools": TOOLS, "tool_choice": {"type": "none"}}
     assert (await client_for(engine).post(PATH, json=body)).status_code == 200
-    assert engine.submitted[0].grammar is None
+    assert engine.submitted[0].options.grammar is None

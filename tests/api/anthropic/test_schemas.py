@@ -23,9 +23,9 @@ def test_parameters() -> None:
         | {"temperature": 0, "top_p": 0.5, "top_k": 3, "stop_sequences": ["A", "B"], "stop": "C"},
     )
     request = asked.to_chat_request()
-    assert request.max_tokens == 9
+    assert request.options.max_tokens == 9
     assert request.stop == ("C", "A", "B")
-    sampling = request.sampling
+    sampling = request.options.sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0, 0.5, 3)
 
 
@@ -33,7 +33,7 @@ def test_a_schema_for_the_answer() -> None:
     schema = {"type": "object", "properties": {}, "additionalProperties": False}
     config = {"format": {"type": "json_schema", "schema": schema}}
     asked = parse(MessagesRequest, HI | {"output_config": config})
-    assert isinstance(asked.to_chat_request().grammar, JSONSchema)
+    assert isinstance(asked.to_chat_request().options.grammar, JSONSchema)
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ async def test_an_unknown_model_is_404(client: httpx.AsyncClient, engine: FakeEn
 async def test_parameters_reach_the_engine(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     await client.post(PATH, json=HI | {"max_tokens": 2, "temperature": 0, "n": 2, "seed": 5})
     request = engine.submitted[0]
-    assert (request.max_tokens, request.n) == (2, 2)
-    assert (request.sampling.temperature, request.sampling.seed) == (0, 5)
+    assert (request.options.max_tokens, request.options.n) == (2, 2)
+    assert (request.options.sampling.temperature, request.options.sampling.seed) == (0, 5)
 
 
 async def test_cut_off_replies_say_length(client: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ from edge_llama.chat.events import Finished, TextDelta
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.protocol.output import FinishReason
+from edge_llama.engine.protocol.request import GenerationOptions
 from tests.fakes import FakeEngine, Script
 
 HEAD = ReplyHead("demo", "fp_1", id="chatcmpl-1", created=1738752367)
@@ -26,7 +27,9 @@ async def start(
 ) -> ChatCompletion:
     model = ChatModel(FakeEngine(script))
     messages = (Message(Role.USER, "Hi"),)
-    return await model.start(ChatRequest(messages=messages, n=n, stop=stop, logprobs=logprobs))
+    return await model.start(
+        ChatRequest(messages=messages, options=GenerationOptions(n=n, logprobs=logprobs), stop=stop)
+    )
 
 
 async def chunks_of(
@@ -143,7 +146,9 @@ async def test_log_probabilities_in_chunks_and_whole() -> None:
 
 async def test_progress_comes_before_the_role() -> None:
     model = ChatModel(FakeEngine(Script(["Hello"], prompt_tokens=40)))
-    request = ChatRequest(messages=(Message(Role.USER, "Hi"),), progress=True)
+    request = ChatRequest(
+        messages=(Message(Role.USER, "Hi"),), options=GenerationOptions(progress=True)
+    )
     frames = stream_chunks(await model.start(request), HEAD, n=1)
     chunks = [json.loads(f.removeprefix(b"data: ")) async for f in frames if b"DONE" not in f]
     assert [chunk.get("prompt_progress") for chunk in chunks] == [

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_llama.api.chat_completions.schemas import ChatCompletionRequest, parse_chat_request
-from edge_llama.api.request.sampling import MAX_BIASES
+from edge_llama.api.request.sampling import MAX_BIASES, SampledRequest
 from edge_llama.api.request.unsupported import HARMLESS_VALUES
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.engine.protocol.grammar import CFG, JSONSchema, Regex
@@ -31,8 +31,12 @@ def refusal(**fields: Any) -> RequestError:
 
 def test_the_defaults_are_those_of_sampling_params() -> None:
     request = parse()
-    assert request.sampling == SamplingParams(temperature=0.6, top_p=0.9)
-    assert (request.max_tokens, request.n, request.stop) == (None, 1, ())
+    assert request.options.sampling == SamplingParams(temperature=0.6, top_p=0.9)
+    assert (request.options.max_tokens, request.options.n, request.stop) == (None, 1, ())
+
+
+def test_every_sampling_parameter_can_be_asked_for() -> None:
+    assert {*SamplingParams.__struct_fields__} <= {*SampledRequest.model_fields}
 
 
 def test_every_sampling_field_arrives() -> None:
@@ -47,7 +51,7 @@ def test_every_sampling_field_arrives() -> None:
         seed=7,
         logit_bias={"12": -100, "0": 1.5, "5": None},
         ignore_eos=True,
-    ).sampling == SamplingParams(
+    ).options.sampling == SamplingParams(
         temperature=0,
         top_p=0.5,
         top_k=40,
@@ -79,33 +83,34 @@ def test_unknown_and_ignorable_keys_are_ignored() -> None:
 
 
 def test_only_the_tier_flex_makes_a_difference() -> None:
-    assert parse(service_tier="flex").tier is ServiceTier.FLEX
+    assert parse(service_tier="flex").options.tier is ServiceTier.FLEX
     for tier in ("auto", "default", "priority", "scale", None):
-        assert parse(service_tier=tier).tier is ServiceTier.DEFAULT
+        assert parse(service_tier=tier).options.tier is ServiceTier.DEFAULT
 
 
 def test_max_completion_tokens_wins() -> None:
-    assert parse(max_tokens=5).max_tokens == 5
-    assert parse(max_tokens=5, max_completion_tokens=9).max_tokens == 9
-    assert parse(max_tokens=-1).max_tokens is None
-    assert parse(max_tokens=5, max_completion_tokens=-1).max_tokens == 5
-    assert parse(max_tokens=2**63 - 1).max_tokens == 2**31 - 1
+    assert parse(max_tokens=5).options.max_tokens == 5
+    assert parse(max_tokens=5, max_completion_tokens=9).options.max_tokens == 9
+    assert parse(max_tokens=-1).options.max_tokens is None
+    assert parse(max_tokens=5, max_completion_tokens=-1).options.max_tokens == 5
+    assert parse(max_tokens=2**63 - 1).options.max_tokens == 2**31 - 1
 
 
 def test_repeat_penalty_is_another_name() -> None:
-    assert parse(repeat_penalty=1.3).sampling.repetition_penalty == 1.3
-    assert parse(repeat_penalty=1.3, repetition_penalty=1.2).sampling.repetition_penalty == 1.2
+    assert parse(repeat_penalty=1.3).options.sampling.repetition_penalty == 1.3
+    both = parse(repeat_penalty=1.3, repetition_penalty=1.2)
+    assert both.options.sampling.repetition_penalty == 1.2
     assert refusal(repeat_penalty=0).param == "repeat_penalty"
     assert refusal(repetition_penalty=0).param == "repetition_penalty"
 
 
 def test_top_k_of_minus_one_keeps_all() -> None:
-    assert parse(top_k=-1).sampling.top_k == 0
+    assert parse(top_k=-1).options.sampling.top_k == 0
 
 
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**32 - 1, 2**63 - 1, -(2**63)])
 def test_any_64_bit_seed_is_folded(seed: int) -> None:
-    folded = parse(seed=seed).sampling.seed
+    folded = parse(seed=seed).options.sampling.seed
     assert folded is not None
     assert 0 <= folded <= MAX_SEED
 
@@ -164,7 +169,7 @@ def test_logit_bias_has_room_for_the_tokens_of_a_script() -> None:
     assert "at most 16384 entries" in error.message
     assert "regex" in error.message
     del biases["0"]
-    assert len(parse(logit_bias=biases).sampling.logit_bias) == MAX_BIASES
+    assert len(parse(logit_bias=biases).options.sampling.logit_bias) == MAX_BIASES
 
 
 @pytest.mark.parametrize(
@@ -213,7 +218,7 @@ def test_a_missing_field_is_an_invalid_value() -> None:
 
 def test_integers_may_be_written_as_floats() -> None:
     request = parse(max_tokens=5.0, top_k=6.0)
-    assert (request.max_tokens, request.sampling.top_k) == (5, 6)
+    assert (request.options.max_tokens, request.options.sampling.top_k) == (5, 6)
 
 
 @pytest.mark.parametrize(
@@ -242,16 +247,16 @@ def test_what_is_not_implemented_is_refused(field: str, value: Any) -> None:
 
 
 def test_log_probabilities() -> None:
-    assert parse(logprobs=False, top_logprobs=0).logprobs is None
-    assert parse(logprobs=True).logprobs == 0
-    assert parse(logprobs=True, top_logprobs=20).logprobs == 20
+    assert parse(logprobs=False, top_logprobs=0).options.logprobs is None
+    assert parse(logprobs=True).options.logprobs == 0
+    assert parse(logprobs=True, top_logprobs=20).options.logprobs == 20
     error = refusal(top_logprobs=3)
     assert (error.param, error.code) == ("top_logprobs", "invalid_value")
     assert error.message == "top_logprobs is only allowed when logprobs is true."
 
 
 def test_min_tokens() -> None:
-    assert parse(min_tokens=3, max_tokens=3).sampling.min_tokens == 3
+    assert parse(min_tokens=3, max_tokens=3).options.sampling.min_tokens == 3
     error = refusal(min_tokens=4, max_tokens=3)
     assert (error.param, error.code) == ("min_tokens", "invalid_value")
 
@@ -270,14 +275,14 @@ def test_a_response_format_of_text_asks_for_nothing() -> None:
 def test_forms_of_an_answer() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    assert parse(response_format=form).grammar == JSONSchema(
+    assert parse(response_format=form).options.grammar == JSONSchema(
         json.dumps(schema), "response_format.json_schema.schema"
     )
-    assert parse(response_format={"type": "json_object"}).grammar == JSONSchema(
+    assert parse(response_format={"type": "json_object"}).options.grammar == JSONSchema(
         '{"type": "object"}', "response_format"
     )
-    assert parse(grammar='root ::= "yes"').grammar == CFG('root ::= "yes"')
-    assert parse(regex="[0-9]+").grammar == Regex("[0-9]+")
+    assert parse(grammar='root ::= "yes"').options.grammar == CFG('root ::= "yes"')
+    assert parse(regex="[0-9]+").options.grammar == Regex("[0-9]+")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ async def test_the_best_of_several_are_told() -> None:
     script = Script(choices=[["a"], ["b"], ["c"]])
     engine = FakeEngine(script)
     body = await ask(engine, n=2, best_of=3)
-    assert engine.submitted[0].n == 3
+    assert engine.submitted[0].options.n == 3
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     assert body["choices"][0]["logprobs"] is None
     assert body["usage"]["completion_tokens"] == 6

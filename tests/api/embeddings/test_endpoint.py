@@ -38,7 +38,7 @@ async def test_the_documented_shape() -> None:
         "usage": {"prompt_tokens": 2, "total_tokens": 2},
     }
     [request] = engine.submitted
-    assert (request.prompt, request.embeds, request.max_tokens) == (
+    assert (request.prompt, request.embeds, request.options.max_tokens) == (
         (BOS, Text("Hi"), NO_END),
         True,
         0,
@@ -81,7 +81,7 @@ async def test_a_model_may_end_what_it_embeds() -> None:
 async def test_the_tier_is_the_requests() -> None:
     engine = FakeEngine()
     await ask(engine, service_tier="flex")
-    assert engine.submitted[0].tier is ServiceTier.FLEX
+    assert engine.submitted[0].options.tier is ServiceTier.FLEX
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ async def domain_of(engine: FakeEngine, headers: dict[str, str], **options: Any)
     body = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
     response = await client.post("/v1/chat/completions", json=body, headers=headers)
     assert response.status_code == 200
-    return engine.submitted[-1].cache_domain
+    return engine.submitted[-1].options.cache_domain
 
 
 async def test_each_key_has_a_cache_domain_of_its_own_unless_they_share(engine: FakeEngine) -> None:

@@ -45,7 +45,7 @@ async def test_each_of_several_keys_opens_and_is_somebody_else(path: Path) -> No
         headers = {"Authorization": f"Bearer {key}"}
         reply = await client.post("/v1/chat/completions", json=body, headers=headers)
         assert reply.status_code == 200
-    assert len({request.cache_domain for request in engine.submitted}) == 3
+    assert len({request.options.cache_domain for request in engine.submitted}) == 3
     wrong = {"Authorization": f"Bearer {keys[0][:-1]}"}
     assert (await client.get("/v1/models", headers=wrong)).status_code == 401
 

@@ -130,8 +130,8 @@ async def test_parameters_reach_the_engine_and_are_told() -> None:
     engine = FakeEngine()
     body = HI | {"temperature": 0, "top_p": 0.5, "max_output_tokens": 2}
     reply = (await client_for(engine).post(PATH, json=body)).json()
-    assert engine.submitted[0].max_tokens == 2
-    assert engine.submitted[0].sampling.temperature == 0
+    assert engine.submitted[0].options.max_tokens == 2
+    assert engine.submitted[0].options.sampling.temperature == 0
     assert (reply["temperature"], reply["top_p"], reply["max_output_tokens"]) == (0, 0.5, 2)
     assert reply["status"] == "incomplete"
 
@@ -149,7 +149,7 @@ async def test_log_probabilities(asked: dict[str, Any], top: int | None) -> None
     engine = FakeEngine(Script(["Hello", "!"]))
     client = client_for(engine)
     whole = (await client.post(PATH, json=HI | asked)).json()
-    assert engine.submitted[0].logprobs == top
+    assert engine.submitted[0].options.logprobs == top
     told = whole["output"][0]["content"][0]["logprobs"]
     assert [entry["token"] for entry in told] == ([] if top is None else ["Hello", "!"])
     assert all(len(entry["top_logprobs"]) == top for entry in told)

@@ -29,13 +29,12 @@ def test_parameters() -> None:
         },
     )
     request = asked.to_chat_request()
-    assert request.max_tokens == 5
-    assert (request.sampling.temperature, request.sampling.top_k, request.sampling.seed) == (
-        (0, 3, 7)
-    )
+    assert request.options.max_tokens == 5
+    sampling = request.options.sampling
+    assert (sampling.temperature, sampling.top_k, sampling.seed) == (0, 3, 7)
     assert request.stop == ("END",)
-    assert request.tier is ServiceTier.FLEX
-    assert request.n == 1
+    assert request.options.tier is ServiceTier.FLEX
+    assert request.options.n == 1
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,8 @@ def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
 @pytest.mark.parametrize("schema", [None, {"type": "object", "required": ["a"]}])
 def test_a_json_object_may_come_with_its_schema(schema: dict[str, Any] | None) -> None:
     form = {"type": "json_object", "schema": schema}
-    grammar = parse(ResponsesRequest, HI | {"text": {"format": form}}).to_chat_request().grammar
+    request = parse(ResponsesRequest, HI | {"text": {"format": form}}).to_chat_request()
+    grammar = request.options.grammar
     assert isinstance(grammar, JSONSchema)
     assert json.loads(grammar.text) == (schema or {"type": "object"})
     assert grammar.param == ("text.format.schema" if schema else "text.format")

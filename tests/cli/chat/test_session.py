@@ -140,7 +140,7 @@ def test_a_terminal_gets_the_speed_too(capsys: pytest.CaptureFixture[str]) -> No
 def test_sampling_reaches_the_model() -> None:
     terminal = Terminal()
     terminal.talk("hi", sampling=SamplingParams(temperature=0))
-    assert terminal.model.requests[0].sampling == SamplingParams(temperature=0)
+    assert terminal.model.requests[0].options.sampling == SamplingParams(temperature=0)
 
 
 def test_reset_keeps_the_system_message() -> None:

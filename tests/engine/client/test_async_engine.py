@@ -18,7 +18,7 @@ from edge_llama.engine.client.generation import MAX_PENDING, Generation
 from edge_llama.engine.client.process import EngineProcess
 from edge_llama.engine.protocol.output import FinishReason, Output
 from edge_llama.engine.protocol.prompt import Control, Text
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import (
     ContextLengthExceeded,
@@ -40,7 +40,9 @@ def request(
     text: str, max_tokens: int | None = 8, n: int = 1, sampling: SamplingParams = GREEDY
 ) -> GenerationRequest:
     prompt = (Control("<|begin_of_text|>"), Text(text))
-    return GenerationRequest(prompt=prompt, max_tokens=max_tokens, n=n, sampling=sampling)
+    return GenerationRequest(
+        prompt=prompt, options=GenerationOptions(max_tokens=max_tokens, n=n, sampling=sampling)
+    )
 
 
 async def outputs_of(engine: AsyncEngine, request: GenerationRequest) -> list[Output]:
@@ -195,9 +197,9 @@ async def test_a_small_context_takes_several_long_prompts_at_once(
 @pytest.mark.parametrize(
     "bad",
     [
-        {"max_tokens": 10**30},
-        {"max_tokens": 1.5},
-        {"n": "two"},
+        {"options": GenerationOptions(max_tokens=10**30)},
+        {"options": GenerationOptions(max_tokens=1.5)},  # type: ignore[arg-type]
+        {"options": GenerationOptions(n="two")},  # type: ignore[arg-type]
         {"prompt": (Text("\ud800"),)},
         {"prompt": (Text("x" * 5_000_000),)},
     ],

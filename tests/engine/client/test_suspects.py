@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from edge_llama.engine.client.suspects import MAX_SUSPECTS, Suspects
 from edge_llama.engine.protocol.prompt import Text
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 
 
 def request(text: str = "x", **fields: str) -> GenerationRequest:
-    return GenerationRequest(prompt=(Text(text),), **fields)  # type: ignore[arg-type]
+    return GenerationRequest(prompt=(Text(text),), options=GenerationOptions(**fields))  # type: ignore[arg-type]
 
 
 def test_who_ran_in_two_crashes_is_guilty_whoever_asked() -> None:

@@ -26,7 +26,7 @@ from edge_llama.engine.protocol.grammar import (
 )
 from edge_llama.engine.protocol.output import FinishReason, Output
 from edge_llama.engine.protocol.prompt import Text
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import InvalidValue
 from tests.engine.sample.schemas import SCHEMAS, obj
@@ -37,7 +37,7 @@ GREEDY = SamplingParams(temperature=0)
 
 
 async def run(engine: AsyncEngine, grammar: Grammar, **fields: Any) -> list[Output]:
-    request = GenerationRequest(prompt=PROMPT, grammar=grammar, **fields)
+    request = GenerationRequest(prompt=PROMPT, options=GenerationOptions(grammar=grammar, **fields))
     return [output async for output in await engine.submit(request)]
 
 
@@ -194,7 +194,9 @@ async def test_what_cannot_be_used_is_refused(
 
 async def test_forms_and_free_texts_do_not_disturb_each_other(engine: AsyncEngine) -> None:
     form = schema(obj(quantity={"const": 1}, customer={"enum": ["a", "b"]}, item={"const": "c"}))
-    free = GenerationRequest(prompt=PROMPT, sampling=GREEDY, max_tokens=60)
+    free = GenerationRequest(
+        prompt=PROMPT, options=GenerationOptions(sampling=GREEDY, max_tokens=60)
+    )
 
     async def talk() -> list[int]:
         return [token async for output in await engine.submit(free) for token in output.tokens]
@@ -213,7 +215,10 @@ async def test_leaving_while_a_grammar_is_compiled(engine: AsyncEngine) -> None:
     for _ in range(5):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(
-                engine.submit(GenerationRequest(prompt=PROMPT, grammar=slow)), 0.001
+                engine.submit(
+                    GenerationRequest(prompt=PROMPT, options=GenerationOptions(grammar=slow))
+                ),
+                0.001,
             )
     # The aborted ones hold no place: as many as may run at once are done in time.
     yes = CFG('root ::= "yes"')

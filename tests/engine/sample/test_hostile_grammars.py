@@ -15,7 +15,7 @@ from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.engine.client.async_engine import AsyncEngine
 from edge_llama.engine.protocol.grammar import Grammar, Regex
 from edge_llama.engine.protocol.prompt import Text
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import RequestError
 
@@ -85,7 +85,8 @@ async def attack(engine: AsyncEngine, name: str) -> float:
     began = time.perf_counter()
     try:
         request = GenerationRequest(
-            prompt=PROMPT, sampling=HOT, max_tokens=10, grammar=HOSTILE[name]()
+            prompt=PROMPT,
+            options=GenerationOptions(sampling=HOT, max_tokens=10, grammar=HOSTILE[name]()),
         )
         generation = await engine.submit(request)
     except RequestError:
@@ -98,7 +99,9 @@ async def attack(engine: AsyncEngine, name: str) -> float:
 
 async def longest_gap(engine: AsyncEngine, meanwhile: Awaitable[float]) -> tuple[float, float]:
     """Between the tokens of a stream; and what the other one tells."""
-    request = GenerationRequest(prompt=PROMPT, sampling=ENDLESS, max_tokens=450)
+    request = GenerationRequest(
+        prompt=PROMPT, options=GenerationOptions(sampling=ENDLESS, max_tokens=450)
+    )
     stream = await engine.submit(request)
     times: list[float] = []
 

@@ -15,6 +15,7 @@ from edge_llama.engine.kv.radix_prefix_cache import RadixPrefixCache
 from edge_llama.engine.kv.stream_kv_cache import StreamKVCache
 from edge_llama.engine.kv.stream_prefix_cache import StreamPrefixCache
 from edge_llama.engine.kv.unified_kv_cache import UnifiedKVCache
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.schedule.core import EngineCore
 from edge_llama.engine.schedule.cost_table import CostTable
@@ -129,11 +130,11 @@ class Engine:
         sequence = Sequence(
             id=next(self.ids),
             index=0,
+            request=GenerationRequest(prompt=(), options=GenerationOptions(cache_domain=domain)),
             token_ids=list(prompt),
             num_prompt=len(prompt),
             max_length=len(prompt) + max_tokens,
             sampling=SamplingParams(),
-            cache_domain=domain,
         )
         self.core.add([sequence])
         return sequence

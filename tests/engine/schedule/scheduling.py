@@ -14,7 +14,7 @@ from edge_llama.engine.kv.stream_kv_cache import StreamKVCache
 from edge_llama.engine.kv.stream_prefix_cache import StreamPrefixCache
 from edge_llama.engine.kv.unified_kv_cache import UnifiedKVCache
 from edge_llama.engine.protocol.output import Output
-from edge_llama.engine.protocol.request import ServiceTier
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.schedule.core import EngineCore
 from edge_llama.engine.schedule.cost_table import CostTable
@@ -90,20 +90,25 @@ class Engine:
         domain: str = "",
         caller: str = "",
         scored: bool = False,
+        progress: bool = False,
     ) -> list[Sequence]:
         id = next(self.ids)
+        options = GenerationOptions(
+            tier=tier,
+            cache_domain=domain,
+            caller=caller,
+            prompt_logprobs=0 if scored else None,
+            progress=progress,
+        )
         sequences = [
             Sequence(
                 id=id,
                 index=i,
+                request=GenerationRequest(prompt=(), options=options),
                 token_ids=list(prompt),
                 num_prompt=len(prompt),
                 max_length=len(prompt) + max_tokens,
                 sampling=SamplingParams(),
-                tier=tier,
-                cache_domain=domain,
-                caller=caller,
-                prompt_logprobs=0 if scored and i == 0 else None,
                 arrived=self.now,
             )
             for i in range(n)

@@ -16,7 +16,7 @@ from edge_llama import resolve_model
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.client.async_engine import AsyncEngine
 from edge_llama.engine.protocol.prompt import Text, Tokens
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.protocol.stats import DiskStats
 from edge_llama.settings.engine import CacheSettings, EngineSettings
@@ -55,9 +55,9 @@ def settings_for(
 async def ask(engine: AsyncEngine, prompt: str | Tokens = STORY, domain: str = "") -> Answer:
     request = GenerationRequest(
         prompt=(Text(prompt) if isinstance(prompt, str) else prompt,),
-        sampling=SamplingParams(temperature=0.0),
-        max_tokens=10,
-        cache_domain=domain,
+        options=GenerationOptions(
+            sampling=SamplingParams(temperature=0.0), max_tokens=10, cache_domain=domain
+        ),
     )
     tokens: list[int] = []
     cached = 0

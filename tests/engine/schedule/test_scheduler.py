@@ -27,8 +27,7 @@ def test_progress_is_told_until_the_first_token() -> None:
     engine = Engine(n_cells=600, parallel=1, batch_size=200)
     prompt = [1 + i % 49 for i in range(300)]
     engine.add(prompt[:2], max_tokens=2)
-    [watched] = engine.add(prompt, max_tokens=2)
-    watched.progress = True
+    [watched] = engine.add(prompt, max_tokens=2, progress=True)
     outputs = [output for output in engine.finish() if output.id == watched.id]
     told = [output.progress for output in outputs]
     assert [

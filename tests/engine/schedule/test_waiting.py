@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_llama.engine.protocol.request import ServiceTier
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.schedule.waiting import WaitingQueue
 from edge_llama.engine.sequence import Sequence
@@ -15,12 +15,11 @@ def sequence(id: int, tier: ServiceTier = ServiceTier.DEFAULT, caller: str = "")
     return Sequence(
         id=id,
         index=0,
+        request=GenerationRequest(prompt=(), options=GenerationOptions(tier=tier, caller=caller)),
         token_ids=[1],
         num_prompt=1,
         max_length=2,
         sampling=SamplingParams(),
-        tier=tier,
-        caller=caller,
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.protocol.grammar import Grammar
 from edge_llama.engine.protocol.prompt import Control, Prompt, Text, Tokens
-from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.protocol.wire import Refused
 from edge_llama.engine.worker.intake import Intake
@@ -29,7 +29,7 @@ INTAKE = Intake(ByteTokenizer(), n_ctx=20, compiler=NoCompiler())
 
 
 def accept(*prompt: Control | Text | Tokens, **fields: object) -> list[int]:
-    request = GenerationRequest(prompt=prompt, **fields)  # type: ignore[arg-type]
+    request = GenerationRequest(prompt=prompt, options=GenerationOptions(**fields))  # type: ignore[arg-type]
     return INTAKE.accept(1, request)[0].token_ids
 
 
@@ -39,7 +39,9 @@ def test_segments_become_tokens_and_text_forges_none() -> None:
 
 
 def test_each_choice_has_tokens_and_a_seed_of_its_own() -> None:
-    request = GenerationRequest(prompt=(Text("ab"),), n=2, sampling=SamplingParams(seed=5))
+    request = GenerationRequest(
+        prompt=(Text("ab"),), options=GenerationOptions(n=2, sampling=SamplingParams(seed=5))
+    )
     first, second = INTAKE.accept(7, request)
     assert (first.id, first.index, second.index) == (7, 0, 1)
     assert first.token_ids is not second.token_ids
@@ -47,13 +49,15 @@ def test_each_choice_has_tokens_and_a_seed_of_its_own() -> None:
 
 
 def test_sequences_have_the_cache_domain_of_their_request() -> None:
-    request = GenerationRequest(prompt=(Text("ab"),), cache_domain="a")
+    request = GenerationRequest(prompt=(Text("ab"),), options=GenerationOptions(cache_domain="a"))
     assert [sequence.cache_domain for sequence in INTAKE.accept(7, request)] == ["a"]
 
 
 @pytest.mark.parametrize(("max_tokens", "length"), [(None, 20), (3, 5), (100, 20)])
 def test_length_is_bounded_by_request_and_context(max_tokens: int | None, length: int) -> None:
-    request = GenerationRequest(prompt=(Text("ab"),), max_tokens=max_tokens)
+    request = GenerationRequest(
+        prompt=(Text("ab"),), options=GenerationOptions(max_tokens=max_tokens)
+    )
     assert INTAKE.accept(1, request)[0].max_length == length
 
 
@@ -107,5 +111,5 @@ def test_the_servers_limit_of_output_counts_whatever_is_asked(
     asked: int | None, allowed: int | None, length: int
 ) -> None:
     intake = Intake(ByteTokenizer(), n_ctx=20, compiler=NoCompiler(), max_tokens=allowed)
-    request = GenerationRequest(prompt=(Text("abcd"),), max_tokens=asked)
+    request = GenerationRequest(prompt=(Text("abcd"),), options=GenerationOptions(max_tokens=asked))
     assert intake.accept(1, request)[0].max_length == length
