@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from edge_llama.chat.embedding import Embedding
     from edge_llama.chat.events import (
         Finished,
-        PromptRead,
         PromptScored,
         Started,
         TextDelta,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from edge_llama.engine.client.async_engine import AsyncEngine, EngineState
     from edge_llama.engine.protocol.grammar import CFG, JSONSchema, Regex
     from edge_llama.engine.protocol.model_info import ModelInfo
-    from edge_llama.engine.protocol.output import FinishReason, Output
+    from edge_llama.engine.protocol.output import FinishReason, Output, PromptRead
     from edge_llama.engine.protocol.prompt import Control, Text, Tokens
     from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
     from edge_llama.engine.protocol.sampling_params import SamplingParams
@@ -63,7 +62,6 @@ _HOMES = {
     "chat.embedding": ["Embedding"],
     "chat.events": [
         "Finished",
-        "PromptRead",
         "PromptScored",
         "Started",
         "TextDelta",
@@ -78,7 +76,7 @@ _HOMES = {
     "engine.client.async_engine": ["AsyncEngine", "EngineState"],
     "engine.protocol.grammar": ["CFG", "JSONSchema", "Regex"],
     "engine.protocol.model_info": ["ModelInfo"],
-    "engine.protocol.output": ["FinishReason", "Output"],
+    "engine.protocol.output": ["FinishReason", "Output", "PromptRead"],
     "engine.protocol.prompt": ["Control", "Text", "Tokens"],
     "engine.protocol.request": ["GenerationOptions", "GenerationRequest", "ServiceTier"],
     "engine.protocol.sampling_params": ["SamplingParams"],

@@ -15,7 +15,7 @@ from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.output import (
     FinishReason,
     Output,
-    PromptProgress,
+    PromptRead,
     Timings,
     TokenLogprob,
 )
@@ -322,9 +322,9 @@ def _progress(request: GenerationRequest, total: int) -> Iterator[Output]:
     """One before it in the queue, then half of the prompt, then all of it, if that is asked for."""
     if request.options.progress:
         for told in (
-            PromptProgress(total, 0, 0, 0.0, ahead=1),
-            PromptProgress(total, 0, total // 2, 50.0),
-            PromptProgress(total, 0, total, 100.0),
+            PromptRead(total, 0, 0, 0.0, ahead=1),
+            PromptRead(total, 0, total // 2, 50.0),
+            PromptRead(total, 0, total, 100.0),
         ):
             yield Output(0, 0, (), (), Timings(1.0, 0.0, 0.0), progress=told)
 

@@ -17,7 +17,6 @@ from edge_llama.chat.tools.call_format import PYTHON_TAG
 from edge_llama.chat.tools.tool_calls import (
     CallArguments,
     CallStarted,
-    Content,
     Part,
     ToolCallParser,
 )
@@ -94,12 +93,12 @@ class Choice:
         if self._parser is not None:
             yield from self._parser.feed(text)
         elif text:
-            yield Content(text)
+            yield text
 
     def _events(self, parts: Iterable[Part]) -> Iterator[ChatEvent]:
         for part in parts:
             match part:
-                case Content(text):
+                case str(text):
                     yield TextDelta(self._index, text, self._logprobs.take(self._decoder.released))
                 case CallStarted(name):
                     self._calls += 1
@@ -113,8 +112,8 @@ def _joined(parts: Iterable[Part]) -> Iterator[Part]:
     """The parts of several tokens, texts that follow each other in one piece."""
     last: Part | None = None
     for part in parts:
-        if isinstance(last, Content) and isinstance(part, Content):
-            last = Content(last.text + part.text)
+        if isinstance(last, str) and isinstance(part, str):
+            last += part
         elif isinstance(last, CallArguments) and isinstance(part, CallArguments):
             last = CallArguments(last.text + part.text)
         else:

@@ -6,11 +6,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
-import msgspec
-
 from edge_llama.chat.choice import Choice
 from edge_llama.chat.engine import Generation
-from edge_llama.chat.events import ChatEvent, Finished, PromptRead, PromptScored, Started, Usage
+from edge_llama.chat.events import ChatEvent, Finished, PromptScored, Started, Usage
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.overflow import Dropped
 from edge_llama.engine.protocol.output import Output, Timings
@@ -96,7 +94,7 @@ class ChatCompletion:
 
     def _take(self, output: Output) -> None:
         if output.progress is not None and self._running:
-            self._events.append(PromptRead(*msgspec.structs.astuple(output.progress)))
+            self._events.append(output.progress)
         if output.prompt_logprobs and self._running:
             self._scores += len(output.prompt_logprobs)
             entries = tuple(map(self._names.entry, output.prompt_logprobs))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge_llama.chat.logprobs import TokenLogprob
-from edge_llama.engine.protocol.output import FinishReason
+from edge_llama.engine.protocol.output import FinishReason, PromptRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +40,6 @@ class Finished:
     reason: FinishReason
     stop: str | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PromptRead:
-    """How far the prompt is read, if that was asked for: comes before anything else.
-
-    Attributes:
-        total: tokens of the prompt.
-        cached: how many of them did not have to be read.
-        processed: how many of them are read, cached ones included.
-        milliseconds: since it began to be read.
-        ahead: how many others are before it in the queue; None once it is being read.
-    """
-
-    total: int
-    cached: int
-    processed: int
-    milliseconds: float
-    ahead: int | None = None
-
-    @property
-    def eta_milliseconds(self) -> float | None:
-        """What the rest takes at the pace so far; None before there is one."""
-        read = self.processed - self.cached
-        return self.milliseconds * (self.total - self.processed) / read if read > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

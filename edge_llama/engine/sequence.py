@@ -11,7 +11,7 @@ import numpy as np
 from edge_llama.engine.blocks.reading import Reading
 from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.kv.prefix_cache import TokenArray
-from edge_llama.engine.protocol.output import FinishReason, PromptProgress, Timings
+from edge_llama.engine.protocol.output import FinishReason, PromptRead, Timings
 from edge_llama.engine.protocol.request import GenerationRequest, ServiceTier
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 
@@ -151,11 +151,11 @@ class Sequence:
         """The whole prompt is computed and at least one token is out."""
         return self.num_pending == 1 and self.num_output > 0
 
-    def prompt_progress(self) -> PromptProgress:
+    def prompt_progress(self) -> PromptRead:
         """How far its prompt is read."""
         waits = self.status is SequenceStatus.WAITING
         read = min(self.num_computed, self.num_prompt)
-        return PromptProgress(
+        return PromptRead(
             total=self.num_prompt,
             cached=self.num_cached or 0,
             # What ended gave its cells to the cache.

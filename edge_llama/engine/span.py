@@ -39,10 +39,11 @@ class Span:
 
 @dataclass(slots=True)
 class Sampled:
-    """What was sampled from a span.
+    """What was sampled from a span, and then what its sequence took of that.
 
     Attributes:
-        tokens: one per output of the span, or fewer where a draft was not accepted.
+        tokens: one per output of the span, or fewer where a draft was not accepted; then all that
+            the sequence took, forced ones included.
         forced: tokens that must follow these; none where log-probabilities are asked for.
         stuck: nothing may follow these.
         logprobs: one entry per token, if the sequence asks for them.
@@ -53,17 +54,6 @@ class Sampled:
     tokens: list[int] = field(default_factory=list)
     forced: list[int] = field(default_factory=list)
     stuck: bool = False
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
-    embedding: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a step gave a sequence: new output tokens, and that it ended if it did."""
-
-    sequence: Sequence
-    tokens: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     embedding: bytes = b""

@@ -19,14 +19,8 @@ from edge_llama.api.reply.logprobs import chat_logprobs
 from edge_llama.api.reply.shapes import Extras
 from edge_llama.api.reply.usage import progress_object, timed, usage_object
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import (
-    Finished,
-    PromptRead,
-    Started,
-    TextDelta,
-    ToolCallDelta,
-    ToolCallStarted,
-)
+from edge_llama.chat.events import Finished, Started, TextDelta, ToolCallDelta, ToolCallStarted
+from edge_llama.engine.protocol.output import PromptRead
 
 
 class ChunkWriter:

@@ -18,12 +18,12 @@ from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import (
     ChoiceEvent,
     Finished,
-    PromptRead,
     PromptScored,
     TextDelta,
     ToolCallDelta,
     ToolCallStarted,
 )
+from edge_llama.engine.protocol.output import PromptRead
 
 
 async def whole_completion(

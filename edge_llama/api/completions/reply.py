@@ -16,16 +16,10 @@ from edge_llama.api.reply.shapes import Extras, PromptProgressOut, Timed
 from edge_llama.api.reply.unique_id import unique_id
 from edge_llama.api.reply.usage import progress_object, timed, usage_object
 from edge_llama.api.request.stream_options import StreamOptions
-from edge_llama.chat.events import (
-    ChoiceEvent,
-    Finished,
-    PromptRead,
-    PromptScored,
-    Started,
-    TextDelta,
-)
+from edge_llama.chat.events import ChoiceEvent, Finished, PromptScored, Started, TextDelta
 from edge_llama.chat.logprobs import TokenLogprob
 from edge_llama.chat.merge import merge
+from edge_llama.engine.protocol.output import PromptRead
 from edge_llama.pool.registry import ServedModel
 
 Prompts = tuple[RunningPrompt, ...]

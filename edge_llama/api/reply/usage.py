@@ -11,8 +11,9 @@ from edge_llama.api.reply.shapes import (
     TimingsOut,
 )
 from edge_llama.chat.completion import ChatCompletion
-from edge_llama.chat.events import PromptRead, Usage
+from edge_llama.chat.events import Usage
 from edge_llama.chat.overflow import Dropped
+from edge_llama.engine.protocol.output import PromptRead
 
 
 def usage_object(usage: Usage) -> CompletionUsage:

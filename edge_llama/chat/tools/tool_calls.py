@@ -14,13 +14,6 @@ from edge_llama.text.stop_matcher import StopMatcher
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """Text that is no call; never empty."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class CallStarted:
     """A call has begun, of the tool `name`."""
 
@@ -34,7 +27,8 @@ class CallArguments:
     text: str
 
 
-Part: TypeAlias = Content | CallStarted | CallArguments
+Part: TypeAlias = str | CallStarted | CallArguments
+"""Text is what is no call; never empty."""
 _Reading: TypeAlias = Generator[Part, None, str]
 """Gives parts, and returns the text that another stage has to read."""
 
@@ -91,14 +85,14 @@ class ToolCallParser:
         if self._stage == self._tagged and held:
             yield from self._begin_code(held)
         elif held and self._stage != self._query:
-            yield Content(held)
+            yield held
         if self._stage == self._code_text and complete:
             yield CallArguments('"}')
 
     def _text(self, text: str) -> _Reading:
         before = self._matcher.feed(text)
         if before:
-            yield Content(before)
+            yield before
         if self._matcher.matched is None:
             return ""
         return (yield from self._begin(self._matcher.matched, self._matcher.rest))

@@ -46,15 +46,15 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
     top: tuple[TokenLogprob, ...] = ()
 
 
-class PromptProgress(msgspec.Struct, frozen=True, array_like=True):
-    """How far a prompt is read.
+class PromptRead(msgspec.Struct, frozen=True, array_like=True):
+    """How far a prompt is read, if that was asked for: comes before anything else.
 
     Attributes:
         total: its tokens.
-        cached: how many of them were taken from the KV cache.
-        processed: how many of them are in the KV cache now, cached ones included.
+        cached: how many of them did not have to be read.
+        processed: how many of them are read, cached ones included.
         milliseconds: since it began to be read.
-        ahead: sequences that are before it in the queue; None once it is being read.
+        ahead: how many others are before it in the queue; None once it is being read.
     """
 
     total: int
@@ -62,6 +62,12 @@ class PromptProgress(msgspec.Struct, frozen=True, array_like=True):
     processed: int
     milliseconds: float
     ahead: int | None = None
+
+    @property
+    def eta_milliseconds(self) -> float | None:
+        """What the rest takes at the pace so far; None before there is one."""
+        read = self.processed - self.cached
+        return self.milliseconds * (self.total - self.processed) / read if read > 0 else None
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True):
@@ -90,5 +96,5 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
     finish: FinishReason | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
-    progress: PromptProgress | None = None
+    progress: PromptRead | None = None
     embedding: bytes = b""

@@ -11,7 +11,7 @@ from edge_llama.engine.protocol.output import Output
 from edge_llama.engine.protocol.stats import EngineStats
 from edge_llama.engine.schedule.scheduler import Scheduler
 from edge_llama.engine.sequence import Sequence
-from edge_llama.engine.span import Progress, Sampled, Span
+from edge_llama.engine.span import Sampled, Span
 
 SAVE_POLL = 0.005
 """Seconds between two looks whether another block can be written."""
@@ -62,7 +62,7 @@ class EngineCore:
 
     def abort(self, id: int, index: int | None = None) -> list[Output]:
         """End choices of a request; their last outputs."""
-        return [self._output(Progress(sequence)) for sequence in self.scheduler.abort(id, index)]
+        return [self._output(sequence, Sampled()) for sequence in self.scheduler.abort(id, index)]
 
     def pause(self, id: int, paused: bool) -> None:
         """Have a request wait, or go on."""
@@ -99,33 +99,32 @@ class EngineCore:
             self._recover(status, spans)
             return []
         self.scheduler.record(spans, time.perf_counter() - began)
-        progress = self.scheduler.postprocess(spans, sampled)
-        progress += [Progress(sequence) for sequence in self.scheduler.moved_on()]
-        return [self._output(each) for each in progress]
+        told = self.scheduler.postprocess(spans, sampled)
+        told += [(sequence, Sampled()) for sequence in self.scheduler.moved_on()]
+        return [self._output(sequence, taken) for sequence, taken in told]
 
     def _recover(self, status: DecodeStatus, spans: list[Span]) -> None:
         self.scheduler.rollback(spans)
         if status is DecodeStatus.NO_SLOT and not self.scheduler.relieve():
             raise DecodeError("llama.cpp finds no room in an empty KV cache")
 
-    def _output(self, progress: Progress) -> Output:
-        sequence = progress.sequence
+    def _output(self, sequence: Sequence, taken: Sampled) -> Output:
         reason = sequence.finish_reason
-        reads = sequence.progress and sequence.num_output <= len(progress.tokens)
+        reads = sequence.progress and sequence.num_output <= len(taken.tokens)
         if reason is not None:
             self._runner.release(sequence)
         return Output(
             id=sequence.id,
             index=sequence.index,
-            tokens=tuple(progress.tokens),
-            pieces=tuple(self._piece(token) for token in progress.tokens),
+            tokens=tuple(taken.tokens),
+            pieces=tuple(self._piece(token) for token in taken.tokens),
             timings=sequence.timings(),
             cached_tokens=sequence.num_cached or 0,
             finish=reason,
-            logprobs=tuple(progress.logprobs),
-            prompt_logprobs=tuple(progress.prompt_logprobs),
+            logprobs=tuple(taken.logprobs),
+            prompt_logprobs=tuple(taken.prompt_logprobs),
             progress=sequence.prompt_progress() if reads else None,
-            embedding=progress.embedding,
+            embedding=taken.embedding,
         )
 
 

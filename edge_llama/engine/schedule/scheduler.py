@@ -19,7 +19,7 @@ from edge_llama.engine.schedule.running import RunningBatch
 from edge_llama.engine.schedule.waiting import WaitingQueue
 from edge_llama.engine.sequence import Sequence, SequenceStatus
 from edge_llama.engine.side.prefill import SidePrefill
-from edge_llama.engine.span import Progress, Sampled, Span
+from edge_llama.engine.span import Sampled, Span
 from edge_llama.settings.engine import FEW_SCORED_TOKENS, SCORED_TOKENS
 
 AGEING = 100.0
@@ -162,7 +162,9 @@ class Scheduler:
             self._side.stop()
         return sorted(plan.values(), key=lambda span: span.seq_id)
 
-    def postprocess(self, spans: list[Span], sampled: list[Sampled]) -> list[Progress]:
+    def postprocess(
+        self, spans: list[Span], sampled: list[Sampled]
+    ) -> list[tuple[Sequence, Sampled]]:
         """Append what was sampled and end what is complete.
 
         Args:
@@ -170,9 +172,12 @@ class Scheduler:
             sampled: for each span as many tokens as it had outputs, or fewer where a draft was
                 not accepted; the first wrong draft and all after it are dropped here. Forced
                 tokens after them are computed in one of the next steps.
+
+        Returns:
+            The sequences that have something to tell, and what they took.
         """
         self._kv.settle()
-        progress = []
+        told = []
         for span, result in zip(spans, sampled, strict=True):
             sequence = span.sequence
             rejected = span.n_outputs - len(result.tokens)
@@ -184,18 +189,16 @@ class Scheduler:
             if span.scored:
                 sequence.num_scored = sequence.num_computed
             new = result.tokens + result.forced
-            tokens = self._append(sequence, new) if span.n_outputs else []
+            tokens = result.tokens = self._append(sequence, new) if span.n_outputs else []
+            del result.logprobs[len(tokens) :]
             self._counts.generated_tokens += len(tokens)
             ends = result.stuck or sequence.num_computed == sequence.max_length
             if ends and sequence.status is SequenceStatus.RUNNING:
                 self._finish(sequence, FinishReason.LENGTH)
             reads = sequence.progress and not sequence.num_output
             if tokens or result.prompt_logprobs or sequence.finish_reason or reads:
-                logprobs = result.logprobs[: len(tokens)]
-                progress.append(
-                    Progress(sequence, tokens, logprobs, result.prompt_logprobs, result.embedding)
-                )
-        return progress
+                told.append((sequence, result))
+        return told
 
     def _count(self, sequence: Sequence, before: int) -> None:
         """Count the tokens of the prompt that were computed after the first `before`."""

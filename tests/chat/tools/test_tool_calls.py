@@ -10,7 +10,6 @@ from edge_llama.chat.tools.tool import BUILTIN_TOOLS
 from edge_llama.chat.tools.tool_calls import (
     CallArguments,
     CallStarted,
-    Content,
     Part,
     ToolCallParser,
 )
@@ -31,8 +30,8 @@ def joined(parts: list[Part]) -> list[Part]:
     result: list[Part] = []
     for part in parts:
         last = result[-1] if result else None
-        if isinstance(part, Content) and isinstance(last, Content):
-            result[-1] = Content(last.text + part.text)
+        if isinstance(part, str) and isinstance(last, str):
+            result[-1] = last + part
         elif isinstance(part, CallArguments) and isinstance(last, CallArguments):
             result[-1] = CallArguments(last.text + part.text)
         else:
@@ -51,13 +50,14 @@ def parse(
                 parts += parser.tag()
             parts += parser.feed(text)
     parts += parser.flush(complete=complete)
-    assert all(part.text for part in parts if not isinstance(part, CallStarted))
+    assert "" not in parts
+    assert CallArguments("") not in parts
     return joined(parts)
 
 
 CASES: dict[str, list[Part]] = {
     "": [],
-    "Hello!": [Content("Hello!")],
+    "Hello!": ["Hello!"],
     GET: call("get", "{}"),
     ADD: call("add", '{"a": 1, "b": [2]}'),
     f"{ADD}; {GET}; {ADD}": [
@@ -66,7 +66,7 @@ CASES: dict[str, list[Part]] = {
         *call("add", '{"a": 1, "b": [2]}'),
     ],
     f"Let me see.\n\n{ADD}": [
-        Content("Let me see.\n\n"),
+        "Let me see.\n\n",
         *call("add", '{"a": 1, "b": [2]}'),
     ],
     '{"name":"get_weather", "parameters": {"city": "\\"}{\\\\"}}': call(
@@ -75,13 +75,13 @@ CASES: dict[str, list[Part]] = {
     '{"type": "function", "name": "get", "parameters": {"a": {"b": "é😀"}}}': call(
         "get", '{"a": {"b": "é😀"}}'
     ),
-    '{"name": "Anna", "age": 3}': [Content('{"name": "Anna", "age": 3}')],
-    '{"name": "get", "age": 3}': [Content('{"name": "get", "age": 3}')],
-    '{"name": "get_wea': [Content('{"name": "get_wea')],
-    '{{"name": "get"} {"name": ': [Content('{{"name": "get"} {"name": ')],
+    '{"name": "Anna", "age": 3}': ['{"name": "Anna", "age": 3}'],
+    '{"name": "get", "age": 3}': ['{"name": "get", "age": 3}'],
+    '{"name": "get_wea': ['{"name": "get_wea'],
+    '{{"name": "get"} {"name": ': ['{{"name": "get"} {"name": '],
     f"{TAG}{ADD}": call("add", '{"a": 1, "b": [2]}'),
     f"So: {TAG}{ADD}; {GET}": [
-        Content("So: "),
+        "So: ",
         *call("add", '{"a": 1, "b": [2]}'),
         *call("get", "{}"),
     ],
@@ -118,16 +118,16 @@ def test_pieces_of_any_kind_give_the_same_as_the_whole(pieces: list[str]) -> Non
 @given(st.text())
 def test_no_text_without_a_call_is_lost(text: str) -> None:
     text = text.replace(TAG, "")
-    assert parse(*text) == ([Content(text)] if text else [])
+    assert parse(*text) == ([text] if text else [])
 
 
 @pytest.mark.parametrize("text", CASES)
 def test_a_cut_answer_is_the_beginning_of_the_whole_one(text: str) -> None:
     whole = CASES[text]
-    expected = [part for part in whole if not isinstance(part, Content)]
+    expected = [part for part in whole if not isinstance(part, str)]
     for end in range(len(text)):
         parts = parse(text[:end], builtin=BUILTIN_TOOLS[:2], complete=False)
-        calls = [part for part in parts if not isinstance(part, Content)]
+        calls = [part for part in parts if not isinstance(part, str)]
         for part, full in zip(calls, expected, strict=False):
             if isinstance(part, CallArguments) and isinstance(full, CallArguments):
                 assert full.text.startswith(part.text)
@@ -137,9 +137,9 @@ def test_a_cut_answer_is_the_beginning_of_the_whole_one(text: str) -> None:
 
 def test_the_name_comes_before_the_arguments_and_text_is_not_held_back() -> None:
     parser = ToolCallParser(NAMES)
-    assert list(parser.feed("Let me see")) == [Content("Let me see")]
-    assert list(parser.feed(' {"na')) == [Content(" ")]
-    assert list(parser.feed("ïve")) == [Content('{"naïve')]
+    assert list(parser.feed("Let me see")) == ["Let me see"]
+    assert list(parser.feed(' {"na')) == [" "]
+    assert list(parser.feed("ïve")) == ['{"naïve']
     assert list(parser.feed('{"name": "add", "parameters": ')) == [CallStarted("add")]
     assert list(parser.feed('{"a')) == [CallArguments('{"a')]
     assert list(parser.feed('": 1}')) == [CallArguments('": 1}')]
@@ -149,4 +149,4 @@ def test_the_name_comes_before_the_arguments_and_text_is_not_held_back() -> None
 
 def test_without_builtin_tools_the_tag_only_announces_a_call() -> None:
     assert parse(f"{TAG}{GET}", builtin=()) == call("get", "{}")
-    assert parse(f"{TAG}print(1)", builtin=()) == [Content("print(1)")]
+    assert parse(f"{TAG}print(1)", builtin=()) == ["print(1)"]

@@ -205,8 +205,8 @@ def test_an_end_of_generation_token_ends_with_stop() -> None:
     [sequence] = engine.add([1, 2])
     spans = engine.scheduler.schedule()
     engine.memory.tokens[sequence.seq_id] = [1, 2]
-    [progress] = engine.scheduler.postprocess(spans, [Sampled([EOG])])
-    assert progress.tokens == [EOG]
+    [(_, taken)] = engine.scheduler.postprocess(spans, [Sampled([EOG])])
+    assert taken.tokens == [EOG]
     assert sequence.finish_reason is FinishReason.STOP
     engine.scheduler.check_integrity()
 
@@ -233,8 +233,8 @@ def test_an_end_within_several_outputs_drops_what_follows() -> None:
     last = sequence.token_ids[-1]
     engine.kv.extend(sequence.seq_id, 3)
     span = Span(sequence, 2, [last, EOG, 8], n_outputs=3, seq_id=sequence.seq_id)
-    [progress] = engine.scheduler.postprocess([span], [Sampled([EOG, 8, 5])])
-    assert progress.tokens == [EOG]
+    [(_, taken)] = engine.scheduler.postprocess([span], [Sampled([EOG, 8, 5])])
+    assert taken.tokens == [EOG]
     assert sequence.finish_reason is FinishReason.STOP
 
 
