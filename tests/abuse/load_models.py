@@ -24,7 +24,8 @@ MEMORY = 2**31
 
 def load(path: str) -> str:
     try:
-        engine = LoadedEngine(EngineSettings(model=path, ctx_size=256, threads=1, parallel=1))
+        settings = EngineSettings(model=path, ctx_size=256, threads=1, parallel=1)
+        engine = LoadedEngine(settings, on_progress=lambda: None)
         request = GenerationRequest(prompt=(Text("a b"),), options=GenerationOptions(max_tokens=2))
         engine.core.add(engine.intake.accept(1, request))
         while engine.core.has_work:

@@ -5,49 +5,62 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 
-class Lane:
+class Job(Protocol):
+    """A request, as far as a lane is concerned."""
+
+    @property
+    def id(self) -> int:
+        """No two are equal."""
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+class Lane(Generic[AnyJob]):
     """Has requests worked on one at a time, small ones first.
 
     ```
-    put ─→ work ─→ settle: what follows is done, unless the request was aborted meanwhile
+    put ─→ work ─→ then, unless the request was aborted meanwhile
     ```
+
+    Args:
+        work: what may take long.
+        then: what follows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[AnyJob], None], then: Callable[[AnyJob], None]) -> None:
+        self._work = work
+        self._then = then
         self._waiting: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()
-        self._works: dict[int, Callable[[], None]] = {}
+        self._jobs: dict[int, AnyJob] = {}
         self._lock = threading.Lock()
 
-    def put(self, id: int, size: int, work: Callable[[], None]) -> None:
-        """Have a request worked on.
-
-        Args:
-            id: of the request; no two are equal.
-            size: of the work.
-            work: ends with `settle`.
-        """
+    def put(self, job: AnyJob, size: int) -> None:
+        """Have a request worked on, of which there is so much."""
         with self._lock:
-            self._works[id] = work
-        self._waiting.put((size, id))
+            self._jobs[job.id] = job
+        self._waiting.put((size, job.id))
 
     def abort(self, id: int) -> bool:
-        """Forget a request. Returns whether it was still here; then it is not settled."""
+        """Forget a request. Returns whether it was still here; then nothing follows."""
         with self._lock:
-            return self._works.pop(id, None) is not None
-
-    def settle(self, id: int, then: Callable[[], None]) -> None:
-        """Do `then`, once, unless the request was aborted."""
-        # An abort comes before this and is heeded, or after it and finds the request settled.
-        with self._lock:
-            if self._works.pop(id, None) is not None:
-                then()
+            return self._jobs.pop(id, None) is not None
 
     def run(self) -> None:
         """Work for ever."""
         while True:
             _, id = self._waiting.get()
-            work = self._works.get(id)
-            if work is not None:
-                work()
+            self._work_on(id)
+
+    def _work_on(self, id: int) -> None:
+        job = self._jobs.get(id)
+        if job is None:
+            return
+        self._work(job)
+        # An abort comes before this and is heeded, or after it and finds the request gone on.
+        with self._lock:
+            if self._jobs.pop(id, None) is not None:
+                self._then(job)

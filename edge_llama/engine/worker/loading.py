@@ -215,21 +215,20 @@ class LoadedEngine:
 
     Args:
         settings: what to load and how to run it.
-
-    Attributes:
-        on_progress: called from other threads when something was read from the disk or written.
+        on_progress: called from other threads when something was read from the disk or written, or
+            was read beside the steps.
 
     Raises:
         ModelFileError: the file cannot be loaded, or not within this machine's memory.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, *, on_progress: Callable[[], None]) -> None:
         binding.init_backend()
         # Before they are loaded: what is hashed later must be the same files.
         files = model_files(Path(settings.model))
         model = open_model(settings)
         pooling = Pooling.from_gguf(model.architecture_metadata("pooling_type"))
-        self.on_progress: Callable[[], None] = lambda: None
+        self._on_progress = on_progress
         self.core: EngineCore | EncoderCore
         if model.is_encoder:
             context = open_encoder_context(settings, model)
@@ -274,7 +273,7 @@ class LoadedEngine:
             pace=pace,
             scored_tokens=settings.scored_tokens,
             disk=self._disk_cache(settings, model, files, context, kv, pace),
-            side=make_side_prefill(settings, model, context, kv, lambda: self.on_progress()),
+            side=make_side_prefill(settings, model, context, kv, self._on_progress),
         )
         sampler = SpanSampler(model.vocab, context)
         runner = ModelRunner(context, sampler, settings.batch_size, pooling or Pooling.MEAN)
@@ -300,7 +299,7 @@ class LoadedEngine:
             block_size=kv.block_size,
             # Twice, for layers that have more heads than the first.
             token_bytes=2 * KV_VALUE_BYTES * model.n_kv_values,
-            on_progress=lambda: self.on_progress(),
+            on_progress=self._on_progress,
         )
         kv_bytes = KV_VALUE_BYTES * model.n_kv_values * context.n_cells
         return DiskCache(store, kv, pace, larger=settings.disk_cache.max_bytes >= kv_bytes)

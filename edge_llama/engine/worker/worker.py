@@ -18,19 +18,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from collections.abc import Sequence as Items
 from contextlib import suppress
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import msgspec
 
 from edge_llama.engine.protocol.frames import encode_frame, read_frame
 from edge_llama.engine.protocol.output import Output
-from edge_llama.engine.protocol.prompt import Prompt, prompt_size
 from edge_llama.engine.protocol.wire import (
     Abort,
-    Accepted,
     Command,
     Event,
     GetStats,
@@ -38,19 +35,17 @@ from edge_llama.engine.protocol.wire import (
     LoadFailed,
     Pause,
     Ready,
-    Refusal,
     Refused,
     Stats,
     Step,
-    Submit,
     Tokenize,
-    Tokenized,
 )
 from edge_llama.engine.sequence import Sequence
+from edge_llama.engine.worker.arrival import Arrival, Question
 from edge_llama.engine.worker.lane import Lane
 from edge_llama.engine.worker.loading import LoadedEngine
 from edge_llama.engine.worker.protection import limit_memory
-from edge_llama.errors import ContextLengthExceeded, EdgeLlamaError, InvalidValue
+from edge_llama.errors import EdgeLlamaError, InvalidValue
 from edge_llama.process.child import live_with_parent
 from edge_llama.settings.engine import EngineSettings
 
@@ -76,6 +71,10 @@ split by std::regex, which recurses once per character of a long word.
 """
 
 
+Inbox: TypeAlias = queue.SimpleQueue[list[Sequence] | Abort | Pause | None]
+"""What other threads tell the step loop; None only wakes it."""
+
+
 class Pipe:
     """Sends events; safe to use from both threads."""
 
@@ -95,17 +94,22 @@ class Pipe:
 
 
 class Worker:
-    """Serves one loaded model over a pair of pipes until the parent goes."""
+    """Serves one loaded model over a pair of pipes until the parent goes.
 
-    def __init__(self, engine: LoadedEngine, pipe: Pipe) -> None:
+    Args:
+        engine: the model.
+        inbox: where the engine tells that there is something to go on with.
+        pipe: to the parent.
+    """
+
+    def __init__(self, engine: LoadedEngine, inbox: Inbox, pipe: Pipe) -> None:
         self._engine = engine
         self._core = engine.core
         self._pipe = pipe
-        self._inbox: queue.SimpleQueue[list[Sequence] | Abort | Pause | None] = queue.SimpleQueue()
+        self._inbox = inbox
         self._stopping = False
-        self._long_prompts = Lane()
-        self._grammars = Lane()
-        engine.on_progress = lambda: self._inbox.put(None)
+        self._long_prompts = Lane[Arrival | Question](_tokenize, self._tokenized)
+        self._grammars = Lane[Arrival](Arrival.make_sequences, self._settle)
         _start("tokenizing", self._long_prompts.run, TOKENIZING_STACK)
         _start("compile", self._grammars.run)
 
@@ -116,13 +120,12 @@ class Worker:
         elif isinstance(command, Pause):
             self._inbox.put(command)
         elif isinstance(command, Tokenize):
-            self._read(command.id, command.prompt, partial(self._tokenize, command))
+            self._read(Question(command, self._engine.intake, self._engine.piece))
         elif isinstance(command, GetStats):
             # Here, so that it need not wait for a step, nor wake the loop.
             self._pipe.send(Stats(command.id, self._core.stats()))
         else:
-            submit = partial(self._submit, command, time.perf_counter())
-            self._read(command.id, command.request.prompt, submit)
+            self._read(Arrival(command, self._engine.intake))
 
     def stop(self) -> None:
         """Have `run` return after the current step, which is interrupted; from any thread."""
@@ -143,52 +146,29 @@ class Worker:
                 self._pipe.send(Step(tuple(outputs)))
         self._core.save_all(SAVE_SECONDS)
 
-    def _read(self, id: int, prompt: Prompt, tokenize: Callable[[], Callable[[], None]]) -> None:
-        """Tokenize and do what that gives: here, or later if it takes long."""
-        size = prompt_size(prompt)
+    def _read(self, arrival: Arrival | Question) -> None:
+        """Tokenize a prompt: here, or in a thread of its own if that takes long."""
+        size = arrival.prompt_size
         if size < LONG_PROMPT:
-            tokenize()()
+            arrival.tokenize()
+            self._tokenized(arrival)
         else:
-            lane = self._long_prompts
-            lane.put(id, size, lambda: lane.settle(id, tokenize()))
+            self._long_prompts.put(arrival, size)
 
-    def _submit(self, command: Submit, arrived: float) -> Callable[[], None]:
-        intake, request = self._engine.intake, command.request
-        try:
-            token_ids = intake.read(request)
-        except (InvalidValue, ContextLengthExceeded) as error:
-            return partial(self._settle, command.id, error)
-        accept = partial(intake.sequences, command.id, request, token_ids, arrived)
-        grammar = request.options.grammar
-        if grammar is None:
-            return lambda: self._settle(command.id, accept())
-        compile = partial(self._compile, command.id, accept)
-        return partial(self._grammars.put, command.id, len(grammar.text), compile)
-
-    def _compile(self, id: int, accept: Callable[[], list[Sequence]]) -> None:
-        result: list[Sequence] | Refusal
-        try:
-            result = accept()
-        except InvalidValue as error:
-            result = error
-        self._grammars.settle(id, partial(self._settle, id, result))
-
-    def _settle(self, id: int, result: list[Sequence] | Refusal) -> None:
-        if isinstance(result, (InvalidValue, ContextLengthExceeded)):
-            self._pipe.send(Refused.of(id, result))
-            return
-        self._pipe.send(Accepted(id, result[0].num_prompt))
-        self._inbox.put(result)
-
-    def _tokenize(self, command: Tokenize) -> Callable[[], None]:
-        answer: Tokenized | Refused
-        try:
-            tokens = self._engine.intake.tokenize(command.prompt)
-        except InvalidValue as error:
-            answer = Refused.of(command.id, error)
+    def _tokenized(self, arrival: Arrival | Question) -> None:
+        if isinstance(arrival, Question):
+            self._pipe.send(arrival.answer)
+        elif (grammar := arrival.grammar) is not None:
+            self._grammars.put(arrival, len(grammar.text))
         else:
-            answer = Tokenized.of(command.id, tokens, self._engine.piece)
-        return partial(self._pipe.send, answer)
+            arrival.make_sequences()
+            self._settle(arrival)
+
+    def _settle(self, arrival: Arrival) -> None:
+        """Tell what became of a request, and run it if it is accepted."""
+        self._pipe.send(arrival.answer)
+        if arrival.sequences:
+            self._inbox.put(arrival.sequences)
 
     def _abort(self, command: Abort) -> None:
         if self._long_prompts.abort(command.id) or self._grammars.abort(command.id):
@@ -212,7 +192,7 @@ class Worker:
         """Seconds to wait for something new; None is for ever."""
         return STALL if self._core.has_work else None
 
-    def _take(self, item: Items[Sequence] | Abort | Pause | None) -> list[Output]:
+    def _take(self, item: list[Sequence] | Abort | Pause | None) -> list[Output]:
         if isinstance(item, Abort):
             return self._core.abort(item.id, item.index)
         if isinstance(item, Pause):
@@ -248,13 +228,18 @@ def main() -> None:
 
 
 def _load(settings: EngineSettings, pipe: Pipe) -> Worker | None:
+    inbox: Inbox = queue.SimpleQueue()
     try:
-        engine = LoadedEngine(settings)
+        engine = LoadedEngine(settings, on_progress=partial(inbox.put, None))
     except EdgeLlamaError as error:
         pipe.send(LoadFailed(str(error)))
         return None
     pipe.send(Ready(engine.info))
-    return Worker(engine, pipe)
+    return Worker(engine, inbox, pipe)
+
+
+def _tokenize(arrival: Arrival | Question) -> None:
+    arrival.tokenize()
 
 
 def _read_commands(stdin: BinaryIO, loaded: queue.SimpleQueue[Worker]) -> None:
