@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -54,6 +55,9 @@ class Context:
         flash_attention: use llama.cpp's fused attention.
         n_outputs: most tokens of one `decode` that give logits, if more than `n_seq_max`.
 
+    Attributes:
+        kv_layout: names what saved states depend on; another one cannot take them over.
+
     Raises:
         ModelFileError: llama.cpp cannot make a context, most likely for lack of memory.
     """
@@ -75,53 +79,39 @@ class Context:
     ) -> None:
         self._model = model
         self.abort_flag = AbortFlag()
-        params = llama_cpp.llama_context_default_params()
         n_cells = -(-n_ctx // CELL_MULTIPLE) * CELL_MULTIPLE
+        params = _default_params(self.abort_flag)
         params.n_ctx = n_cells * n_seq_max if streams else n_cells
         params.n_seq_max = n_seq_max
         params.n_batch = max(batch_size, n_seq_max)
         params.n_ubatch = min(micro_batch, params.n_batch)
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.n_outputs_max = max(n_seq_max, n_outputs)
-        self._threads, self._threads_batch = threads, threads_batch
-        self._n_lent = 0
         params.flash_attn_type = int(flash_attention)
         params.kv_unified = not streams
-        params.no_perf = True
-        # Texts are pooled by us, in as many steps as they need.
-        params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
-        params.abort_callback = self.abort_flag.predicate
-        params.abort_callback_data = self.abort_flag.data
+        self._threads, self._threads_batch = threads, threads_batch
+        self._n_lent = 0
         self._n_streams = n_seq_max if streams else 1
         self.is_long = n_cells > model.n_ctx_original
         """Some models have other rope factors for contexts beyond those of their training."""
-        self.kv_layout = " ".join(
-            (
-                f"llama-cpp-python={version()}",
-                f"kv={kv_type}",
-                f"flash_attention={flash_attention}",
-                f"streams={streams}",
-                f"rope={params.rope_scaling_type},{params.rope_freq_base},{params.rope_freq_scale}",
-                f"long={self.is_long}",
-            )
-        )
-        """All that saved states depend on besides the model and their tokens, but for the rounding
-        of the last bits: that differs with the CPU and with how a prompt is cut into steps too.
-        """
+        self.kv_layout = _kv_layout(params, kv_type, long=self.is_long)
+        self._open(params, n_ctx, kv_type)
+        self._n_vocab = model.vocab.n_tokens
+        self._n_embd = model.n_embd
+        self._gives_embeddings = False
+
+    def _open(self, params: Any, n_ctx: int, kv_type: KVType) -> None:
         native_log.first_error()
-        self._handle = llama_cpp.llama_init_from_model(model.handle, params)
+        self._handle = llama_cpp.llama_init_from_model(self._model.handle, params)
         if not self._handle:
             raise ModelFileError(
                 f"A context of {n_ctx} tokens ({kv_type}) cannot be made, most likely for lack of "
                 f"memory. Choose a smaller --ctx-size. {native_log.first_error()}".strip()
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
-        if not self._memory and not model.is_encoder:
+        if not self._memory and not self._model.is_encoder:
             self.close()
             raise ModelFileError("llama.cpp runs this model without a KV cache, so it cannot chat.")
-        self._n_vocab = model.vocab.n_tokens
-        self._n_embd = model.n_embd
-        self._gives_embeddings = False
 
     @property
     def n_cells(self) -> int:
@@ -211,3 +201,30 @@ class Context:
         if self._handle:
             llama_cpp.llama_free(self._handle)
             self._handle = None
+
+
+def _default_params(abort_flag: AbortFlag) -> Any:
+    """llama.cpp's parameters of every context of ours."""
+    params = llama_cpp.llama_context_default_params()
+    params.no_perf = True
+    # Texts are pooled by us, in as many steps as they need.
+    params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
+    params.abort_callback = abort_flag.predicate
+    params.abort_callback_data = abort_flag.data
+    return params
+
+
+def _kv_layout(params: Any, kv_type: KVType, *, long: bool) -> str:
+    """All that saved states depend on besides the model and their tokens, but for the rounding of
+    the last bits: that differs with the CPU and with how a prompt is cut into steps too.
+    """
+    return " ".join(
+        (
+            f"llama-cpp-python={version()}",
+            f"kv={kv_type}",
+            f"flash_attention={bool(params.flash_attn_type)}",
+            f"streams={not params.kv_unified}",
+            f"rope={params.rope_scaling_type},{params.rope_freq_base},{params.rope_freq_scale}",
+            f"long={long}",
+        )
+    )
