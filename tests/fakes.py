@@ -16,8 +16,8 @@ from edge_llama.engine.protocol.output import (
     FinishReason,
     Output,
     PromptRead,
+    ScoredToken,
     Timings,
-    TokenLogprob,
 )
 from edge_llama.engine.protocol.prompt import Control, Prompt, Segment, Text, Tokens
 from edge_llama.engine.protocol.request import GenerationRequest
@@ -305,11 +305,11 @@ class FakeGeneration:
         self._aborted.set()
 
 
-def logprob(token: int, piece: bytes, n_top: int) -> TokenLogprob:
+def logprob(token: int, piece: bytes, n_top: int) -> ScoredToken:
     """What the fake engine tells about a token: it and the next ids are ever less likely."""
-    top = [TokenLogprob(token, piece, -0.5)]
-    top += [TokenLogprob(token + i, b"other%d" % i, -0.5 - i) for i in range(1, n_top)]
-    return TokenLogprob(token, piece, -0.5, tuple(top[:n_top]))
+    top = [ScoredToken(token, piece, -0.5)]
+    top += [ScoredToken(token + i, b"other%d" % i, -0.5 - i) for i in range(1, n_top)]
+    return ScoredToken(token, piece, -0.5, tuple(top[:n_top]))
 
 
 async def _pass(seconds: float) -> None:

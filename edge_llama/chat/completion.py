@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from edge_llama.chat.choice import Choice
-from edge_llama.chat.engine import Generation
+from edge_llama.chat.engine import OutputStream
 from edge_llama.chat.events import ChatEvent, Finished, PromptScored, Started, Usage
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.overflow import Dropped
@@ -30,7 +30,7 @@ class ChatCompletion:
 
     def __init__(
         self,
-        generation: Generation,
+        generation: OutputStream,
         choices: Sequence[Choice],
         names: TokenNames,
         *,

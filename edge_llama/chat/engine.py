@@ -13,7 +13,7 @@ from edge_llama.engine.protocol.stats import EngineStats
 from edge_llama.engine.protocol.wire import Tokenized
 
 
-class Generation(Protocol):
+class OutputStream(Protocol):
     """A running request: an async iterator that ends when all choices are finished or aborted."""
 
     @property
@@ -56,7 +56,7 @@ class Engine(Protocol):
         """The tokens of a prompt."""
         ...
 
-    async def submit(self, request: GenerationRequest) -> Generation:
+    async def submit(self, request: GenerationRequest) -> OutputStream:
         """Run a request; every refusal is raised here."""
         ...
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 
-from edge_llama.engine.protocol import output as protocol
+from edge_llama.engine.protocol.output import ScoredToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class TokenNames:
         except UnicodeDecodeError:
             return None
 
-    def entry(self, of: protocol.TokenLogprob) -> TokenLogprob:
+    def entry(self, of: ScoredToken) -> TokenLogprob:
         top = tuple(self.entry(each) for each in of.top)
         return TokenLogprob(self.text(of.token, of.piece), of.piece, of.logprob, top)
 

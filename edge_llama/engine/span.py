@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_llama.engine.protocol.output import TokenLogprob
+from edge_llama.engine.protocol.output import ScoredToken
 from edge_llama.engine.sequence import Sequence
 
 
@@ -54,6 +54,6 @@ class Sampled:
     tokens: list[int] = field(default_factory=list)
     forced: list[int] = field(default_factory=list)
     stuck: bool = False
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+    logprobs: list[ScoredToken] = field(default_factory=list)
+    prompt_logprobs: list[ScoredToken] = field(default_factory=list)
     embedding: bytes = b""

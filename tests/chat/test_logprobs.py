@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from edge_llama.chat.logprobs import LogprobQueue, TokenLogprob, TokenNames
-from edge_llama.engine.protocol import output as protocol
+from edge_llama.engine.protocol.output import ScoredToken
 
 
 def entry(data: bytes) -> TokenLogprob:
@@ -14,7 +14,7 @@ def test_tokens_are_spelled() -> None:
     assert names.text(5, " é".encode()[:2]) is None
     assert names.text(9, b"") == "<|eot_id|>"
     assert names.text(8, b"") == ""
-    made = names.entry(protocol.TokenLogprob(5, b"a", -1.0, (protocol.TokenLogprob(9, b"", -2.0),)))
+    made = names.entry(ScoredToken(5, b"a", -1.0, (ScoredToken(9, b"", -2.0),)))
     assert made == TokenLogprob("a", b"a", -1.0, (TokenLogprob("<|eot_id|>", b"", -2.0),))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge_llama.engine.client.async_engine import AsyncEngine
-from edge_llama.engine.protocol.output import FinishReason, Output, TokenLogprob
+from edge_llama.engine.protocol.output import FinishReason, Output, ScoredToken
 from edge_llama.engine.protocol.prompt import Control, Text, Tokens
 from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
@@ -19,7 +19,7 @@ async def run(engine: AsyncEngine, **fields: object) -> list[Output]:
     return [output async for output in await engine.submit(request)]
 
 
-def entries(outputs: list[Output]) -> list[TokenLogprob]:
+def entries(outputs: list[Output]) -> list[ScoredToken]:
     return [entry for output in outputs for entry in output.logprobs]
 
 
@@ -65,7 +65,7 @@ async def test_it_does_not_end_before_min_tokens(engine: AsyncEngine) -> None:
         assert outputs[-1].finish is FinishReason.STOP
 
 
-async def score(engine: AsyncEngine, tokens: list[int], n_top: int = 0) -> list[TokenLogprob]:
+async def score(engine: AsyncEngine, tokens: list[int], n_top: int = 0) -> list[ScoredToken]:
     request = GenerationRequest(
         prompt=(Tokens(tuple(tokens)),),
         options=GenerationOptions(max_tokens=0, prompt_logprobs=n_top),

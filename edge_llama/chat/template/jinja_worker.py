@@ -53,7 +53,7 @@ class Refusal(Exception):
     """The template called `raise_exception`: it cannot write this conversation."""
 
 
-class Generation(Extension):
+class GenerationTag(Extension):
     """`{% generation %}` marks the assistant's text for training; here it is only its body."""
 
     tags = {"generation"}  # noqa: RUF012 - as in the base class
@@ -69,7 +69,7 @@ class Renderer:
     def __init__(self) -> None:
         self._mark = ""
         self._environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+            trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
         )
         self._environment.filters["tojson"] = self._to_json
         self._environment.filters["from_json"] = json.loads

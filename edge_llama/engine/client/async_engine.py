@@ -29,7 +29,7 @@ from edge_llama.engine.protocol.wire import (
     Ready,
     Refused,
     Stats,
-    Step,
+    StepOutputs,
     Submit,
     Tokenize,
     Tokenized,
@@ -301,7 +301,7 @@ class AsyncEngine:
             self._fail_all(self._failure)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, Step):
+        if isinstance(event, StepOutputs):
             for output in event.outputs:
                 running = self._running.get(output.id)
                 if running is None:

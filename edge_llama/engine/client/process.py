@@ -12,7 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from edge_llama.engine.protocol.frames import FrameDecoder, encode_frame
-from edge_llama.engine.protocol.wire import Command, Event, Load
+from edge_llama.engine.protocol.wire import Command, Event, LoadModel
 from edge_llama.process.child import environment_without_secrets, module_command
 from edge_llama.settings.engine import EngineSettings
 
@@ -44,7 +44,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
         cls, settings: EngineSettings, on_event: Callable[[Event], None]
     ) -> EngineProcess:
         """Start the child and tell it what to load."""
-        load = encode_frame(msgspec.msgpack.encode(Load(settings)))
+        load = encode_frame(msgspec.msgpack.encode(LoadModel(settings)))
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":

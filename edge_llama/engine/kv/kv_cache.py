@@ -12,7 +12,7 @@ import numpy.typing as npt
 ByteArray = npt.NDArray[np.uint8]
 
 
-class Memory(Protocol):
+class NativeMemory(Protocol):
     """What the cache needs of `binding.Context`."""
 
     def remove(self, seq_id: int, start: int = 0, end: int = -1) -> None: ...
@@ -41,7 +41,7 @@ class KVCache(ABC):
     block_size: int
     """Most positions of a state that is saved and loaded."""
 
-    def __init__(self, memory: Memory, n_cells: int, n_seq_max: int) -> None:
+    def __init__(self, memory: NativeMemory, n_cells: int, n_seq_max: int) -> None:
         self.settled = True
         self.n_cells = n_cells
         self.n_seq_max = n_seq_max

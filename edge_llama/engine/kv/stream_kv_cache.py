@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from edge_llama.engine.kv.kv_cache import ByteArray, KVCache, Memory
+from edge_llama.engine.kv.kv_cache import ByteArray, KVCache, NativeMemory
 
 
 class StreamKVCache(KVCache):
@@ -26,7 +26,7 @@ class StreamKVCache(KVCache):
         n_seq_max: streams.
     """
 
-    def __init__(self, memory: Memory, n_cells: int, n_seq_max: int) -> None:
+    def __init__(self, memory: NativeMemory, n_cells: int, n_seq_max: int) -> None:
         super().__init__(memory, n_cells, n_seq_max)
         self.stream_size = self.block_size = n_cells // n_seq_max
         """Cells of a stream. A state is always of a whole stream."""

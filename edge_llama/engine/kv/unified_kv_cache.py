@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from edge_llama.engine.kv.kv_cache import ByteArray, KVCache, Memory
+from edge_llama.engine.kv.kv_cache import ByteArray, KVCache, NativeMemory
 
 BLOCK_SIZE = 256
 """Tokens whose state is saved as one. Conversations share it up to a multiple of this."""
@@ -32,7 +32,7 @@ class UnifiedKVCache(KVCache):
 
     block_size = BLOCK_SIZE
 
-    def __init__(self, memory: Memory, n_cells: int, n_seq_max: int) -> None:
+    def __init__(self, memory: NativeMemory, n_cells: int, n_seq_max: int) -> None:
         super().__init__(memory, n_cells, n_seq_max)
         self._references = np.zeros(n_cells, np.int32)
         # The free cells are the first `n_free`.

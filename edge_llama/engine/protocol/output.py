@@ -30,7 +30,7 @@ class Timings(msgspec.Struct, frozen=True, array_like=True):
     predicted_ms: float
 
 
-class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+class ScoredToken(msgspec.Struct, frozen=True, array_like=True):
     """A token and the model's log-probability of it, before bias, penalties and temperature.
 
     Attributes:
@@ -43,7 +43,7 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
     token: int
     piece: bytes
     logprob: float
-    top: tuple[TokenLogprob, ...] = ()
+    top: tuple[ScoredToken, ...] = ()
 
 
 class PromptRead(msgspec.Struct, frozen=True, array_like=True):
@@ -94,7 +94,7 @@ class Output(msgspec.Struct, frozen=True, array_like=True):
     timings: Timings
     cached_tokens: int = 0
     finish: FinishReason | None = None
-    logprobs: tuple[TokenLogprob, ...] = ()
-    prompt_logprobs: tuple[TokenLogprob, ...] = ()
+    logprobs: tuple[ScoredToken, ...] = ()
+    prompt_logprobs: tuple[ScoredToken, ...] = ()
     progress: PromptRead | None = None
     embedding: bytes = b""

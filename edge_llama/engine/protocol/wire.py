@@ -1,8 +1,8 @@
 """What the two processes say to each other: commands and events.
 
 A frame on a pipe is a 4-byte little-endian length and that many bytes of MessagePack. The first
-frame to the engine is `Load`; everything after it is a `Command`. The engine answers `Ready` or
-`LoadFailed`, then sends `Event`s.
+frame to the engine is `LoadModel`; everything after it is a `Command`. The engine answers `Ready`
+or `LoadFailed`, then sends `Event`s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edge_llama.errors import ContextLengthExceeded, InvalidValue
 from edge_llama.settings.engine import EngineSettings
 
 
-class Load(msgspec.Struct, frozen=True):
+class LoadModel(msgspec.Struct, frozen=True):
     """The first frame to the engine."""
 
     settings: EngineSettings
@@ -144,7 +144,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", array_like=True):
         return InvalidValue(self.message, param=self.param)
 
 
-class Step(msgspec.Struct, frozen=True, tag="step", array_like=True):
+class StepOutputs(msgspec.Struct, frozen=True, tag="step", array_like=True):
     """All outputs of one step, in one message."""
 
     outputs: tuple[Output, ...]
@@ -155,4 +155,4 @@ class Stats(msgspec.Struct, frozen=True, tag="stats", array_like=True):
     stats: EngineStats
 
 
-Event: TypeAlias = Ready | LoadFailed | Accepted | Tokenized | Stats | Refused | Step
+Event: TypeAlias = Ready | LoadFailed | Accepted | Tokenized | Stats | Refused | StepOutputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_llama.engine.binding import FloatArray, Vocab
-from edge_llama.engine.protocol.output import TokenLogprob
+from edge_llama.engine.protocol.output import ScoredToken
 from edge_llama.engine.sample.top_k import top_k
 
 LOWEST = -9999.0
@@ -37,10 +37,10 @@ class LogProbabilities:
         order = np.lexsort((ids, -self._shifted[ids]))
         return [int(token) for token in ids[order]]
 
-    def entry(self, token: int, n_top: int, vocab: Vocab) -> TokenLogprob:
+    def entry(self, token: int, n_top: int, vocab: Vocab) -> ScoredToken:
         """What there is to tell about a token, with the `n_top` most likely ones at its place."""
         top = tuple(self._plain(each, vocab) for each in self.best(n_top))
-        return TokenLogprob(token, vocab.piece(token), self.of(token), top)
+        return ScoredToken(token, vocab.piece(token), self.of(token), top)
 
-    def _plain(self, token: int, vocab: Vocab) -> TokenLogprob:
-        return TokenLogprob(token, vocab.piece(token), self.of(token))
+    def _plain(self, token: int, vocab: Vocab) -> ScoredToken:
+        return ScoredToken(token, vocab.piece(token), self.of(token))

@@ -8,18 +8,16 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 
-class Job(Protocol):
-    """A request, as far as a lane is concerned."""
-
+class _HasId(Protocol):
     @property
     def id(self) -> int:
         """No two are equal."""
 
 
-AnyJob = TypeVar("AnyJob", bound=Job)
+Job = TypeVar("Job", bound=_HasId)
 
 
-class Lane(Generic[AnyJob]):
+class Lane(Generic[Job]):
     """Has requests worked on one at a time, small ones first.
 
     ```
@@ -31,14 +29,14 @@ class Lane(Generic[AnyJob]):
         then: what follows.
     """
 
-    def __init__(self, work: Callable[[AnyJob], None], then: Callable[[AnyJob], None]) -> None:
+    def __init__(self, work: Callable[[Job], None], then: Callable[[Job], None]) -> None:
         self._work = work
         self._then = then
         self._waiting: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()
-        self._jobs: dict[int, AnyJob] = {}
+        self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
 
-    def put(self, job: AnyJob, size: int) -> None:
+    def put(self, job: Job, size: int) -> None:
         """Have a request worked on, of which there is so much."""
         with self._lock:
             self._jobs[job.id] = job

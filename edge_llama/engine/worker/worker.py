@@ -31,13 +31,13 @@ from edge_llama.engine.protocol.wire import (
     Command,
     Event,
     GetStats,
-    Load,
     LoadFailed,
+    LoadModel,
     Pause,
     Ready,
     Refused,
     Stats,
-    Step,
+    StepOutputs,
     Tokenize,
 )
 from edge_llama.engine.sequence import Sequence
@@ -143,7 +143,7 @@ class Worker:
                 break
             outputs += self._core.step()
             if outputs:
-                self._pipe.send(Step(tuple(outputs)))
+                self._pipe.send(StepOutputs(tuple(outputs)))
         self._core.save_all(SAVE_SECONDS)
 
     def _read(self, arrival: Arrival | Question) -> None:
@@ -215,7 +215,7 @@ def main() -> None:
     load = read_frame(stdin)
     if load is None:
         return
-    settings = msgspec.msgpack.decode(load, type=Load).settings
+    settings = msgspec.msgpack.decode(load, type=LoadModel).settings
     loaded: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     _start("command", partial(_read_commands, stdin, loaded), TOKENIZING_STACK)
     limit_memory(settings.memory_limit, 2 * TOKENIZING_STACK)

@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_llama.engine.binding import DecodeStatus
 from edge_llama.engine.kv.kv_cache import ByteArray
-from edge_llama.engine.protocol.output import TokenLogprob
+from edge_llama.engine.protocol.output import ScoredToken
 from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.span import Sampled, Span
 
@@ -106,5 +106,5 @@ class FakeRunner:
         if span.scored:
             following = span.sequence.token_ids[span.start + 1 : span.sequence.num_prompt]
             for position, token in enumerate(following[: len(span.tokens)], span.start + 1):
-                sampled.prompt_logprobs.append(TokenLogprob(token, b"", -float(position)))
+                sampled.prompt_logprobs.append(ScoredToken(token, b"", -float(position)))
         return sampled
