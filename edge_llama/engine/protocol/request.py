@@ -22,7 +22,7 @@ MAX_LOGPROBS = 20
 """Most alternatives that are told for a token."""
 
 
-class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True):
+class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is asked of a continuation, whatever the prompt is. A request has one such object from
     where it is made to where it is computed.
 
@@ -54,7 +54,7 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True):
     caller: str = ""
 
 
-class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A prompt and what is asked of its continuation.
 
     Attributes:

@@ -15,7 +15,7 @@ MIN_TEMPERATURE = 1e-6
 """Below it sampling equals greedy, and logits divided by it would overflow."""
 
 
-class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the next token is chosen. The defaults are Llama 3.1's own (generation_config.json).
 
     Attributes:
