@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,6 +19,7 @@ from edge_llama import __version__
 from edge_llama.cli import bench, docs, tune
 from edge_llama.cli.cache import cache, warm
 from edge_llama.cli.chat import chat
+from edge_llama.cli.command import Command
 from edge_llama.cli.doctor import doctor
 from edge_llama.cli.models import import_, list_, path, pull, rm, show, verify
 from edge_llama.cli.serve import api_key, serve
@@ -34,22 +36,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(serve.serve)
-app.command()(chat.chat)
-app.command("api-key")(api_key.api_key)
-app.command()(pull.pull)
-app.command("list")(list_.list_)
-app.command()(show.show)
-app.command()(rm.rm)
-app.command()(verify.verify)
-app.command("import")(import_.import_)
-app.command()(path.path)
-app.command()(cache.cache)
-app.command()(warm.warm)
-app.command()(bench.bench)
-app.command()(tune.tune)
-app.command()(doctor.doctor)
-app.command()(docs.docs)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "serve": serve.serve,
+    "chat": chat.chat,
+    "api-key": api_key.api_key,
+    "pull": pull.pull,
+    "list": list_.list_,
+    "show": show.show,
+    "rm": rm.rm,
+    "verify": verify.verify,
+    "import": import_.import_,
+    "path": path.path,
+    "cache": cache.cache,
+    "warm": warm.warm,
+    "bench": bench.bench,
+    "tune": tune.tune,
+    "doctor": doctor.doctor,
+    "docs": docs.docs,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name, cls=Command)(_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
 import typer
 
 from edge_llama.cli.completion import complete_installed, complete_model
+from edge_llama.cli.option_group import OptionGroup
 from edge_llama.errors import SettingsError
-from edge_llama.settings.engine import KVLayout, KVType
+from edge_llama.settings.engine import CHOOSE_ALL, KVLayout, KVType
 from edge_llama.units import parse_size
 
 
@@ -45,37 +47,6 @@ MODEL_HELP = (
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model)
 ]
-CtxSize = Annotated[
-    int | None,
-    typer.Option(
-        "--ctx-size",
-        metavar="TOKENS|auto",
-        parser=parse_ctx_size,
-        help="Tokens of context: of the longest request, and of all that run together. Default: "
-        "auto, what suits the model and the memory.",
-        show_default=False,
-    ),
-]
-KVCacheType = Annotated[
-    KVType | None,
-    typer.Option(
-        "--kv-type",
-        help="How the context is stored: q8_0 takes half the memory of f16, and is slower. "
-        "Default: f16, unless memory is short or `edge-llama tune` found otherwise.",
-        show_default=False,
-    ),
-]
-KVCacheLayout = Annotated[
-    KVLayout | None,
-    typer.Option(
-        "--kv-layout",
-        help="unified: all running requests share the context, and prompts that begin alike "
-        "the memory of their beginning. streams: each of --parallel has a context of its own; "
-        "many at once are faster, for more memory. Default: unified, unless `edge-llama tune` "
-        "found otherwise.",
-        show_default=False,
-    ),
-]
 AllowURL = Annotated[
     bool,
     typer.Option("--allow-url", help="Allow addresses of other servers than huggingface.co."),
@@ -85,14 +56,6 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         help="Threads that generate. Default: what suits the CPUs that it may use.",
-        show_default=False,
-    ),
-]
-ThreadsBatch = Annotated[
-    int | None,
-    typer.Option(
-        "--threads-batch",
-        help="Threads that read the prompt. Default: as --threads, else what suits the CPUs.",
         show_default=False,
     ),
 ]
@@ -121,6 +84,71 @@ Verbosity = Annotated[
     LogLevel,
     typer.Option("--log-level", help="What to log on stderr. 'debug' shows tracebacks too."),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryOptions(OptionGroup):
+    """The memory that a model takes, and what is made of it."""
+
+    PANEL = "Memory and context"
+
+    memory: MemoryBudget = None
+    ctx_size: Annotated[
+        int | None,
+        typer.Option(
+            "--ctx-size",
+            metavar="TOKENS|auto",
+            parser=parse_ctx_size,
+            help="Tokens of context: of the longest request, and of all that run together. "
+            "Default: auto, what suits the model and the memory.",
+            show_default=False,
+        ),
+    ] = CHOOSE_ALL.ctx_size
+    kv_type: Annotated[
+        KVType | None,
+        typer.Option(
+            "--kv-type",
+            help="How the context is stored: q8_0 takes half the memory of f16, and is slower. "
+            "Default: f16, unless memory is short or `edge-llama tune` found otherwise.",
+            show_default=False,
+        ),
+    ] = CHOOSE_ALL.kv_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutOptions(OptionGroup):
+    """How requests share the context: for commands that have several."""
+
+    PANEL = MemoryOptions.PANEL
+
+    kv_layout: Annotated[
+        KVLayout | None,
+        typer.Option(
+            "--kv-layout",
+            help="unified: all running requests share the context, and prompts that begin alike "
+            "the memory of their beginning. streams: each of --parallel has a context of its own; "
+            "many at once are faster, for more memory. Default: unified, unless `edge-llama tune` "
+            "found otherwise.",
+            show_default=False,
+        ),
+    ] = CHOOSE_ALL.kv_layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadOptions(OptionGroup):
+    """The threads of the engine."""
+
+    PANEL = "Speed"
+
+    threads: Threads = CHOOSE_ALL.threads
+    threads_batch: Annotated[
+        int | None,
+        typer.Option(
+            "--threads-batch",
+            help="Threads that read the prompt. Default: as --threads, else what suits the CPUs.",
+            show_default=False,
+        ),
+    ] = CHOOSE_ALL.threads_batch
 
 
 def configure_logging(level: LogLevel) -> None:

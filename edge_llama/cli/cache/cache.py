@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_llama.cli.cache.disk_cache import (
-    CacheDir,
-    CacheSize,
-    cache_folder,
-    default_size,
-    open_folder,
-)
+from edge_llama.cli.cache.disk_cache import CacheOptions, open_folder
+from edge_llama.cli.option_group import takes_groups
 from edge_llama.cli.options import AsJSON, Yes
 from edge_llama.cli.terminal.exit_codes import ExitCode
 
@@ -34,10 +29,11 @@ class Action(str, Enum):
     PRUNE = "prune"
 
 
+@takes_groups
 def cache(
     action: Annotated[Action, typer.Argument(help="What to do.")] = Action.SHOW,
-    cache_dir: CacheDir = None,
-    cache_size: CacheSize = None,
+    *,
+    kept: CacheOptions,
     yes: Yes = False,
     as_json: AsJSON = False,
 ) -> None:
@@ -53,9 +49,8 @@ def cache(
     from edge_llama.cli.terminal.tables import print_json
     from edge_llama.units import format_size
 
-    root = cache_folder(cache_dir)
-    max_bytes = default_size(root) if cache_size is None else cache_size
-    folder = open_folder(root, max_bytes)
+    max_bytes = kept.max_bytes
+    folder = open_folder(kept.root, max_bytes)
     freed = None
     if action is not Action.SHOW:
         if action is Action.CLEAR and not _is_sure(folder.entries(), yes=yes):

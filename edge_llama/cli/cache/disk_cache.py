@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_llama.cli.option_group import OptionGroup
 from edge_llama.errors import SettingsError
 from edge_llama.units import parse_size
 
@@ -30,50 +32,63 @@ def parse_cache_size(text: str) -> int:
     return 0 if text.strip() == "0" else parse_size(text)
 
 
-CacheDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache-dir",
-        metavar="FOLDER",
-        envvar="EDGE_LLAMA_CACHE_DIR",
-        help="Where what was read of prompts is kept for later. Default: the user's cache folder.",
-        show_default=False,
-    ),
-]
-CacheSize = Annotated[
-    int | None,
-    typer.Option(
-        "--cache-size",
-        metavar="SIZE",
-        envvar="EDGE_LLAMA_CACHE_SIZE",
-        parser=parse_cache_size,
-        help="Most disk that it may take: 5G, 500M; 0 keeps nothing. Default: a tenth of the free "
-        "disk, at most 20 GB.",
-        show_default=False,
-    ),
-]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions(OptionGroup):
+    """Where prompts that were read are kept."""
 
+    PANEL = "Prompt cache"
 
-def disk_cache(
-    folder: Path | None, size: int | None, prefix: Path | None = None
-) -> CacheSettings | None:
-    """What `--cache-dir`, `--cache-size` and `--prefix` mean; None is no cache.
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache-dir",
+            metavar="FOLDER",
+            envvar="EDGE_LLAMA_CACHE_DIR",
+            help="Where what was read of prompts is kept for later. Default: the user's cache "
+            "folder.",
+            show_default=False,
+        ),
+    ] = None
+    cache_size: Annotated[
+        int | None,
+        typer.Option(
+            "--cache-size",
+            metavar="SIZE",
+            envvar="EDGE_LLAMA_CACHE_SIZE",
+            parser=parse_cache_size,
+            help="Most disk that it may take: 5G, 500M; 0 keeps nothing. Default: a tenth of the "
+            "free disk, at most 20 GB.",
+            show_default=False,
+        ),
+    ] = None
 
-    Raises:
-        SettingsError: there is a prefix but nowhere to put it, or no such file.
-    """
-    from edge_llama.settings.engine import CacheSettings
+    @property
+    def root(self) -> Path:
+        """The folder, whether it is there or not."""
+        return cache_folder(self.cache_dir)
 
-    if prefix is not None and not prefix.is_file():
-        raise SettingsError(f"--prefix {prefix}: there is no such file.")
-    root = cache_folder(folder)
-    max_bytes = default_size(root) if size is None else size
-    if max_bytes <= 0:
-        if prefix is not None:
-            raise SettingsError("--prefix needs the cache on disk; leave out --cache-size 0.")
-        return None
-    shipped = None if prefix is None else str(prefix.absolute())
-    return CacheSettings(folder=str(root), max_bytes=max_bytes, prefix=shipped)
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that it may take."""
+        return default_size(self.root) if self.cache_size is None else self.cache_size
+
+    def settings(self, prefix: Path | None = None) -> CacheSettings | None:
+        """What the flags and `--prefix` mean; None is no cache.
+
+        Raises:
+            SettingsError: there is a prefix but nowhere to put it, or no such file.
+        """
+        from edge_llama.settings.engine import CacheSettings
+
+        if prefix is not None and not prefix.is_file():
+            raise SettingsError(f"--prefix {prefix}: there is no such file.")
+        max_bytes = self.max_bytes
+        if max_bytes <= 0:
+            if prefix is not None:
+                raise SettingsError("--prefix needs the cache on disk; leave out --cache-size 0.")
+            return None
+        shipped = None if prefix is None else str(prefix.absolute())
+        return CacheSettings(folder=str(self.root), max_bytes=max_bytes, prefix=shipped)
 
 
 def cache_folder(folder: Path | None) -> Path:

@@ -12,32 +12,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_llama.cli.cache.disk_cache import CacheDir, CacheSize, disk_cache, open_folder
-from edge_llama.cli.models.pull import stopping_calmly
+from edge_llama.cli.cache.disk_cache import CacheOptions, open_folder
+from edge_llama.cli.models.plan import plan_here
+from edge_llama.cli.option_group import settings_of, takes_groups
 from edge_llama.cli.options import (
     AllowURL,
-    CtxSize,
-    KVCacheLayout,
-    KVCacheType,
+    LayoutOptions,
     LogLevel,
-    MemoryBudget,
+    MemoryOptions,
     Model,
-    Threads,
-    ThreadsBatch,
+    ThreadOptions,
     Verbosity,
     configure_logging,
 )
-from edge_llama.cli.terminal.progress import ProgressMode, display_for
 from edge_llama.errors import SettingsError, WeightsError
-from edge_llama.planning.budget import memory_budget
-from edge_llama.planning.obtain import obtain
-from edge_llama.planning.planned import plan_model
+from edge_llama.settings.engine import CacheSettings, EngineSettings
 
 if TYPE_CHECKING:
     from edge_llama.chat.tools.tool import Tool
     from edge_llama.engine.client.async_engine import AsyncEngine
     from edge_llama.engine.protocol.stats import DiskStats
-    from edge_llama.settings.engine import CacheSettings, EngineSettings
 
 POLL_SECONDS = 0.05
 """Between two looks whether all is written."""
@@ -45,6 +39,7 @@ POLL_SECONDS = 0.05
 LARGEST_EXPORT = 1 << 40
 
 
+@takes_groups
 def warm(
     model: Model,
     system: Annotated[
@@ -68,16 +63,13 @@ def warm(
             show_default=False,
         ),
     ] = None,
-    cache_dir: CacheDir = None,
-    cache_size: CacheSize = None,
-    memory: MemoryBudget = None,
-    ctx_size: CtxSize = None,
-    kv_type: KVCacheType = None,
-    kv_layout: KVCacheLayout = None,
-    threads: Threads = None,
-    threads_batch: ThreadsBatch = None,
     allow_url: AllowURL = False,
     log_level: Verbosity = LogLevel.WARNING,
+    *,
+    kept: CacheOptions,
+    memory: MemoryOptions,
+    layout: LayoutOptions,
+    threads: ThreadOptions,
 ) -> None:
     """Read a system message and tools ahead of time.
 
@@ -86,34 +78,30 @@ def warm(
     """
     import asyncio
 
-    from edge_llama.settings.engine import EngineSettings
-    from edge_llama.units import format_size
-
     configure_logging(log_level)
     text, definitions = _read(system), _tools(tools)
-    budget = memory_budget(memory)
-    with stopping_calmly(), display_for(ProgressMode.AUTO, announces=False) as display:
-        found = obtain(model, budget=budget, watcher=display, allow_url=allow_url)
-    with _place(export, cache_dir, cache_size) as place:
-        settings = EngineSettings(
-            model=str(found.path),
-            ctx_size=ctx_size,
-            threads=threads,
-            threads_batch=threads_batch,
-            kv_type=kv_type,
-            kv_layout=kv_layout,
-            disk_cache=place,
-        )
-        planned = plan_model(found, settings, budget).settings
-        n_tokens, disk = asyncio.run(_warm(planned, text, definitions))
+    with _place(export, kept) as place:
+        settings = settings_of(EngineSettings, memory, layout, threads, disk_cache=place)
+        planned = plan_here(model, settings, memory.memory, allow_url=allow_url)
+        n_tokens, disk = asyncio.run(_warm(planned.settings, text, definitions))
         if export is not None:
-            size = _export(place, export)
-            sys.stdout.write(f"{n_tokens:,} tokens are in {export} ({format_size(size)}).\n")
-        elif disk.blocks_written:
-            size = disk.bytes_written
-            sys.stdout.write(f"{n_tokens:,} tokens are kept ({format_size(size)} more).\n")
+            sys.stdout.write(_exported(n_tokens, export, _export(place, export)))
         else:
-            sys.stdout.write(f"{n_tokens:,} tokens were kept already.\n")
+            sys.stdout.write(_kept(n_tokens, disk))
+
+
+def _exported(n_tokens: int, path: Path, size: int) -> str:
+    from edge_llama.units import format_size
+
+    return f"{n_tokens:,} tokens are in {path} ({format_size(size)}).\n"
+
+
+def _kept(n_tokens: int, disk: DiskStats) -> str:
+    from edge_llama.units import format_size
+
+    if not disk.blocks_written:
+        return f"{n_tokens:,} tokens were kept already.\n"
+    return f"{n_tokens:,} tokens are kept ({format_size(disk.bytes_written)} more).\n"
 
 
 async def _warm(settings: EngineSettings, system: str, tools: list[Tool]) -> tuple[int, DiskStats]:
@@ -147,18 +135,16 @@ async def _written(engine: AsyncEngine) -> DiskStats:
 
 
 @contextmanager
-def _place(export: Path | None, folder: Path | None, size: int | None) -> Iterator[CacheSettings]:
+def _place(export: Path | None, kept: CacheOptions) -> Iterator[CacheSettings]:
     """Where to write: the user's cache, or a folder of its own for what is exported."""
     if export is None:
-        settings = disk_cache(folder, size)
+        settings = kept.settings()
         if settings is None:
             raise SettingsError("--cache-size 0 leaves nowhere to keep it. Add --export FILE.")
         yield settings
         return
     with tempfile.TemporaryDirectory(dir=export.absolute().parent, prefix=".warm-") as temporary:
-        settings = disk_cache(Path(temporary), LARGEST_EXPORT)
-        assert settings is not None
-        yield settings
+        yield CacheSettings(folder=temporary, max_bytes=LARGEST_EXPORT)
 
 
 def _export(place: CacheSettings, path: Path) -> int:

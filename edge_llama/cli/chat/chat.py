@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_llama.cli.cache.disk_cache import CacheDir, CacheSize, disk_cache
-from edge_llama.cli.models.pull import stopping_calmly
+from edge_llama.cli.cache.disk_cache import CacheOptions
+from edge_llama.cli.models.plan import plan_here
+from edge_llama.cli.option_group import settings_of, takes_groups
 from edge_llama.cli.options import (
     AllowURL,
-    CtxSize,
-    KVCacheType,
     LogLevel,
-    MemoryBudget,
+    MemoryOptions,
     Model,
-    Threads,
-    ThreadsBatch,
+    ThreadOptions,
     Verbosity,
     configure_logging,
 )
-from edge_llama.cli.terminal.progress import ProgressMode, display_for
-from edge_llama.planning.budget import memory_budget
-from edge_llama.planning.obtain import obtain
-from edge_llama.planning.planned import plan_model
+from edge_llama.settings.engine import EngineSettings
 from edge_llama.weights.demo import DEMO, DEMO_NOTE
 
 if TYPE_CHECKING:
     from edge_llama.engine.protocol.model_info import ModelInfo
+    from edge_llama.engine.protocol.sampling_params import SamplingParams
+    from edge_llama.planning.planned import Planned
 
 
+@takes_groups
 def chat(
     model: Model = DEMO,
     system: Annotated[
@@ -48,67 +46,59 @@ def chat(
             show_default=False,
         ),
     ] = None,
-    memory: MemoryBudget = None,
-    ctx_size: CtxSize = None,
-    kv_type: KVCacheType = None,
-    threads: Threads = None,
-    threads_batch: ThreadsBatch = None,
-    cache_dir: CacheDir = None,
-    cache_size: CacheSize = None,
     allow_url: AllowURL = False,
     log_level: Verbosity = LogLevel.ERROR,
+    *,
+    memory: MemoryOptions,
+    threads: ThreadOptions,
+    kept: CacheOptions,
 ) -> None:
     """Talk to a model in this terminal.
 
     With piped input, each line is one message and only the answers are printed.
     """
     configure_logging(log_level)
-    budget = memory_budget(memory)
-    with stopping_calmly(), display_for(ProgressMode.AUTO, announces=False) as display:
-        found = obtain(model, budget=budget, watcher=display, allow_url=allow_url)
+    settings = settings_of(EngineSettings, memory, threads, parallel=1, disk_cache=kept.settings())
+    planned = plan_here(model, settings, memory.memory, allow_url=allow_url)
 
+    from edge_llama.engine.protocol.sampling_params import SamplingParams
+
+    sampling = SamplingParams() if temperature is None else SamplingParams(temperature=temperature)
+    _talk(planned, system, sampling)
+
+
+def _talk(planned: Planned, system: str, sampling: SamplingParams) -> None:
+    """Load the model, and hold the conversation."""
     from edge_llama.chat.model import ChatModel
     from edge_llama.cli.chat.session import ChatSession
     from edge_llama.cli.terminal.interrupt import InterruptibleLoop
     from edge_llama.cli.terminal.screen import Screen
     from edge_llama.engine.client.async_engine import AsyncEngine
-    from edge_llama.engine.protocol.sampling_params import SamplingParams
-    from edge_llama.settings.engine import EngineSettings
 
-    sampling = SamplingParams() if temperature is None else SamplingParams(temperature=temperature)
-    settings = EngineSettings(
-        model=str(found.path),
-        ctx_size=ctx_size,
-        parallel=1,
-        threads=threads,
-        threads_batch=threads_batch,
-        kv_type=kv_type,
-        disk_cache=disk_cache(cache_dir, cache_size),
-    )
-    planned = plan_model(found, settings, budget)
     screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())
     engine = AsyncEngine(planned.settings)
-    chat_model = ChatModel(engine)
+    model = ChatModel(engine)
+    name = planned.name.id
     with InterruptibleLoop() as loop:
         try:
-            with screen.busy(f"loading {found.name.id}"):
+            with screen.busy(f"loading {name}"):
                 loop.run(engine.start())
-                info = loop.run(chat_model.ready())
-            screen.note(DEMO_NOTE if model == DEMO else _describe(info))
-            if planned.tuned is not None:
-                screen.note(str(planned.tuned))
-            screen.note("/help lists the commands, Ctrl-D leaves.")
+                info = loop.run(model.ready())
+            for note in _notes(planned, info):
+                screen.note(note)
+            read = _line_reader(screen.interactive)
             ChatSession(
-                chat_model,
-                loop,
-                screen,
-                name=found.name.id,
-                read=_line_reader(screen.interactive),
-                system=system,
-                sampling=sampling,
+                model, loop, screen, name=name, read=read, system=system, sampling=sampling
             ).run()
         finally:
             loop.run(engine.stop())
+
+
+def _notes(planned: Planned, info: ModelInfo) -> Iterator[str]:
+    yield DEMO_NOTE if planned.name.asked == DEMO else _describe(info)
+    if planned.tuned is not None:
+        yield str(planned.tuned)
+    yield "/help lists the commands, Ctrl-D leaves."
 
 
 def _line_reader(interactive: bool) -> Callable[[str], str]:

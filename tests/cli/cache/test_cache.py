@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from edge_llama.cli import app
 from edge_llama.cli.cache.disk_cache import (
     MOST,
+    CacheOptions,
     cache_folder,
     default_size,
-    disk_cache,
     parse_cache_size,
 )
 from edge_llama.engine.blocks.folder import BlockFolder
@@ -82,8 +82,8 @@ def test_sizes(tmp_path: Path) -> None:
     assert parse_cache_size("0") == 0
     assert parse_cache_size("5G") == 5 * 10**9
     assert 0 < default_size(tmp_path / "not" / "there") <= MOST
-    assert disk_cache(tmp_path, 0) is None
-    kept = disk_cache(tmp_path, 100)
+    assert CacheOptions(cache_dir=tmp_path, cache_size=0).settings() is None
+    kept = CacheOptions(cache_dir=tmp_path, cache_size=100).settings()
     assert kept is not None
     assert (kept.folder, kept.max_bytes, kept.prefix) == (str(tmp_path), 100, None)
 
@@ -100,11 +100,11 @@ def test_the_folder_is_that_of_the_flag_or_below_the_home(
 
 def test_a_prefix_needs_a_file_and_a_place(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file"):
-        disk_cache(tmp_path, 100, tmp_path / "missing.kv")
+        CacheOptions(cache_dir=tmp_path, cache_size=100).settings(tmp_path / "missing.kv")
     file = tmp_path / "prefix.kv"
     file.touch()
     with pytest.raises(SettingsError, match="leave out --cache-size 0"):
-        disk_cache(tmp_path, 0, file)
-    kept = disk_cache(tmp_path, 100, file)
+        CacheOptions(cache_dir=tmp_path, cache_size=0).settings(file)
+    kept = CacheOptions(cache_dir=tmp_path, cache_size=100).settings(file)
     assert kept is not None
     assert kept.prefix == str(file)

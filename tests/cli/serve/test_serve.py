@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edge_llama.cli.serve.serve import announce
+from edge_llama.cli.serve.announcement import announce
 from edge_llama.planning.named import NamedModel
 from edge_llama.weights.demo import bundled_model
 from edge_llama.weights.store.record import StoredFile
