@@ -118,7 +118,7 @@ class ContextLengthExceeded(RequestError):
     def __init__(self, n_ctx: int, prompt_tokens: int, *, param: str = "messages") -> None:
         super().__init__(
             f"This model's maximum context length is {n_ctx} tokens. However, your prompt has "
-            f"{prompt_tokens} tokens. Shorten it, or serve the model with a larger --ctx-size.",
+            f"{prompt_tokens} tokens. Shorten it, or serve the model with a larger `ctx_size`.",
             param=param,
         )
         self.n_ctx = n_ctx

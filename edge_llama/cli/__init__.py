@@ -21,10 +21,10 @@ from edge_llama.cli.cache import cache, warm
 from edge_llama.cli.chat import chat
 from edge_llama.cli.command import Command
 from edge_llama.cli.doctor import doctor
+from edge_llama.cli.flags import in_one_line
 from edge_llama.cli.models import import_, list_, path, pull, rm, show, verify
 from edge_llama.cli.serve import api_key, serve
 from edge_llama.cli.terminal.exit_codes import epilog, exit_code_of
-from edge_llama.cli.terminal.printable import in_one_line
 from edge_llama.errors import EdgeLlamaError
 
 app = typer.Typer(

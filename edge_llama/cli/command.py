@@ -6,12 +6,19 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from edge_llama.cli import flags
+
 OPTIONS = "Options"
 """The heading of flags that are in no group."""
 
 
 class Command(TyperCommand):
-    """A command whose help shows its flags in panels, also where nothing is drawn."""
+    """A command whose help shows its flags in panels, and whose errors name them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        flags.runs(self.callback)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then the flags: each panel where its first flag is."""

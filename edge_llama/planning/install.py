@@ -74,11 +74,11 @@ def install(
     if isinstance(reference, UrlReference):
         return _install_url(reference, store, watcher, sha256)
     if sha256 is not None:
-        raise SettingsError("sha256 is for addresses; the hub tells what its files must have.")
+        raise SettingsError("`sha256` is for addresses; the hub tells what its files must have.")
     if isinstance(reference, DemoReference):
         raise SettingsError("The demo comes with edge-llama. There is nothing to download.")
     if isinstance(reference, FileReference):
-        raise SettingsError(f"{reference} is a file of this machine. Use edge-llama import for it.")
+        raise SettingsError(f"{reference} is a file of this machine. Use `edge-llama import`.")
     if (found := installed_as(reference, store)) is not None and found.is_complete:
         watcher.done(found, already=True)
         return found

@@ -209,7 +209,7 @@ def _parse_url(url: str, allow_url: bool) -> HubReference | UrlReference:
         return _parse_hub_page(parts.path.lstrip("/"))
     if not allow_url:
         raise SettingsError(
-            f"{url!r} is not of huggingface.co. Add --allow-url to load a model from there."
+            f"{url!r} is not of huggingface.co. With `allow_url` it is loaded from there."
         )
     filename = check_name(unquote(parts.path).rpartition("/")[2])
     if not filename.lower().endswith(".gguf"):

@@ -129,22 +129,22 @@ class EngineSettings:
 
     def __post_init__(self) -> None:
         if self.ctx_size is not None:
-            check_range("--ctx-size", self.ctx_size, MIN_CTX_SIZE, 1 << 24)
-        check_range("--parallel", self.parallel, 1, 64)
+            check_range("ctx_size", self.ctx_size, MIN_CTX_SIZE, 1 << 24)
+        check_range("parallel", self.parallel, 1, 64)
         if self.threads is not None:
-            check_range("--threads", self.threads, 1, 512)
+            check_range("threads", self.threads, 1, 512)
         if self.threads_batch is not None:
-            check_range("--threads-batch", self.threads_batch, 1, 512)
-        check_range("--batch-size", self.batch_size, self.parallel + 1, 8192)
+            check_range("threads_batch", self.threads_batch, 1, 512)
+        check_range("batch_size", self.batch_size, self.parallel + 1, 8192)
         if self.max_stall is not None and not 0.01 <= self.max_stall <= 3600:
             raise SettingsError(
-                f"--max-stall must be between 0.01 and 3600 seconds, not {self.max_stall:g}."
+                f"`max_stall` must be between 0.01 and 3600 seconds, not {self.max_stall:g}."
             )
-        check_range("--cached-sequences", self.cached_sequences, 0, 128)
+        check_range("cached_sequences", self.cached_sequences, 0, 128)
         if self.max_tokens is not None:
-            check_range("--max-tokens", self.max_tokens, 1, 1 << 24)
+            check_range("max_tokens", self.max_tokens, 1, 1 << 24)
         if self.request_timeout is not None and not self.request_timeout > 0:
-            raise SettingsError("--request-timeout must be more than 0 seconds.")
+            raise SettingsError("`request_timeout` must be more than 0 seconds.")
         check_range("micro_batch", self.micro_batch, 1, 8192)
         check_range("scored_tokens", self.scored_tokens, 1, 8192)
         if self.kv_type not in (None, *get_args(KVType)):

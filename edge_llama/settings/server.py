@@ -56,7 +56,7 @@ class Limits:
     stalled_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        check_range("--max-n", self.max_n, 1, 128)
+        check_range("max_n", self.max_n, 1, 128)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,17 +103,17 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        check_range("--port", self.port, 0, 65535)
+        check_range("port", self.port, 0, 65535)
         if self.api_key is not None:
             _check_api_key(self.api_key.strip())
         if not (self.guarded or self.insecure_no_key or is_loopback(self.host)):
             raise SettingsError(
-                f"--host {self.host} lets others in, and there is no API key. Set one with "
-                "EDGE_LLAMA_API_KEY or --api-key-file, or allow everyone with --insecure-no-key."
+                f"`host` {self.host} lets others in, and there is no API key. Set `api_key` or "
+                "`api_keys`, or allow everyone with `insecure_no_key`."
             )
         if not 0 <= self.drain_timeout <= 3600:
             raise SettingsError(
-                f"--drain-timeout must be between 0 and 3600 seconds, not {self.drain_timeout:g}."
+                f"`drain_timeout` must be between 0 and 3600 seconds, not {self.drain_timeout:g}."
             )
         for host in self.allowed_hosts:
             _check_host(host)
@@ -136,10 +136,10 @@ def is_loopback(host: str) -> bool:
 
 def _check_api_key(key: str) -> None:
     if not key:
-        raise SettingsError("--api-key is empty. Give a key, or leave the option out.")
+        raise SettingsError("`api_key` is empty. Give a key, or leave it out.")
     if not (key.isascii() and key.isprintable()):
         raise SettingsError(
-            "--api-key has characters that a header cannot carry. Take a key of ASCII letters, "
+            "`api_key` has characters that a header cannot carry. Take a key of ASCII letters, "
             "digits and signs."
         )
 
@@ -147,7 +147,7 @@ def _check_api_key(key: str) -> None:
 def _check_host(host: str) -> None:
     if host != "*" and not _HOST.fullmatch(host):
         raise SettingsError(
-            f"--allowed-host {host!r} is no name of a machine. Write it without scheme and port, "
+            f"`allowed_hosts` {host!r} is no name of a machine. Write it without scheme and port, "
             "such as llama.example.org, or * for any."
         )
 
@@ -155,6 +155,6 @@ def _check_host(host: str) -> None:
 def _check_origin(origin: str) -> None:
     if origin != "*" and not _ORIGIN.fullmatch(origin):
         raise SettingsError(
-            f"--cors-origin {origin!r} is no origin. Write scheme, name and port as the browser "
+            f"`cors_origins` {origin!r} is no origin. Write scheme, name and port as the browser "
             "does, such as https://app.example.org or http://localhost:3000, or * for any."
         )

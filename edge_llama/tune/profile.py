@@ -14,7 +14,7 @@ class Profile:
     """Weights of what is measured; they add up to 1.
 
     Attributes:
-        name: how `--profile` calls it.
+        name: what `edge-llama tune` calls it.
         use: what it is for, in a few words.
         decode: one request that generates, at the start of the context, at 1,024 and at 3,000
             tokens.

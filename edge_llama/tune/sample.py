@@ -60,7 +60,7 @@ def few_layers(shape: ModelShape) -> Iterator[Subject]:
     if shape.quantization not in QUANTIZATIONS:
         raise SettingsError(
             f"{shape.title} is not on this machine, and random weights cannot be made in "
-            f"{shape.quantization}. Get it first, with edge-llama pull."
+            f"{shape.quantization}. Get it first, with `edge-llama pull`."
         )
     kind = QUANTIZATIONS[shape.quantization]
     with tempfile.TemporaryDirectory(prefix="edge-llama-tune-") as folder:

@@ -180,7 +180,7 @@ def test_an_unknown_name_is_answered_with_what_to_type(name: str, said: str) -> 
 
 def test_another_server_needs_a_flag() -> None:
     url = "https://example.com/models/My%20Model-Q4_0.gguf?x=1"
-    with pytest.raises(SettingsError, match="--allow-url"):
+    with pytest.raises(SettingsError, match="With `allow_url`"):
         parse_reference(url, CATALOG)
     assert parse_reference(url, CATALOG, allow_url=True) == UrlReference(url, "My Model-Q4_0.gguf")
 

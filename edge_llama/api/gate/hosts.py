@@ -37,7 +37,7 @@ class HostMiddleware:
         else:
             error = HostNotAllowed(
                 "This server does not answer under the name in the request's Host header. Use its "
-                "address, or allow the name with --allowed-host."
+                "address, or add the name to `allowed_hosts`."
             )
             await error_response(error)(scope, receive, send)
 

@@ -105,14 +105,14 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _bind_failure(host: str, port: int, error: OSError) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"--host {host} is not an address of this machine."
+        return f"`host` {host} is not an address of this machine."
     if error.errno == errno.EADDRINUSE:
         return (
             f"Port {port} of {host} is in use by another program. "
-            "Stop it, or choose another with --port; 0 picks a free one."
+            "Stop it, or choose another `port`; 0 picks a free one."
         )
     if error.errno == errno.EACCES:
-        return f"Port {port} needs more rights. Choose one above 1023 with --port."
+        return f"Port {port} needs more rights. Choose a `port` above 1023."
     return f"Cannot listen on {host} port {port}: {error.strerror}."
 
 

@@ -99,7 +99,7 @@ def _understood(request: Request, body: bytes, parse: Callable[[Mapping[str, Any
     ignored = ignored_fields(asked, asked.harmless_values)
     if ignored and settings.strict:
         raise UnsupportedParameter(
-            f"{ignored[0]} is not used by this server, which refuses such fields (--strict). "
+            f"{ignored[0]} is not used by this server, which refuses such fields (`strict`). "
             "Leave it out.",
             param=ignored[0],
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge_llama.chat.messages import ChatRequest, Message, Role
 from edge_llama.chat.model import ChatModel
 from edge_llama.cli.chat.answer import Answer
+from edge_llama.cli.flags import with_flags
 from edge_llama.cli.terminal.interrupt import InterruptibleLoop
 from edge_llama.cli.terminal.screen import Screen
 from edge_llama.engine.protocol.output import FinishReason
@@ -133,7 +134,7 @@ class ChatSession:
             if not self._screen.interactive:
                 raise
             self._screen.write("\n" if answer.text else "")
-            self._screen.complain(str(error))
+            self._screen.complain(with_flags(str(error)))
             return
         self._screen.write("\n")
         self._screen.note(" · ".join(filter(None, (answer.summary, _ending(answer)))) + "\n")

@@ -226,6 +226,8 @@ def _models(budget: int, bandwidth: float | None) -> tuple[ModelPlan, ...]:
 
 
 def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> ModelPlan:
+    from edge_llama.cli.flags import with_flags
+    from edge_llama.cli.serve.serve import serve
     from edge_llama.planning.planned import plan_shape
     from edge_llama.settings.engine import CHOOSE_ALL
     from edge_llama.weights.memory.model_shape import ModelShape
@@ -239,7 +241,7 @@ def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> Model
         speed = _speed(shape.weight_bytes, bandwidth)
         plan = plan_shape(shape, CHOOSE_ALL, budget).memory.summary()
     except (DoesNotFit, ModelFileError) as error:
-        refusal = str(error)
+        refusal = with_flags(str(error), serve)
         damaged = isinstance(error, ModelFileError)
     return ModelPlan(
         id=model.id,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_llama.cli.flags import in_one_line
 from edge_llama.cli.options import AsJSON, Yes
 from edge_llama.cli.terminal.exit_codes import exit_code_of
-from edge_llama.cli.terminal.printable import in_one_line, printable
+from edge_llama.cli.terminal.printable import printable
 from edge_llama.errors import EdgeLlamaError, SettingsError
 
 if TYPE_CHECKING:

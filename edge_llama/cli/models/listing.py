@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from edge_llama.cli.models.fit import with_serve_flags
 from edge_llama.errors import DoesNotFit, ModelFileError
 from edge_llama.planning.fit import Fit
 from edge_llama.planning.speed import Speedometer
@@ -59,7 +60,9 @@ class ListedModel:
                 "catalog_id": model.catalog_id,
                 "installed_at": model.installed_at.isoformat(timespec="seconds"),
             }
-        return found if self.fit is None else {**found, "fit": self.fit.as_json()}
+        if self.fit is not None:
+            found["fit"] = with_serve_flags(self.fit).as_json()
+        return found
 
 
 def list_installed(models: Iterable[InstalledModel]) -> Iterator[ListedModel]:

@@ -17,6 +17,7 @@ from edge_llama.cli.models.description import (
     Dimensions,
     LocalModel,
 )
+from edge_llama.cli.models.fit import with_serve_flags
 from edge_llama.cli.options import AsJSON, MemoryBudget
 from edge_llama.cli.terminal.tables import Column, print_facts, print_json, print_table
 from edge_llama.planning.budget import memory_budget
@@ -71,7 +72,7 @@ def _local_facts(found: LocalModel) -> Iterator[tuple[str, str]]:
     yield "licence", _licence(found.licence, found.licence_url)
     yield "source", found.source
     yield "files", "\n".join(_file_lines(found.files))
-    yield "memory", found.fit.summary
+    yield "memory", with_serve_flags(found.fit).summary
     if found.fit.speed is not None:
         yield "speed", f"{found.fit.speed} (estimate)"
 
@@ -160,7 +161,7 @@ def _local_json(found: LocalModel) -> dict[str, Any]:
             {"path": str(file.path), "bytes": file.size, "sha256": file.sha256}
             for file in found.files
         ],
-        "fit": found.fit.as_json(),
+        "fit": with_serve_flags(found.fit).as_json(),
     }
 
 
@@ -182,7 +183,7 @@ def _available_json(found: AvailableModel) -> dict[str, Any]:
                 "quantization": variant.quantization,
                 "bytes": variant.expected_size,
                 "files": [file.path for file in variant.files],
-                "fit": fit and fit.as_json(),
+                "fit": fit and with_serve_flags(fit).as_json(),
             }
             for variant, fit in found.variants
         ],

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_llama.cli.completion import complete_installed
+from edge_llama.cli.flags import in_one_line
 from edge_llama.cli.options import AsJSON
 from edge_llama.cli.terminal.exit_codes import ExitCode
-from edge_llama.cli.terminal.printable import in_one_line
 from edge_llama.errors import WeightsError
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge_llama.cli.flags import in_one_line
 from edge_llama.cli.models.pull import stopping_calmly
 from edge_llama.cli.serve.aliases import assign_aliases
-from edge_llama.cli.terminal.printable import in_one_line, printable
+from edge_llama.cli.terminal.printable import printable
 from edge_llama.cli.terminal.progress import ProgressMode, display_for
 from edge_llama.errors import ModelFileError, SettingsError, WeightsError
 from edge_llama.planning.obtain import Obtained, from_store, obtain

@@ -10,8 +10,3 @@ def printable(text: str) -> str:
     terminal.
     """
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def in_one_line(error: Exception) -> str:
-    """What `error` says, without line breaks and what cannot be shown."""
-    return printable(" ".join(str(error).split()))

@@ -10,6 +10,7 @@ from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from edge_llama.cli.flags import with_flags
 from edge_llama.cli.terminal.exit_codes import ExitCode, exit_code_of
 from edge_llama.cli.terminal.printable import printable
 from edge_llama.errors import EdgeLlamaError
@@ -85,7 +86,8 @@ class Display:
     ) -> None:
         self.close()
         if isinstance(exc, EdgeLlamaError):
-            self.failed(type(exc).__name__, " ".join(str(exc).split()), exit_code_of(exc))
+            message = with_flags(" ".join(str(exc).split()))
+            self.failed(type(exc).__name__, message, exit_code_of(exc))
         elif isinstance(exc, KeyboardInterrupt):
             self.failed("Interrupted", "Interrupted with Ctrl-C.", ExitCode.INTERRUPTED)
 

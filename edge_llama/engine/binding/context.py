@@ -106,7 +106,7 @@ class Context:
         if not self._handle:
             raise ModelFileError(
                 f"A context of {n_ctx} tokens ({kv_type}) cannot be made, most likely for lack of "
-                f"memory. Choose a smaller --ctx-size. {native_log.first_error()}".strip()
+                f"memory. Choose a smaller `ctx_size`. {native_log.first_error()}".strip()
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
         if not self._memory and not self._model.is_encoder:

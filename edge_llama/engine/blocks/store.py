@@ -255,7 +255,7 @@ class BlockStore:
         except OSError as error:
             self._fail(
                 "Prompts are not kept on disk, for %s cannot be used: %s. Choose another folder "
-                "with --cache-dir, or none with --cache-size 0.",
+                "for the cache, or switch it off.",
                 error,
             )
             return None

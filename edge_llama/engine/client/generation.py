@@ -124,7 +124,7 @@ class Generation:
         self.feed(
             RequestTimedOut(
                 f"The request took longer than the {seconds:g} s that this server allows. Ask for "
-                "fewer tokens, or let it have more with --request-timeout."
+                "fewer tokens, or let it have more with `request_timeout`."
             )
         )
 

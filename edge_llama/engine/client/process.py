@@ -131,8 +131,8 @@ def describe_exit(code: int) -> str:
         return (
             "The engine process was stopped by an illegal instruction: llama-cpp-python was built "
             "for another CPU. Build it here: "
-            "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python "
-            "llama-cpp-python"
+            "`pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python "
+            "llama-cpp-python`"
         )
     if code < 0:
         name = signal.strsignal(-code) or "unknown"

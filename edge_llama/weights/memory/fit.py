@@ -235,15 +235,15 @@ def _refusal(plans: _Plans, types: tuple[KVType, ...], budget: int, ctx_size: in
     fitting = [plan for each in types if (plan := plans.largest(each, budget, tokens))]
     if fitting:
         options = (
-            f"--ctx-size {p.ctx_size}" + f" (KV cache {p.kv_type})" * (not shape.encoder)
+            f"`ctx_size` {p.ctx_size}" + f" (KV cache {p.kv_type})" * (not shape.encoder)
             for p in fitting
         )
         lines.append(f"What fits: {' or '.join(options)}.")
-        lines.append("Or choose a smaller quantization or model, or give it more with --memory.")
+        lines.append("Or choose a smaller quantization or model, or give it more `memory`.")
     else:
-        lines.append("Choose a smaller quantization or model, or give it more with --memory.")
+        lines.append("Choose a smaller quantization or model, or give it more `memory`.")
     if plans.base.kv_layout == "streams":
-        lines.append("Fewer --parallel or --kv-layout unified need less.")
+        lines.append("A smaller `parallel` or `kv_layout` unified needs less.")
     return " ".join(lines)
 
 
@@ -289,7 +289,7 @@ def _no_variant(
         text += f" What fits: {', '.join(fitting)}. Or"
     else:
         text += " Choose a smaller model, or"
-    return f"{text} give it more with --memory."
+    return f"{text} give it more `memory`."
 
 
 def _fitting_others(others: Iterable[CatalogModel], budget: int) -> Iterator[str]:

@@ -66,5 +66,5 @@ async def test_all_pages_may_if_told_so() -> None:
     "origin", ["app.example.org", "https://x.org/", "https://x.org/a", "", "null"]
 )
 def test_an_origin_is_written_as_browsers_do(origin: str) -> None:
-    with pytest.raises(SettingsError, match="--cors-origin"):
+    with pytest.raises(SettingsError, match="`cors_origins`"):
         ServerSettings(cors_origins=(origin,))

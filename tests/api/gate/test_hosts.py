@@ -83,11 +83,11 @@ async def test_the_refusal_has_the_contracts_shape() -> None:
     assert response.status_code == 421
     error = response.json()["error"]
     assert error["type"] == "invalid_request_error"
-    assert "--allowed-host" in error["message"]
+    assert "`allowed_hosts`" in error["message"]
     assert "evil" not in response.text
 
 
 @pytest.mark.parametrize("host", ["http://x.org", "x.org:80", "", "a b", "ü.org", "x/y"])
 def test_an_allowed_host_must_be_a_name(host: str) -> None:
-    with pytest.raises(SettingsError, match="--allowed-host"):
+    with pytest.raises(SettingsError, match="`allowed_hosts`"):
         ServerSettings(allowed_hosts=(host,))

@@ -71,13 +71,13 @@ async def test_blanks_around_the_configured_key_do_not_matter(engine: FakeEngine
 
 @pytest.mark.parametrize("key", ["", " ", "\n"])
 def test_an_empty_key_is_refused(key: str) -> None:
-    with pytest.raises(SettingsError, match="--api-key is empty"):
+    with pytest.raises(SettingsError, match="`api_key` is empty"):
         ServerSettings(api_key=key)
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "a\tb", "a\nb", "a\x7f", "\udcff"])
 def test_a_key_that_no_header_can_carry_is_refused(key: str) -> None:
-    with pytest.raises(SettingsError, match="--api-key has characters") as caught:
+    with pytest.raises(SettingsError, match="`api_key` has characters") as caught:
         ServerSettings(api_key=key)
     assert key not in str(caught.value)
 

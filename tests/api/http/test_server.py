@@ -137,7 +137,7 @@ def test_a_port_in_use_is_told_at_once() -> None:
 
 def test_a_foreign_address_is_told() -> None:
     with pytest.raises(
-        SettingsError, match=r"--host 192\.0\.2\.1 is not an address of this machine"
+        SettingsError, match=r"`host` 192\.0\.2\.1 is not an address of this machine"
     ):
         bind("192.0.2.1", 0)
 

@@ -65,7 +65,7 @@ async def test_time_is_up_after_what_came_before() -> None:
     generation.limit_time(0.02)
     generation.feed(output())
     assert await anext(generation) == output()
-    with pytest.raises(RequestTimedOut, match=r"0\.02 s .* --request-timeout"):
+    with pytest.raises(RequestTimedOut, match=r"0\.02 s .* `request_timeout`"):
         await anext(generation)
     assert aborted == [None]
     generation.feed(output(1, FinishReason.ABORT))

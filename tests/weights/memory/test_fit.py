@@ -108,7 +108,7 @@ class TestPlan:
         assert (plan.ctx_size, plan.kv_layout) == (4096, "streams")
         text = refusal(8, kv_layout="streams", ctx_size=16384)
         assert "with 4 x 16,384 tokens of context it takes" in text
-        assert text.endswith("Fewer --parallel or --kv-layout unified need less.")
+        assert text.endswith("A smaller `parallel` or `kv_layout` unified needs less.")
 
     def test_preferred_streams_give_way_to_the_context(self) -> None:
         plans = {
@@ -139,14 +139,12 @@ class TestPlan:
         said = refusal(4)
         assert "Llama 3.1 8B Instruct Q4_K_M does not fit into 4.00 GB of memory" in said
         assert "with 1,024 tokens of context it takes 5.19 GB (weights 4.91 GB, " in said
-        assert said.endswith(
-            "Choose a smaller quantization or model, or give it more with --memory."
-        )
+        assert said.endswith("Choose a smaller quantization or model, or give it more `memory`.")
 
     def test_a_context_that_does_not_fit_is_refused_with_the_largest_that_does(self) -> None:
         said = refusal(8, ctx_size=131072)
         assert "with 131,072 tokens of context it takes 14.3 GB" in said
-        largest = re.findall(r"--ctx-size (\d+) \(KV cache (\w+)\)", said)
+        largest = re.findall(r"`ctx_size` (\d+) \(KV cache (\w+)\)", said)
         assert [kv_type for _, kv_type in largest] == ["f16", "q8_0"]
         for size, kv_type in largest:
             assert (
@@ -242,7 +240,7 @@ class TestEncoders:
             plan_memory(self.MANY_TOKENS, 2 * GB, given_settings(ctx_size=8192))
         said = str(caught.value)
         assert "KV cache" not in said
-        largest = re.search(r"What fits: --ctx-size (\d+)\.", said)
+        largest = re.search(r"What fits: `ctx_size` (\d+)\.", said)
         assert largest is not None
         assert (
             plan_memory(self.MANY_TOKENS, 2 * GB, given_settings(ctx_size=int(largest[1]))).total
@@ -303,7 +301,7 @@ class TestChoice:
         said = str(caught.value)
         assert "Llama 3.3 70B Instruct does not fit into 6.00 GB of memory" in said
         assert "What fits: llama-3.1-8b-instruct as Q4_K_M (4.92 GB), llama-3.2-3b" in said
-        assert "--memory" in said
+        assert "`memory`" in said
         with pytest.raises(DoesNotFit, match="Choose a smaller model"):
             choose_variant(EIGHT_B, GB // 2)
 
