@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -239,6 +240,12 @@ def _unknown(name: str, catalog: Catalog) -> UnknownModel:
     known = {known.casefold(): known for model in catalog.models for known in model.names}
     near = difflib.get_close_matches(name[:_COMPARED].casefold(), [DEMO, *known], _SUGGESTIONS)
     ids = dict.fromkeys(model.id if (model := catalog.find(each)) else each for each in near)
-    question = f" Did you mean {' or '.join(ids)}?" if ids else ""
+    question = f" Did you mean {_or(list(ids))}?" if ids else ""
     kind = "file" if name.lower().endswith(".gguf") else "model"
     return UnknownModel(f"There is no {kind} {name!r}.{question} {_WAYS}")
+
+
+def _or(names: Sequence[str]) -> str:
+    """`A, B or C`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

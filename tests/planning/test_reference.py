@@ -160,6 +160,10 @@ def test_a_hostile_name_is_refused(name: str) -> None:
         ("lama3.1", "Did you mean llama-3.1-8b-instruct"),
         ("llama3.1:9b", "Did you mean llama-3.1-8b-instruct"),
         ("dmo", "Did you mean demo?"),
+        (
+            "llama9",
+            "llama-3.3-70b-instruct, llama-3.2-3b-instruct or llama-3.1-8b-instruct?",
+        ),
         ("gpt-5", "There is no model 'gpt-5'. Give a name that `edge-llama list --all` shows"),
         ("", "There is no model ''"),
         ("mistral.gguf", "There is no file 'mistral.gguf'"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -159,8 +160,16 @@ def cached_path(
             "with --quant; what is in between in size is in between in speed."
         )
     layers = "" if n_layer is None else f"-{n_layer}-layers"
-    folder = cache_dir or platformdirs.user_cache_path("edge-llama") / "bench"
-    return folder / f"{name}{layers}-{quantization}-random-v{FORMAT_VERSION}.gguf"
+    return (
+        cache_dir or _default_folder()
+    ) / f"{name}{layers}-{quantization}-random-v{FORMAT_VERSION}.gguf"
+
+
+def _default_folder() -> Path:
+    """`$EDGE_LLAMA_HOME/cache/bench`, else in the system's folder for what can be made anew."""
+    if home := os.environ.get("EDGE_LLAMA_HOME"):
+        return Path(home).expanduser().absolute() / "cache" / "bench"
+    return platformdirs.user_cache_path("edge-llama", appauthor=False) / "bench"
 
 
 def file_size(shape: Shape, kind: TensorType | None = None) -> int:

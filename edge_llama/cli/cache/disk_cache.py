@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edge_llama.engine.blocks.folder import BlockFolder
     from edge_llama.settings.engine import CacheSettings
 
+FOLDER_VARIABLE = "EDGE_LLAMA_CACHE_DIR"
+
 FREE_SHARE = 0.1
 MOST = 20_000_000_000
 """The default size: a share of the free disk, up to so many bytes."""
@@ -43,7 +45,7 @@ class CacheOptions(OptionGroup):
         typer.Option(
             "--cache-dir",
             metavar="FOLDER",
-            envvar="EDGE_LLAMA_CACHE_DIR",
+            envvar=FOLDER_VARIABLE,
             help="Where what was read of prompts is kept for later. Default: the user's cache "
             "folder.",
             show_default=False,
@@ -92,7 +94,12 @@ class CacheOptions(OptionGroup):
 
 
 def cache_folder(folder: Path | None) -> Path:
-    """The folder, else `$EDGE_LLAMA_HOME/cache`, else the system's for what can be made anew."""
+    """The folder, else `$EDGE_LLAMA_CACHE_DIR`, else `$EDGE_LLAMA_HOME/cache`, else the system's.
+
+    That is the one for what can be made anew.
+    """
+    if folder is None and (given := os.environ.get(FOLDER_VARIABLE)):
+        folder = Path(given)
     if folder is None and (home := os.environ.get("EDGE_LLAMA_HOME")):
         folder = Path(home) / "cache"
     if folder is None:

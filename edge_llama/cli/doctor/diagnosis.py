@@ -184,15 +184,14 @@ def _llama_cpp() -> LlamaCpp:
 
 
 def _folders() -> tuple[Folder, ...]:
-    import platformdirs
-
+    from edge_llama.cli.cache.disk_cache import cache_folder, open_folder
     from edge_llama.weights.catalog.catalog import user_catalog_file
     from edge_llama.weights.store.store import default_store
 
     return (
         _folder("models", default_store().root),
         _folder("config", user_catalog_file().parent),
-        _folder("cache", platformdirs.user_cache_path("edge-llama")),
+        _folder("cache", open_folder(cache_folder(None), 0).path),
     )
 
 

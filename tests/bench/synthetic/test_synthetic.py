@@ -145,3 +145,11 @@ def test_a_few_layers_in_another_quantization(tmp_path: Path) -> None:
 def test_a_quantization_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"Q4_K_M, Q8_0, F16, not in 'Q5_K_M'"):
         synthetic_model("mini", tmp_path, quantization="Q5_K_M")
+
+
+def test_models_are_below_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_LLAMA_HOME", str(tmp_path))
+    assert synthetic.cached_path("mini").parent == tmp_path / "cache" / "bench"
+    assert synthetic.cached_path("mini", Path("/x")).parent == Path("/x")
+    monkeypatch.delenv("EDGE_LLAMA_HOME")
+    assert "edge-llama" in str(synthetic.cached_path("mini"))

@@ -94,6 +94,9 @@ def test_the_folder_is_that_of_the_flag_or_below_the_home(
     monkeypatch.setenv("EDGE_LLAMA_HOME", str(tmp_path))
     assert cache_folder(None) == tmp_path / "cache"
     assert cache_folder(Path("/x")) == Path("/x")
+    monkeypatch.setenv("EDGE_LLAMA_CACHE_DIR", str(tmp_path / "own"))
+    assert cache_folder(None) == tmp_path / "own"
+    monkeypatch.delenv("EDGE_LLAMA_CACHE_DIR")
     monkeypatch.delenv("EDGE_LLAMA_HOME")
     assert "edge-llama" in str(cache_folder(None))
 

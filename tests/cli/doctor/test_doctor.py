@@ -19,6 +19,7 @@ from edge_llama.machine.instructions import Comparison
 from edge_llama.weights.store.record import StoredFile
 from edge_llama.weights.store.store import Store
 from tests.cli.doctor.healthy import GB, HEALTHY, MODEL
+from tests.cli.test_program import run
 from tests.gguf_factory import write_tiny_gguf
 
 
@@ -159,6 +160,20 @@ def test_a_file_in_the_place_of_a_folder(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("EDGE_LLAMA_HOME", str(tmp_path / "file"))
     models, *_ = diagnosis.diagnose().folders
     assert (models.writable, models.free) == (False, None)
+
+
+@pytest.mark.parametrize("variable", ["EDGE_LLAMA_HOME", "EDGE_LLAMA_CACHE_DIR"])
+def test_the_folder_of_the_cache_is_the_one_that_is_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path / "own"))
+    used = json.loads(run(capsys, "cache", "--json")[1])["folder"]
+    assert used.startswith(str(tmp_path / "own"))
+    (cache,) = (each for each in diagnosis.diagnose().folders if each.purpose == "cache")
+    assert cache.path == used
 
 
 def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
