@@ -1,4 +1,8 @@
-"""Numbers as people read them: bytes in powers of ten, as disks and the hub count them."""
+"""Numbers as people read them: bytes in powers of ten, as disks and the hub count them.
+
+Only a limit that stands alone keeps the unit that it was chosen in: 2 MiB are not 2.10 MB. What is
+compared with other sizes is told like them.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +35,15 @@ def format_size(size: float) -> str:
     scaled, power = _scaled(size)
     digits = 0 if power == 0 or scaled >= 99.95 else 1 if scaled >= 9.995 else 2
     return f"{scaled:.{digits}f} {_PREFIXES[power]}B"
+
+
+def format_limit(limit: int) -> str:
+    """A limit in bytes: `2 MiB` where it is a whole number of these, else as `format_size`."""
+    for power in range(len(_PREFIXES) - 1, 0, -1):
+        count, rest = divmod(limit, 1024**power)
+        if rest == 0 and 0 < count < 1024:
+            return f"{count} {_PREFIXES[power].upper()}iB"
+    return format_size(limit)
 
 
 def format_count(count: int) -> str:

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "chat": {"engine.client", "engine.protocol", "errors", "process", "settings", "text"},
     "pool": {"chat", "engine.client", "engine.protocol", "errors", "settings"},
     "docs": {"errors"},
-    "api": {"chat", "docs", "engine.protocol", "errors", "files", "pool", "settings"},
+    "api": {"chat", "docs", "engine.protocol", "errors", "files", "pool", "settings", "units"},
     "bench": {
         *("engine.binding", "engine.blocks", "engine.client", "engine.protocol"),
         *("engine.worker", "errors", "machine", "process", "settings", "weights"),

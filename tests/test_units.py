@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_llama.errors import SettingsError
-from edge_llama.units import format_count, format_duration, format_size, parse_size
+from edge_llama.units import format_count, format_duration, format_limit, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,29 @@ def test_sizes_have_three_digits(size: float, shown: str) -> None:
 @given(st.integers(1, 10**15))
 def test_a_shown_size_is_read_back_within_half_a_percent(size: int) -> None:
     assert parse_size(format_size(size)) == pytest.approx(size, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"),
+    [
+        (2 * 1024 * 1024, "2 MiB"),
+        (64 * 1024, "64 KiB"),
+        (4 * 1024**3, "4 GiB"),
+        (1024 * 1024 * 1023, "1023 MiB"),
+        (2_000_000, "2.00 MB"),
+        (2 * 1024 * 1024 + 1, "2.10 MB"),
+        (1000, "1.00 kB"),
+        (100, "100 B"),
+        (0, "0 B"),
+    ],
+)
+def test_a_limit_keeps_the_unit_it_was_chosen_in(limit: int, shown: str) -> None:
+    assert format_limit(limit) == shown
+
+
+@given(st.integers(1, 1023), st.integers(1, 4))
+def test_a_binary_limit_is_read_back_as_it_is(count: int, power: int) -> None:
+    assert parse_size(format_limit(count * 1024**power)) == count * 1024**power
 
 
 def test_counts() -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from edge_llama.units import format_size
+from edge_llama.units import format_limit
 
 
 @contextmanager
@@ -52,5 +52,5 @@ def read_regular(path: Path, most: int, *, follow: bool = False) -> bytes:
         size = os.fstat(file.fileno()).st_size
         content = file.read(size + 1) if size <= most else b""
         if max(size, len(content)) > most:
-            raise OSError(errno.EFBIG, f"it has more than {format_size(most)}", str(path))
+            raise OSError(errno.EFBIG, f"it has more than {format_limit(most)}", str(path))
         return content

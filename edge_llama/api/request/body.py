@@ -14,6 +14,7 @@ from edge_llama.api.errors import (
     InvalidJson,
     UnsupportedMediaType,
 )
+from edge_llama.units import format_limit
 
 MAX_CONTAINERS = 10_000
 """Objects and lists of a body: each takes some 10 µs to check."""
@@ -167,4 +168,4 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {max_bytes} bytes. Send a smaller one.")
+    return BodyTooLarge(f"The body is larger than {format_limit(max_bytes)}. Send a smaller one.")

@@ -253,7 +253,7 @@ async def test_a_chunked_body_over_the_limit_is_cut_off(engine: FakeEngine) -> N
     await call.finished()
     assert call.status == 413
     assert call.received == 1200
-    assert b"larger than 1000 bytes" in call.body
+    assert b"larger than 1.00 kB." in call.body
 
 
 async def test_a_body_of_the_limit_is_read(engine: FakeEngine) -> None:
