@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_llama.bench.synthetic.blocks import TensorType
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue
+from edge_llama.bench.synthetic.blocks import WeightFormat
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue
 from edge_llama.bench.synthetic.synthetic import Shape, write_model
 
 HEAD_DIM = 32
@@ -21,9 +21,9 @@ def write_tiny_gguf(
     n_head_kv: int | None = None,
     n_ctx: int = 2048,
     tied: bool = True,
-    kind: TensorType = TensorType.F32,
+    kind: WeightFormat = WeightFormat.F32,
     chat_template: str | None = None,
-    metadata: Mapping[str, MetadataValue] | None = None,
+    metadata: Mapping[str, HeaderValue] | None = None,
     name: str = "tiny",
     seed: int = 1,
 ) -> Path:

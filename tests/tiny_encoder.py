@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge_llama.bench.synthetic.blocks import Floats, TensorType
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue, Tensor, write_gguf
+from edge_llama.bench.synthetic.blocks import Floats, WeightFormat
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue, Tensor, write_gguf
 
 Vector = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.float64]
@@ -59,11 +59,11 @@ class TinyEncoder:
         path: Path,
         *,
         pooling: Literal["mean", "cls", "last", "rank"] = "mean",
-        metadata: Mapping[str, MetadataValue] | None = None,
+        metadata: Mapping[str, HeaderValue] | None = None,
     ) -> Path:
         """Write it as a GGUF; returns `path`."""
         kind = self.architecture
-        entries: dict[str, MetadataValue] = {
+        entries: dict[str, HeaderValue] = {
             "general.architecture": kind,
             "general.name": f"tiny {kind}",
             "general.file_type": 0,
@@ -204,7 +204,7 @@ def _gelu(x: Rows) -> Rows:
 
 
 def _tensor(name: str, weights: Rows) -> Tensor:
-    return Tensor(name, weights.shape, TensorType.F32, _chunks(weights))
+    return Tensor(name, weights.shape, WeightFormat.F32, _chunks(weights))
 
 
 def _chunks(weights: Rows) -> Callable[[], Iterator[Floats]]:

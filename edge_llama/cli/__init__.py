@@ -19,7 +19,7 @@ from edge_llama import __version__
 from edge_llama.cli import bench, docs, tune
 from edge_llama.cli.cache import cache, warm
 from edge_llama.cli.chat import chat
-from edge_llama.cli.command import Command
+from edge_llama.cli.command import ProgramCommand
 from edge_llama.cli.doctor import doctor
 from edge_llama.cli.flags import in_one_line
 from edge_llama.cli.models import import_, list_, path, pull, rm, show, verify
@@ -55,7 +55,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "docs": docs.docs,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name, cls=Command)(_command)
+    app.command(_name, cls=ProgramCommand)(_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Command: what all commands of the program have in common."""
+"""ProgramCommand: what all commands of the program have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTIONS = "Options"
 """The heading of flags that are in no group."""
 
 
-class Command(TyperCommand):
+class ProgramCommand(TyperCommand):
     """A command whose help shows its flags in panels, and whose errors name them."""
 
     def invoke(self, ctx: Any) -> Any:

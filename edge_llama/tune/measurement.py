@@ -40,7 +40,7 @@ class Step(NamedTuple):
 ONE_TOKEN = Step(1, 1, 0)
 
 
-class Figure(NamedTuple):
+class Rate(NamedTuple):
     """What is told in tokens a second.
 
     Attributes:
@@ -103,12 +103,12 @@ class Measurement:
     load: float
     times: tuple[StepTimes, ...]
 
-    def figures(self) -> dict[Figure, float]:
+    def figures(self) -> dict[Rate, float]:
         """Tokens a second. Of prompts the longest that was read tells."""
-        found: dict[Figure, float] = {}
+        found: dict[Rate, float] = {}
         for times in sorted(self.times, key=lambda times: times.step):
             step = times.step
-            found[Figure(step.kind, step.depth)] = step.n_told / times.median
+            found[Rate(step.kind, step.depth)] = step.n_told / times.median
         return found
 
     def scaled(self, scale: Scale) -> Measurement:

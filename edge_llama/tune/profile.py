@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge_llama.tune.measurement import Figure
+from edge_llama.tune.measurement import Rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Profile:
     beside: float
     memory: float
 
-    def score(self, ratios: Mapping[Figure, float], memory: float) -> float:
+    def score(self, ratios: Mapping[Rate, float], memory: float) -> float:
         """How much better something is than the default: 1 is as good, 2 is twice as good.
 
         It is the weighted geometric mean, so that half the speed at one thing takes twice the
@@ -42,20 +42,20 @@ class Profile:
             ratios: tokens a second over those of the default.
             memory: bytes over those of the default.
         """
-        weighted = [(self._weight(figure, ratios), ratio) for figure, ratio in ratios.items()]
+        weighted = [(self._weight(rate, ratios), ratio) for rate, ratio in ratios.items()]
         weighted.append((self.memory, 1 / memory))
         total = sum(weight for weight, _ in weighted)
         logs = sum(weight * math.log(ratio) for weight, ratio in weighted)
         return math.exp(logs / total) if total else 1.0
 
-    def _weight(self, figure: Figure, measured: Mapping[Figure, float]) -> float:
-        if figure.kind == "together":
+    def _weight(self, rate: Rate, measured: Mapping[Rate, float]) -> float:
+        if rate.kind == "together":
             return self.together
-        if figure.kind == "beside":
+        if rate.kind == "beside":
             return self.beside
-        weights = self.decode if figure.kind == "decode" else self.prefill
-        depths = sorted(each.depth for each in measured if each.kind == figure.kind)
-        return weights[min(depths.index(figure.depth), len(weights) - 1)]
+        weights = self.decode if rate.kind == "decode" else self.prefill
+        depths = sorted(each.depth for each in measured if each.kind == rate.kind)
+        return weights[min(depths.index(rate.depth), len(weights) - 1)]
 
 
 PROFILES = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_llama.bench.machine.busy import BUSY_SHARE
 from edge_llama.planning.tuned.choice import TunedChoice
-from edge_llama.tune.measurement import Figure
+from edge_llama.tune.measurement import Rate
 from edge_llama.tune.profile import Profile
 from edge_llama.tune.tuner import MARGIN, Trial, Tuning
 from edge_llama.tune.workload import SEQUENCES
@@ -130,7 +130,7 @@ def as_json(tuning: Tuning, choice: TunedChoice) -> dict[str, Any]:
     }
 
 
-def _figures(tuning: Tuning) -> list[Figure]:
+def _figures(tuning: Tuning) -> list[Rate]:
     return sorted(tuning.default.measurement.figures())
 
 

@@ -11,7 +11,7 @@ from edge_llama.errors import EngineStartError
 from edge_llama.machine.cpus import Cpus, choose_threads
 from edge_llama.planning.tuned.candidate import Candidate
 from edge_llama.settings.engine import KVType
-from edge_llama.tune.measurement import Figure, Measurement
+from edge_llama.tune.measurement import Measurement, Rate
 from edge_llama.tune.measurer import Measurer, RuledOut
 from edge_llama.tune.profile import Profile
 from edge_llama.tune.workload import SIZES, Workload, longest_prompt, whole_workload
@@ -209,7 +209,7 @@ class Tuner:
         return self._whole.decode[:2]
 
     def _vary_micro_batch(self, best: Candidate, default: Trial) -> Candidate:
-        rate = default.measurement.figures()[Figure("prefill", 0)]
+        rate = default.measurement.figures()[Rate("prefill", 0)]
         prompt = longest_prompt(rate, MICRO_BATCH_SECONDS)
         # A prompt that fits into both micro-batches takes the same time with both.
         sizes = [size for size in MICRO_BATCHES if min(size, best.micro_batch) < prompt]

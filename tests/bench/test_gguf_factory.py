@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_llama.bench.synthetic.blocks import TensorType
+from edge_llama.bench.synthetic.blocks import WeightFormat
 from edge_llama.bench.synthetic.synthetic import write_model
 from edge_llama.engine import binding
 from tests.bench.synthetic.test_synthetic import MINI
@@ -37,9 +37,9 @@ def logits(model: binding.Model) -> binding.FloatArray:
     return values
 
 
-@pytest.mark.parametrize("kind", [TensorType.F32, TensorType.F16, TensorType.Q8_0])
+@pytest.mark.parametrize("kind", [WeightFormat.F32, WeightFormat.F16, WeightFormat.Q8_0])
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_tiny_model_runs(tmp_path: Path, kind: TensorType, tied: bool) -> None:
+def test_a_tiny_model_runs(tmp_path: Path, kind: WeightFormat, tied: bool) -> None:
     path = write_tiny_gguf(tmp_path / "tiny.gguf", kind=kind, tied=tied, n_ctx=4096)
     model = binding.Model(path, gpu_layers=0, repack=False)
     assert model.n_ctx_train == 4096

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 import edge_llama.cli  # noqa: F401  so that all groups are there
-from edge_llama.cli.command import Command
+from edge_llama.cli.command import ProgramCommand
 from edge_llama.cli.option_group import OptionGroup, settings_of, takes_groups
 from edge_llama.cli.serve.keep_alive import parse_keep_alive
 from edge_llama.cli.serve.options import ModelsOptions, RequestOptions
@@ -50,7 +50,7 @@ def eat(name: str, *, fruit: FruitOptions, loud: bool = False) -> None:
 
 def run(*arguments: str) -> str:
     app = typer.Typer(rich_markup_mode=None)
-    app.command(cls=Command)(takes_groups(eat))
+    app.command(cls=ProgramCommand)(takes_groups(eat))
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     return result.stdout

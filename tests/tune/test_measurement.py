@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from edge_llama.settings.engine import StepCost
-from edge_llama.tune.measurement import Figure, Measurement, Scale, Step, StepTimes
+from edge_llama.tune.measurement import Measurement, Rate, Scale, Step, StepTimes
 
 MEASUREMENT = Measurement(
     1.0,
@@ -20,10 +20,10 @@ MEASUREMENT = Measurement(
 
 def test_figures_are_medians_in_tokens_a_second() -> None:
     assert MEASUREMENT.figures() == {
-        Figure("prefill", 0): 128.0,
-        Figure("decode", 3000): 10.0,
-        Figure("together", 3072): 20.0,
-        Figure("beside", 3072): 80.0,
+        Rate("prefill", 0): 128.0,
+        Rate("decode", 3000): 10.0,
+        Rate("together", 3072): 20.0,
+        Rate("beside", 3072): 80.0,
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edge_llama.planning.tuned.candidate import Candidate
 from edge_llama.tune import measurer as module
-from edge_llama.tune.measurement import Figure
+from edge_llama.tune.measurement import Rate
 from edge_llama.tune.measurer import ChildMeasurer, RuledOut
 from edge_llama.tune.workload import Workload, whole_workload
 
@@ -26,10 +26,10 @@ def test_a_tiny_model_is_measured(tiny_model: Path) -> None:
     measurement = ChildMeasurer(str(tiny_model)).measure(ONE_THREAD, workload, LIMIT)
     figures = measurement.figures()
     assert figures.keys() == {
-        *(Figure("decode", depth) for depth in (0, 1024)),
-        *(Figure("prefill", depth) for depth in (0, 1024)),
-        Figure("together", 1536),
-        Figure("beside", 1536),
+        *(Rate("decode", depth) for depth in (0, 1024)),
+        *(Rate("prefill", depth) for depth in (0, 1024)),
+        Rate("together", 1536),
+        Rate("beside", 1536),
     }
     assert min(figures.values()) > 0
     assert {(cost.size, cost.depth) for cost in measurement.costs()} >= {(1, 1), (64, 1088)}
@@ -38,7 +38,7 @@ def test_a_tiny_model_is_measured(tiny_model: Path) -> None:
 def test_a_quantized_cache_is_measured(tiny_model: Path) -> None:
     candidate = replace(ONE_THREAD, flash_attention=True, kv_type="q8_0")
     measurement = ChildMeasurer(str(tiny_model)).measure(candidate, Workload(decode=(700,)), LIMIT)
-    assert measurement.figures().keys() == {Figure("decode", 700)}
+    assert measurement.figures().keys() == {Rate("decode", 700)}
 
 
 @pytest.mark.parametrize("candidate", [ONE_THREAD, replace(ONE_THREAD, mmap=False)])
@@ -49,9 +49,9 @@ def test_streams_are_measured_where_several_requests_are(
     workload = Workload(decode=(0,), sequences=3)
     measurement = ChildMeasurer(str(tiny_model)).measure(streams, workload, LIMIT)
     assert measurement.figures().keys() == {
-        Figure("decode", 0),
-        Figure("together", 3 * 768),
-        Figure("beside", 3 * 768),
+        Rate("decode", 0),
+        Rate("together", 3 * 768),
+        Rate("beside", 3 * 768),
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.errors import SettingsError
-from edge_llama.tune.measurement import Figure
+from edge_llama.tune.measurement import Rate
 from edge_llama.tune.measurer import ChildMeasurer
 from edge_llama.tune.sample import LAYERS, SMALL, few_layers, is_sampled
 from edge_llama.tune.workload import Workload
@@ -32,7 +32,7 @@ def test_some_layers_have_the_shape_of_the_whole(shape: ModelShape) -> None:
     assert not path.exists()
     assert subject.layers == LAYERS
     assert subject.scale.layers == shape.layers / LAYERS
-    assert measurement.figures().keys() == {Figure("decode", 0)}
+    assert measurement.figures().keys() == {Rate("decode", 0)}
     assert sample.layers == LAYERS
     assert sample.kv_heads == shape.kv_heads * LAYERS // shape.layers
     assert sample.quantization == "F16"

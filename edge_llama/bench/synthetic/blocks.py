@@ -18,7 +18,7 @@ CHUNK_BYTES = 1 << 24
 Floats: TypeAlias = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 
 
-class TensorType(enum.IntEnum):
+class WeightFormat(enum.IntEnum):
     """How numbers are stored; the values are ggml's type ids."""
 
     F32 = 0
@@ -46,20 +46,20 @@ class TensorType(enum.IntEnum):
 
 
 _BLOCKS = {
-    TensorType.F32: (1, 4),
-    TensorType.F16: (1, 2),
-    TensorType.Q8_0: (32, 34),
-    TensorType.Q4_K: (256, 144),
-    TensorType.Q6_K: (256, 210),
+    WeightFormat.F32: (1, 4),
+    WeightFormat.F16: (1, 2),
+    WeightFormat.Q8_0: (32, 34),
+    WeightFormat.Q4_K: (256, 144),
+    WeightFormat.Q6_K: (256, 210),
 }
 
-_DEVIATION = {TensorType.Q8_0: 73.9, TensorType.Q4_K: 258.3, TensorType.Q6_K: 1366.0}
+_DEVIATION = {WeightFormat.Q8_0: 73.9, WeightFormat.Q4_K: 258.3, WeightFormat.Q6_K: 1366.0}
 """Standard deviation of a weight whose block is random bytes with a scale of 1."""
 
-_SCALES: dict[TensorType, dict[int, float]] = {
-    TensorType.Q8_0: {0: 1.0},
-    TensorType.Q4_K: {0: 1.0, 1: 7.5},
-    TensorType.Q6_K: {104: 1.0},
+_SCALES: dict[WeightFormat, dict[int, float]] = {
+    WeightFormat.Q8_0: {0: 1.0},
+    WeightFormat.Q4_K: {0: 1.0, 1: 7.5},
+    WeightFormat.Q6_K: {104: 1.0},
 }
 """Where a block's fp16 scales stand (in units of fp16), as multiples of its main scale.
 
@@ -75,7 +75,7 @@ class RandomWeights:
         self._bits = np.random.SFC64(seed)
         self._normal = np.random.Generator(self._bits)
 
-    def chunks(self, kind: TensorType, n_weights: int, deviation: float) -> Iterator[Floats]:
+    def chunks(self, kind: WeightFormat, n_weights: int, deviation: float) -> Iterator[Floats]:
         """`n_weights` numbers around zero with that standard deviation, some MB at a time."""
         n_blocks = kind.size(n_weights) // kind.block_bytes
         step = CHUNK_BYTES // kind.block_bytes
@@ -86,7 +86,9 @@ class RandomWeights:
             else:
                 yield self._floats(kind, count, deviation)
 
-    def _blocks(self, kind: TensorType, n_blocks: int, deviation: float) -> npt.NDArray[np.float16]:
+    def _blocks(
+        self, kind: WeightFormat, n_blocks: int, deviation: float
+    ) -> npt.NDArray[np.float16]:
         n_bytes = n_blocks * kind.block_bytes
         words = self._bits.random_raw(-(-n_bytes // 8))
         shape = (n_blocks, kind.block_bytes // 2)
@@ -95,7 +97,7 @@ class RandomWeights:
             halves[:, column] = factor * deviation / _DEVIATION[kind]
         return halves
 
-    def _floats(self, kind: TensorType, count: int, deviation: float) -> Floats:
+    def _floats(self, kind: WeightFormat, count: int, deviation: float) -> Floats:
         values = self._normal.standard_normal(count, dtype=np.float32)
         values *= np.float32(deviation)
-        return values if kind is TensorType.F32 else values.astype(np.float16)
+        return values if kind is WeightFormat.F32 else values.astype(np.float16)

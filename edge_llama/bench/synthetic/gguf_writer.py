@@ -13,13 +13,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edge_llama.bench.synthetic.blocks import Floats, TensorType
+from edge_llama.bench.synthetic.blocks import Floats, WeightFormat
 
 ALIGNMENT = 32
 
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 
-MetadataValue: TypeAlias = bool | int | float | str | Sequence[str] | Sequence[int]
+HeaderValue: TypeAlias = bool | int | float | str | Sequence[str] | Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Tensor:
 
     name: str
     shape: tuple[int, ...]
-    type: TensorType
+    type: WeightFormat
     chunks: Callable[[], Iterator[Floats]]
 
     @property
@@ -44,9 +44,7 @@ class Tensor:
         return self.type.size(int(np.prod(self.shape)))
 
 
-def write_gguf(
-    path: Path, metadata: Mapping[str, MetadataValue], tensors: Sequence[Tensor]
-) -> None:
+def write_gguf(path: Path, metadata: Mapping[str, HeaderValue], tensors: Sequence[Tensor]) -> None:
     """Write a whole GGUF file. Integers become uint32, lists of integers arrays of int32.
 
     Raises:
@@ -61,7 +59,7 @@ def write_gguf(
             file.write(_padding(tensor.size))
 
 
-def file_header(metadata: Mapping[str, MetadataValue], tensors: Sequence[Tensor]) -> bytes:
+def file_header(metadata: Mapping[str, HeaderValue], tensors: Sequence[Tensor]) -> bytes:
     """All that stands before the tensors' data, without padding."""
     parts = [b"GGUF", struct.pack("<IQQ", 3, len(tensors), len(metadata))]
     for key, value in metadata.items():
@@ -81,7 +79,7 @@ def _tensor_infos(tensors: Iterable[Tensor]) -> Iterator[bytes]:
         offset += tensor.size + len(_padding(tensor.size))
 
 
-def _value(value: MetadataValue) -> bytes:
+def _value(value: HeaderValue) -> bytes:
     if isinstance(value, bool):
         return struct.pack("<I?", BOOL, value)
     if isinstance(value, int):

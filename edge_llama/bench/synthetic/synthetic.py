@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from edge_llama.bench.synthetic.blocks import Floats, RandomWeights, TensorType
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue, Tensor, write_gguf
+from edge_llama.bench.synthetic.blocks import Floats, RandomWeights, WeightFormat
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue, Tensor, write_gguf
 from edge_llama.bench.synthetic.vocabulary import Vocabulary, synthetic_vocabulary
 from edge_llama.errors import SettingsError
 
@@ -29,11 +29,11 @@ SEED = 20240723
 ROPE_ORIGINAL_CONTEXT = 8192
 ROPE_LOW_FREQ_FACTOR = 1.0
 ROPE_HIGH_FREQ_FACTOR = 4.0
-FILE_TYPES = {TensorType.F32: 0, TensorType.F16: 1, TensorType.Q8_0: 7, None: 15}
+FILE_TYPES = {WeightFormat.F32: 0, WeightFormat.F16: 1, WeightFormat.Q8_0: 7, None: 15}
 """llama.cpp's `general.file_type`; 15 is Q4_K_M."""
 
 Q4_K_M = "Q4_K_M"
-QUANTIZATIONS = {Q4_K_M: None, "Q8_0": TensorType.Q8_0, "F16": TensorType.F16}
+QUANTIZATIONS = {Q4_K_M: None, "Q8_0": WeightFormat.Q8_0, "F16": WeightFormat.F16}
 """How matrices are stored; None is Q4_K_M's mix."""
 
 
@@ -172,7 +172,7 @@ def _default_folder() -> Path:
     return platformdirs.user_cache_path("edge-llama", appauthor=False) / "bench"
 
 
-def file_size(shape: Shape, kind: TensorType | None = None) -> int:
+def file_size(shape: Shape, kind: WeightFormat | None = None) -> int:
     """Bytes of the tensors of a file; without a `kind`, in Q4_K_M's mix."""
     return sum(tensor.size for tensor in tensors(shape, kind, RandomWeights(SEED)))
 
@@ -182,9 +182,9 @@ def write_model(
     shape: Shape,
     *,
     name: str,
-    kind: TensorType | None = None,
+    kind: WeightFormat | None = None,
     chat_template: str | None = None,
-    metadata: Mapping[str, MetadataValue] | None = None,
+    metadata: Mapping[str, HeaderValue] | None = None,
     seed: int = SEED,
 ) -> None:
     """Write a GGUF with random weights.
@@ -206,7 +206,7 @@ def write_model(
     )
 
 
-def model_metadata(shape: Shape, vocabulary: Vocabulary, name: str) -> dict[str, MetadataValue]:
+def model_metadata(shape: Shape, vocabulary: Vocabulary, name: str) -> dict[str, HeaderValue]:
     """The entries that a Llama 3.1 GGUF has, but for its file type and template."""
     return {
         "general.architecture": "llama",
@@ -229,10 +229,12 @@ def model_metadata(shape: Shape, vocabulary: Vocabulary, name: str) -> dict[str,
     }
 
 
-def tensors(shape: Shape, kind: TensorType | None, weights: RandomWeights) -> Iterator[Tensor]:
+def tensors(shape: Shape, kind: WeightFormat | None, weights: RandomWeights) -> Iterator[Tensor]:
     """All tensors of a Llama, in the order of llama.cpp's own converter."""
 
-    def matrix(name: str, rows: int, columns: int, default: TensorType, gain: float = 1) -> Tensor:
+    def matrix(
+        name: str, rows: int, columns: int, default: WeightFormat, gain: float = 1
+    ) -> Tensor:
         stored = default if kind is None else kind
         deviation = gain / math.sqrt(columns)
         return Tensor(
@@ -242,7 +244,7 @@ def tensors(shape: Shape, kind: TensorType | None, weights: RandomWeights) -> It
             lambda: weights.chunks(stored, rows * columns, deviation),
         )
 
-    q4, q6 = TensorType.Q4_K, TensorType.Q6_K
+    q4, q6 = WeightFormat.Q4_K, WeightFormat.Q6_K
     n_q, n_kv = shape.n_head * shape.head_dim, shape.n_head_kv * shape.head_dim
     # As GPT-2 does it: the residual stream keeps its size whatever the depth.
     gain = 1 / math.sqrt(2 * shape.n_layer)
@@ -279,7 +281,7 @@ def _vector(name: str, values: npt.NDArray[np.float64]) -> Tensor:
     def chunks() -> Iterator[Floats]:
         yield values.astype(np.float32)
 
-    return Tensor(name, (values.size,), TensorType.F32, chunks)
+    return Tensor(name, (values.size,), WeightFormat.F32, chunks)
 
 
 def _rope_factors(shape: Shape) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue
 
 CONTROL_TOKENS = (
     "<|begin_of_text|>",
@@ -53,7 +53,7 @@ class Vocabulary:
         """The id of a control token."""
         return len(self.text) + self.control.index(control)
 
-    def metadata(self) -> dict[str, MetadataValue]:
+    def metadata(self) -> dict[str, HeaderValue]:
         """The `tokenizer.ggml` entries of a GGUF, as Llama 3.1's own files have them."""
         return {
             "tokenizer.ggml.model": "gpt2",

@@ -49,7 +49,7 @@ TODAY = datetime.datetime(2024, 7, 26)
 """The date of Llama 3.1's own template."""
 
 
-class Refusal(Exception):
+class TemplateRefusal(Exception):
     """The template called `raise_exception`: it cannot write this conversation."""
 
 
@@ -91,7 +91,7 @@ class Renderer:
         """The prompt, up to and with the header of the assistant's turn.
 
         Raises:
-            Refusal: the template refused the conversation.
+            TemplateRefusal: the template refused the conversation.
             Exception: whatever else the template's code raises.
         """
         self._mark = mark
@@ -141,7 +141,7 @@ def main() -> None:
 def _answer(ask: Callable[..., str], request: dict[str, Any]) -> dict[str, str]:
     try:
         return {"text": ask(**request)}
-    except Refusal as refusal:
+    except TemplateRefusal as refusal:
         return {"refused": _shorten(str(refusal))}
     except MemoryError:
         os._exit(1)
@@ -152,7 +152,7 @@ def _answer(ask: Callable[..., str], request: dict[str, Any]) -> dict[str, str]:
 
 
 def _refuse(message: str) -> None:
-    raise Refusal(message)
+    raise TemplateRefusal(message)
 
 
 def _shorten(text: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Verification:
     """What was found out about a model.
 
     Attributes:
@@ -80,12 +80,12 @@ def verify(
         raise typer.Exit(ExitCode.DAMAGED)
 
 
-def _verified(model: InstalledModel, store: Store, *, repair: bool) -> Result:
+def _verified(model: InstalledModel, store: Store, *, repair: bool) -> Verification:
     from edge_llama.cli.terminal.progress import ProgressMode, display_for
     from edge_llama.weights.download.repair import repair as mend
 
     with display_for(ProgressMode.AUTO) as display:
-        result = Result(model, store.verify(model, display.update))
+        result = Verification(model, store.verify(model, display.update))
     if result.ok or not repair:
         return result
     try:
@@ -95,10 +95,10 @@ def _verified(model: InstalledModel, store: Store, *, repair: bool) -> Result:
         # The other models are still to be verified.
         typer.echo(f"edge-llama: {in_one_line(error)}", err=True)
         return result
-    return Result(model, result.reports, repaired=True)
+    return Verification(model, result.reports, repaired=True)
 
 
-def _print(results: list[Result]) -> None:
+def _print(results: list[Verification]) -> None:
     from edge_llama.cli.terminal.tables import Column, print_table
 
     columns = [
@@ -111,7 +111,7 @@ def _print(results: list[Result]) -> None:
     print_table(columns, [row for result in results for row in _rows(result)])
 
 
-def _rows(result: Result) -> Iterator[list[str]]:
+def _rows(result: Verification) -> Iterator[list[str]]:
     from edge_llama.units import format_size
 
     for report in result.reports:
@@ -127,7 +127,7 @@ def _rows(result: Result) -> Iterator[list[str]]:
         ]
 
 
-def _as_json(result: Result) -> dict[str, Any]:
+def _as_json(result: Verification) -> dict[str, Any]:
     return {
         "id": result.model.id,
         "ok": result.ok,

@@ -46,7 +46,7 @@ from edge_llama.settings.engine import EngineSettings
 
 logger = logging.getLogger("edge_llama.engine")
 
-Answer: TypeAlias = Accepted | Tokenized | Stats
+EngineAnswer: TypeAlias = Accepted | Tokenized | Stats
 
 
 class EngineState(str, enum.Enum):
@@ -93,7 +93,7 @@ class AsyncEngine:
         self._process: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._ids = itertools.count(1)
-        self._asking: dict[int, asyncio.Future[Answer]] = {}
+        self._asking: dict[int, asyncio.Future[EngineAnswer]] = {}
         self._running: dict[int, _Running] = {}
         self._backoff = Backoff()
         self._suspects = Suspects()
@@ -237,9 +237,11 @@ class AsyncEngine:
         assert self._process is not None
         return self._process
 
-    async def _ask(self, process: EngineProcess, command: Submit | Tokenize | GetStats) -> Answer:
+    async def _ask(
+        self, process: EngineProcess, command: Submit | Tokenize | GetStats
+    ) -> EngineAnswer:
         """Send a command and wait for its answer."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[EngineAnswer] = asyncio.get_running_loop().create_future()
         self._asking[command.id] = answer
         process.send(command)
         try:
@@ -321,7 +323,7 @@ class AsyncEngine:
         elif isinstance(event, LoadFailed):
             self._failure = event.message
 
-    def _answer(self, id: int, answer: Answer | Exception) -> None:
+    def _answer(self, id: int, answer: EngineAnswer | Exception) -> None:
         future = self._asking.get(id)
         if future is None or future.done():
             return

@@ -9,10 +9,10 @@ import gguf
 import numpy as np
 import pytest
 
-from edge_llama.bench.synthetic.blocks import TensorType
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue, Tensor, write_gguf
+from edge_llama.bench.synthetic.blocks import WeightFormat
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue, Tensor, write_gguf
 
-METADATA: dict[str, MetadataValue] = {
+METADATA: dict[str, HeaderValue] = {
     "general.architecture": "llama",
     "test.yes": True,
     "test.count": 7,
@@ -26,7 +26,7 @@ METADATA: dict[str, MetadataValue] = {
 def reader(tmp_path: Path) -> Any:
     def tensor(name: str, *shape: int) -> Tensor:
         values = np.arange(np.prod(shape), dtype=np.float32)
-        return Tensor(name, shape, TensorType.F32, lambda: iter([values[:2], values[2:]]))
+        return Tensor(name, shape, WeightFormat.F32, lambda: iter([values[:2], values[2:]]))
 
     path = tmp_path / "written.gguf"
     write_gguf(path, METADATA, [tensor("first", 3), tensor("second", 2, 5)])

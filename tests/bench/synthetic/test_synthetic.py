@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_llama.bench.synthetic import synthetic
-from edge_llama.bench.synthetic.blocks import RandomWeights, TensorType
+from edge_llama.bench.synthetic.blocks import RandomWeights, WeightFormat
 from edge_llama.bench.synthetic.synthetic import SHAPES, Shape, file_size, synthetic_model, tensors
 from edge_llama.errors import SettingsError
 
@@ -61,10 +61,10 @@ def test_shapes_are_as_large_as_the_real_ones(name: str, gigabytes: float, billi
 def test_the_mix_is_that_of_q4_k_m() -> None:
     """The 8B counts are those that llama.cpp prints for real files of Llama 3.1 8B."""
 
-    def types(name: str) -> Counter[TensorType]:
+    def types(name: str) -> Counter[WeightFormat]:
         return Counter(t.type for t in tensors(SHAPES[name], None, RandomWeights(1)))
 
-    q4, q6, f32 = TensorType.Q4_K, TensorType.Q6_K, TensorType.F32
+    q4, q6, f32 = WeightFormat.Q4_K, WeightFormat.Q6_K, WeightFormat.F32
     assert types("llama-3.2-1b") == {q4: 96, q6: 17, f32: 34}
     assert types("llama-3.1-8b") == {q4: 193, q6: 33, f32: 66}
 
@@ -129,7 +129,7 @@ def test_an_unknown_shape_is_refused_with_the_known_ones(tmp_path: Path) -> None
 def test_half_of_the_layers_get_more_bits(n_layer: int) -> None:
     shape = synthetic.shape_of("mini", n_layer)
     kinds = Counter(t.type for t in tensors(shape, None, RandomWeights(1)) if "ffn_down" in t.name)
-    assert kinds == {TensorType.Q4_K: n_layer / 2, TensorType.Q6_K: n_layer / 2}
+    assert kinds == {WeightFormat.Q4_K: n_layer / 2, WeightFormat.Q6_K: n_layer / 2}
 
 
 def test_a_few_layers_in_another_quantization(tmp_path: Path) -> None:

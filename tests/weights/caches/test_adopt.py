@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_llama.bench.synthetic.blocks import TensorType
+from edge_llama.bench.synthetic.blocks import WeightFormat
 from edge_llama.bench.synthetic.gguf_writer import Tensor, write_gguf
 from edge_llama.errors import ModelFileError
 from edge_llama.weights.caches import adopt as module
@@ -125,7 +125,7 @@ def write_split(folder: Path) -> list[Path]:
     paths = [folder / f"Tiny-F32-0000{number}-of-00002.gguf" for number in (1, 2)]
     for number, path in enumerate(paths):
         weights = [np.full(32, number, np.float32)]
-        tensor = Tensor(f"t{number}", (32,), TensorType.F32, partial(iter, weights))
+        tensor = Tensor(f"t{number}", (32,), WeightFormat.F32, partial(iter, weights))
         metadata: dict[str, str | int] = {
             "general.architecture": "llama",
             "split.no": number,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue
 from edge_llama.errors import ModelFileError
 from edge_llama.weights.demo import bundled_model
 from edge_llama.weights.gguf.check import MAX_TOKENS, check_model
@@ -55,7 +55,7 @@ def test_models_that_run_pass(tmp_path: Path) -> None:
     ],
 )
 def test_what_llama_cpp_asserts_is_refused(
-    tmp_path: Path, metadata: Mapping[str, MetadataValue], said: str
+    tmp_path: Path, metadata: Mapping[str, HeaderValue], said: str
 ) -> None:
     assert said in refusal(write_tiny_gguf(tmp_path / "tiny.gguf", metadata=metadata))
 
@@ -103,9 +103,9 @@ def test_a_token_that_is_there_twice_is_refused(tmp_path: Path, token: bytes, ot
 
 
 def with_vocabulary(
-    path: Path, tokenizer: str, tokens: Sequence[str], **others: MetadataValue
+    path: Path, tokenizer: str, tokens: Sequence[str], **others: HeaderValue
 ) -> Path:
-    metadata: dict[str, MetadataValue] = {
+    metadata: dict[str, HeaderValue] = {
         "tokenizer.ggml.model": tokenizer,
         "tokenizer.ggml.tokens": tokens,
         "tokenizer.ggml.token_type": [1] * len(tokens),
@@ -143,7 +143,7 @@ def test_sentencepiece_may_spell_a_byte_as_itself(tmp_path: Path) -> None:
 def test_word_pieces_have_no_bytes_and_a_token_for_the_unknown(tmp_path: Path, count: int) -> None:
     tokens = [f"piece {n}" for n in range(count)]
 
-    def write(**others: MetadataValue) -> Path:
+    def write(**others: HeaderValue) -> Path:
         return with_vocabulary(tmp_path / "tiny.gguf", "bert", tokens, **others)
 
     check_model(read_model(write(unknown_token_id=1)))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_llama.bench.synthetic.blocks import TensorType
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue, Tensor, write_gguf
+from edge_llama.bench.synthetic.blocks import WeightFormat
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue, Tensor, write_gguf
 from edge_llama.errors import ModelFileError
 from edge_llama.planning.locate import resolve_model
 from edge_llama.weights.gguf.header import SkippedArray
@@ -17,10 +17,10 @@ PARTS = 3
 
 
 def zeros(name: str) -> Tensor:
-    return Tensor(name, (8,), TensorType.F32, lambda: iter([np.zeros(8, np.float32)]))
+    return Tensor(name, (8,), WeightFormat.F32, lambda: iter([np.zeros(8, np.float32)]))
 
 
-def write(path: Path, metadata: Mapping[str, MetadataValue], *tensors: str) -> Path:
+def write(path: Path, metadata: Mapping[str, HeaderValue], *tensors: str) -> Path:
     write_gguf(path, {"general.name": "test", **metadata}, [zeros(name) for name in tensors])
     return path
 
@@ -29,8 +29,8 @@ def part_name(number: int, parts: int = PARTS) -> str:
     return f"model-{number:05}-of-{parts:05}.gguf"
 
 
-def write_part(folder: Path, number: int, **metadata: MetadataValue) -> Path:
-    split: dict[str, MetadataValue] = {
+def write_part(folder: Path, number: int, **metadata: HeaderValue) -> Path:
+    split: dict[str, HeaderValue] = {
         "split.count": PARTS,
         "split.no": number - 1,
         "split.tensors.count": PARTS,
@@ -97,7 +97,7 @@ def test_parts_of_different_models_are_refused(first: Path) -> None:
 
 
 def test_numbers_come_alone_or_for_each_layer(tmp_path: Path) -> None:
-    metadata: dict[str, MetadataValue] = {"one": 7, "each": [1, 3, 2], "name": "text", "half": 0.5}
+    metadata: dict[str, HeaderValue] = {"one": 7, "each": [1, 3, 2], "name": "text", "half": 0.5}
     model = read_model(write(tmp_path / "m.gguf", metadata))
     assert model.numbers("one") == (7,)
     assert model.numbers("each") == (1, 3, 2)

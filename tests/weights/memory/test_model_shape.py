@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.bench.synthetic.gguf_writer import MetadataValue, write_gguf
+from edge_llama.bench.synthetic.gguf_writer import HeaderValue, write_gguf
 from edge_llama.errors import ModelFileError, UnknownModel
 from edge_llama.weights.catalog.catalog import load_catalog
 from edge_llama.weights.demo import bundled_model
@@ -13,7 +13,7 @@ from edge_llama.weights.memory.model_shape import ModelShape
 from tests.gguf_factory import write_tiny_gguf
 from tests.tiny_encoder import TinyEncoder
 
-METADATA: dict[str, MetadataValue] = {
+METADATA: dict[str, HeaderValue] = {
     "general.architecture": "qwen",
     "general.name": "Some\nmodel\x1b[31m",
     "qwen.block_count": 3,
@@ -24,7 +24,7 @@ METADATA: dict[str, MetadataValue] = {
 }
 
 
-def write(path: Path, **changes: MetadataValue | None) -> Path:
+def write(path: Path, **changes: HeaderValue | None) -> Path:
     merged = {**METADATA, **{key.replace("__", "."): value for key, value in changes.items()}}
     write_gguf(path, {k: v for k, v in merged.items() if v is not None}, [])
     return path
@@ -80,7 +80,7 @@ def test_kv_heads_may_differ_by_layer(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_without_its_dimensions_is_refused(
-    tmp_path: Path, changes: dict[str, MetadataValue | None]
+    tmp_path: Path, changes: dict[str, HeaderValue | None]
 ) -> None:
     with pytest.raises(ModelFileError, match="not a model that can be run") as caught:
         ModelShape.of_file(write(tmp_path / "m.gguf", **changes))
