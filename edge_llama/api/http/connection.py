@@ -1,11 +1,9 @@
-"""Connection: uvicorn's HTTP/1.1 with deadlines, and strict about what two parsers read apart."""
+"""Connection: uvicorn's HTTP/1.1 with deadlines."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -16,14 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_llama.api.errors import ServerFull, ServerStopping, error_response
+from edge_llama.api.http.deadline import Deadline
 from edge_llama.api.http.open_connections import OpenConnections
+from edge_llama.api.http.strict_http import MAX_HEADER_BYTES, StrictHTTP
 from edge_llama.settings.server import Limits
 
-MAX_HEADER_BYTES = 64 * 1024
-MAX_HEADERS = 256
-"""Each takes 7 µs to read, in which nobody else is served, and the shortest has five bytes."""
-MAX_HELD_BYTES = 8 * 1024
-"""Largest body that is waited for before its request begins."""
 LEAVING_SECONDS = 2.0
 """How long a client that is turned away has to say what it wants, and then to read why not."""
 
@@ -31,8 +26,6 @@ FULL = ServerFull("The server has too many connections. Try again later.")
 CLOSE_HEADER = (b"connection", b"close")
 
 _AT_REST = {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
-_FOLDED_LINE = re.compile(rb"\r\n[ \t]")
 
 
 class ConnectionConfig(uvicorn.Config):
@@ -85,14 +78,14 @@ class Connection(H11Protocol):
 
     def __init__(self, config: ConnectionConfig, *arguments: Any, **options: Any) -> None:
         super().__init__(config, *arguments, **options)
-        self.conn: _StrictHTTP = _StrictHTTP()
+        self.conn: StrictHTTP = StrictHTTP()
         self._limits = config.limits
         self._open_connections = config.open_connections
         self._quiet_since = 0.0
         self._turned_away = False
-        self._receiving = _Timer()
-        self._stalled = _Timer()
-        self._leaving = _Timer()
+        self._receiving = Deadline()
+        self._stalled = Deadline()
+        self._leaving = Deadline()
 
     @property
     def resting_since(self) -> float | None:
@@ -215,84 +208,6 @@ class Connection(H11Protocol):
         self.transport.abort()
 
 
-class _StrictHTTP(h11.Connection):
-    """Refuses what makes a proxy and this server see different requests in the same bytes."""
-
-    def __init__(self) -> None:
-        super().__init__(h11.SERVER, MAX_HEADER_BYTES)
-        self._begun: h11.Request | None = None
-        self._begun_length = 0
-
-    @property
-    def holds_back(self) -> bool:
-        """A request has begun, and is not told of before it is whole."""
-        return self._begun is not None
-
-    @property
-    def expects_more(self) -> bool:
-        """A request has begun and is not whole."""
-        return self.their_state is h11.SEND_BODY or (
-            self.their_state is h11.IDLE and bool(self.trailing_data[0])
-        )
-
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """As h11's, but a small request is told of when it is whole.
-
-        Until then it costs its bytes and no more.
-
-        Raises:
-            h11.RemoteProtocolError: also for what RFC 9112 lets a server refuse: a line feed
-                alone (2.2), folded lines (5.2), other versions (2.3), two ways to tell the body's
-                length at once, and chunks in HTTP/1.0 (6.1); and for a head of more than
-                `MAX_HEADER_BYTES`, also if it comes all at once, or of more than `MAX_HEADERS`.
-        """
-        if self._begun is not None:
-            return self._whole()
-        if self.their_state is h11.IDLE:
-            head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
-            if _BARE_LINE_FEED.search(head):
-                raise h11.RemoteProtocolError("a line ends with a line feed alone")
-            if _FOLDED_LINE.search(head):
-                raise h11.RemoteProtocolError("a header has several lines")
-            if len(head) > MAX_HEADER_BYTES or head.count(b"\n") > MAX_HEADERS:
-                raise h11.RemoteProtocolError("the headers are too long")
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            _check_framing(event)
-            self._begun, self._begun_length = event, self._small_length(event)
-            return self._whole()
-        if event is h11.NEED_DATA and _BARE_LINE_FEED.search(self.trailing_data[0]):
-            raise h11.RemoteProtocolError("a line around a chunk ends with a line feed alone")
-        return event
-
-    def _whole(self) -> h11.Request | type[h11.NEED_DATA]:
-        request = self._begun
-        assert request is not None
-        if len(self.trailing_data[0]) < self._begun_length:
-            return h11.NEED_DATA
-        self._begun = None
-        return request
-
-    def _small_length(self, request: h11.Request) -> int:
-        """Bytes of its body that are waited for."""
-        lengths = [int(value) for name, value in request.headers if name == b"content-length"]
-        if not lengths or lengths[0] > MAX_HELD_BYTES or self.they_are_waiting_for_100_continue:
-            return 0
-        return lengths[0]
-
-
-def _check_framing(request: h11.Request) -> None:
-    if request.http_version not in (b"1.0", b"1.1"):
-        raise h11.RemoteProtocolError("neither HTTP/1.0 nor HTTP/1.1")
-    names = {name for name, _ in request.headers}
-    if b"transfer-encoding" not in names:
-        return
-    if b"content-length" in names:
-        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
-    if request.http_version == b"1.0":
-        raise h11.RemoteProtocolError("chunks in HTTP/1.0")
-
-
 async def _tell_full(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers when the request is whole; what is not read would reset the connection."""
     while (await receive()).get("more_body", False):
@@ -316,22 +231,3 @@ class _LeaveWhenCrowded:
             await send(message)
 
         await self._app(scope, receive, send_and_leave)
-
-
-class _Timer:
-    """Calls something later, unless it is stopped."""
-
-    __slots__ = ("_handle",)
-
-    def __init__(self) -> None:
-        self._handle: asyncio.TimerHandle | None = None
-
-    def start(self, seconds: float, expire: Callable[[], None]) -> None:
-        """Does nothing if it runs already."""
-        if self._handle is None:
-            self._handle = asyncio.get_running_loop().call_later(seconds, expire)
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None

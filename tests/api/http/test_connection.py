@@ -16,8 +16,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from edge_llama.api.http.connection import MAX_HELD_BYTES, Connection, ConnectionConfig
+from edge_llama.api.http.connection import Connection, ConnectionConfig
 from edge_llama.api.http.open_connections import OpenConnections
+from edge_llama.api.http.strict_http import MAX_HELD_BYTES
 from edge_llama.settings.server import Limits
 
 SHORT = Limits(receive_seconds=0.3, idle_seconds=0.3, stalled_seconds=0.3)
