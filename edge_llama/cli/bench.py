@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_llama.cli.option_group import OptionGroup, takes_groups
 from edge_llama.cli.options import AsJSON, Threads
 from edge_llama.errors import SettingsError
+from edge_llama.settings.engine import CHOOSE_ALL
 
 if TYPE_CHECKING:
     from edge_llama.bench.report.report import Report
+    from edge_llama.bench.scenarios.comparison import Result
     from edge_llama.settings.engine import EngineSettings
 
 RUNS, ESTIMATE_RUNS = 3, 5
 
 
-def bench(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions(OptionGroup):
+    """What is measured."""
+
+    PANEL = "Model"
+
     shape: Annotated[
         str,
         typer.Option(
@@ -27,10 +36,10 @@ def bench(
             help="A model with random weights: 15m, llama-3.2-1b, llama-3.2-3b or llama-3.1-8b. "
             "It is written once, and is as fast and as large as the real one.",
         ),
-    ] = "llama-3.2-1b",
+    ] = "llama-3.2-1b"
     quant: Annotated[
         str, typer.Option("--quant", help="How its weights are stored: Q4_K_M, Q8_0 or F16.")
-    ] = "Q4_K_M",
+    ] = "Q4_K_M"
     layers: Annotated[
         int | None,
         typer.Option(
@@ -40,11 +49,28 @@ def bench(
             "too, to see how good the estimate is.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     model: Annotated[
         str | None,
         typer.Option("--model", help="'demo' or the path of a .gguf file, instead of a shape."),
-    ] = None,
+    ] = None
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option("--cache-dir", help="Folder of the models with random weights."),
+    ] = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in the report."""
+        return self.model or self.shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureOptions(OptionGroup):
+    """How it is measured."""
+
+    PANEL = "Measurements"
+
     runs: Annotated[
         int | None,
         typer.Option(
@@ -54,9 +80,9 @@ def bench(
             f"{ESTIMATE_RUNS} with --layers.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     scenario: Annotated[
-        list[str] | None,
+        list[str],
         typer.Option(
             "--scenario",
             help="Only this; repeatable. solo (decode, prefill-512), prefill-1000, concurrent "
@@ -65,9 +91,9 @@ def bench(
             "stall, prefix, churn, startup.",
             show_default=False,
         ),
-    ] = None,
+    ] = field(default_factory=list)
     target: Annotated[
-        list[str] | None,
+        list[str],
         typer.Option(
             "--target",
             help="Only this; repeatable. raw (the bare llama.cpp loop), engine, server, defaults "
@@ -76,22 +102,30 @@ def bench(
             "churn).",
             show_default=False,
         ),
-    ] = None,
-    threads: Threads = None,
+    ] = field(default_factory=list)
+    threads: Threads = CHOOSE_ALL.threads
     tuned: Annotated[
         bool,
         typer.Option(
             "--tuned/--no-tuned",
             help="Run the model as `edge-llama tune` found best, where it did, as a server would.",
         ),
-    ] = True,
+    ] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class URLOptions(OptionGroup):
+    """A server that is measured too."""
+
+    PANEL = "Another server"
+
     url: Annotated[
         str | None,
         typer.Option(
             "--url",
             help="Also put the same load on a running server that speaks OpenAI's chat API.",
         ),
-    ] = None,
+    ] = None
     url_model: Annotated[
         str | None,
         typer.Option(
@@ -99,14 +133,18 @@ def bench(
             help="The model to ask that server for. Default: the first that it lists.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     url_key: Annotated[
         str | None, typer.Option("--url-key", help="The key that this server wants, if any.")
-    ] = None,
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option("--cache-dir", help="Folder of the models with random weights."),
-    ] = None,
+    ] = None
+
+
+@takes_groups
+def bench(
+    *,
+    model: ModelOptions,
+    measure: MeasureOptions,
+    other: URLOptions,
     as_json: AsJSON = False,
     plot: Annotated[
         Path | None,
@@ -118,60 +156,87 @@ def bench(
     ] = None,
 ) -> None:
     """Measure this machine: bare llama.cpp, the engine and the server."""
-    import asyncio
-
     from rich.console import Console
 
     from edge_llama.bench.machine.machine import this_machine
     from edge_llama.bench.report.picture import Picture
     from edge_llama.bench.report.plot import draw_report
     from edge_llama.bench.report.report import Report
+
+    picture = None if plot is None else Picture(plot)
+    n_runs = measure.runs or (RUNS if model.layers is None else ESTIMATE_RUNS)
+    with Console(stderr=True).status("starting") as status:
+        if model.layers is not None:
+            name, results = _estimate(model, measure, other, n_runs, status.update)
+        else:
+            name, results = _measure(model, measure, other, n_runs, status.update)
+    report = Report(name, this_machine(measure.threads), n_runs, results)
+    if picture is not None:
+        draw_report(report, picture)
+    _print(report, as_json=as_json)
+
+
+def _estimate(
+    model: ModelOptions,
+    measure: MeasureOptions,
+    other: URLOptions,
+    n_runs: int,
+    progress: Callable[[str], None],
+) -> tuple[str, list[Result]]:
+    """The name of a shape, and its speed by some of its layers."""
+    import asyncio
+
     from edge_llama.bench.scenarios.estimate import estimate
+
+    assert model.layers is not None
+    others = {"--model": model.model, "--scenario": measure.scenario, "--url": other.url}
+    _check_estimate(measure.target, others)
+    result = estimate(
+        model.shape,
+        model.quant,
+        model.layers,
+        n_runs,
+        progress,
+        threads=measure.threads,
+        cache_dir=model.cache_dir,
+        check=bool(measure.target),
+    )
+    return model.shape, [asyncio.run(result)]
+
+
+def _measure(
+    model: ModelOptions,
+    measure: MeasureOptions,
+    other: URLOptions,
+    n_runs: int,
+    progress: Callable[[str], None],
+) -> tuple[str, list[Result]]:
+    """The name of what was measured, and what came out."""
+    import asyncio
+
     from edge_llama.bench.scenarios.scenarios import chosen_names
     from edge_llama.bench.scenarios.suite import Suite
     from edge_llama.bench.targets.url import URLTarget
 
-    picture = None if plot is None else Picture(plot)
-    n_runs = runs or (RUNS if layers is None else ESTIMATE_RUNS)
-    with Console(stderr=True).status("starting") as status:
-        if layers is not None:
-            _check_estimate(target, {"--model": model, "--scenario": scenario, "--url": url})
-            name = shape
-            result = estimate(
-                shape,
-                quant,
-                layers,
-                n_runs,
-                status.update,
-                threads=threads,
-                cache_dir=cache_dir,
-                check=bool(target),
-            )
-            results = [asyncio.run(result)]
-        else:
-            names = chosen_names(scenario or ())
-            _check_targets(target, url)
-            server = None if url is None else URLTarget(url, url_model, url_key)
-            path = None
-            if set(target or ()) != {"url"}:
-                status.update("writing the model")
-                path = _model_path(shape, quant, model, cache_dir)
-            suite = Suite(
-                names,
-                target or None,
-                n_runs,
-                path,
-                threads,
-                server,
-                tuned,
-                partial(_planned, tuned),
-            )
-            results = asyncio.run(suite.run(status.update))
-            name = server.model if server is not None and path is None else model or shape
-    report = Report(name, this_machine(threads), n_runs, results)
-    if picture is not None:
-        draw_report(report, picture)
-    _print(report, as_json=as_json)
+    names = chosen_names(measure.scenario)
+    _check_targets(measure.target, other.url)
+    server = None if other.url is None else URLTarget(other.url, other.url_model, other.url_key)
+    path = None
+    if set(measure.target) != {"url"}:
+        progress("writing the model")
+        path = _model_path(model)
+    suite = Suite(
+        names,
+        measure.target or None,
+        n_runs,
+        path,
+        measure.threads,
+        server,
+        measure.tuned,
+        partial(_planned, measure.tuned),
+    )
+    results = asyncio.run(suite.run(progress))
+    return server.model if server is not None and path is None else model.name, results
 
 
 def _planned(tuned: bool, settings: EngineSettings) -> EngineSettings:
@@ -181,31 +246,31 @@ def _planned(tuned: bool, settings: EngineSettings) -> EngineSettings:
     return plan(settings.model, settings=settings, use_tuned=tuned).settings
 
 
-def _check_estimate(targets: Sequence[str] | None, others: Mapping[str, object]) -> None:
+def _check_estimate(targets: Sequence[str], others: Mapping[str, object]) -> None:
     given = [option for option, value in others.items() if value]
     if given:
         raise SettingsError(f"--layers estimates a --shape; it does not go with {given[0]}.")
-    if set(targets or ()) - {"raw"}:
+    if set(targets) - {"raw"}:
         raise SettingsError("--layers measures the bare loop only: --target raw, or none.")
 
 
-def _check_targets(names: Sequence[str] | None, url: str | None) -> None:
+def _check_targets(names: Sequence[str], url: str | None) -> None:
     from edge_llama.bench.targets.target import TARGETS, URL
 
-    for name in names or ():
+    for name in names:
         if name not in TARGETS:
             raise SettingsError(f"--target must be one of {', '.join(TARGETS)}, not {name!r}.")
-    if url is None and URL in (names or ()):
+    if url is None and URL in names:
         raise SettingsError("--target url needs the address of a server: --url.")
 
 
-def _model_path(shape: str, quant: str, model: str | None, cache_dir: Path | None) -> Path:
+def _model_path(model: ModelOptions) -> Path:
     from edge_llama.bench.synthetic.synthetic import synthetic_model
     from edge_llama.planning.locate import resolve_model
 
-    if model is not None:
-        return resolve_model(model)
-    return synthetic_model(shape, cache_dir, quantization=quant)
+    if model.model is not None:
+        return resolve_model(model.model)
+    return synthetic_model(model.shape, model.cache_dir, quantization=model.quant)
 
 
 def _print(report: Report, *, as_json: bool) -> None:

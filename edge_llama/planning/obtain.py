@@ -7,11 +7,14 @@ from pathlib import Path
 
 from edge_llama.errors import UnknownModel
 from edge_llama.planning.install import PullWatcher, Unwatched, install
+from edge_llama.planning.installed import installed_as
 from edge_llama.planning.locate import model_id, resolve_model
 from edge_llama.planning.named import NamedModel
 from edge_llama.planning.reference import (
+    CatalogReference,
     DemoReference,
     FileReference,
+    HubReference,
     UrlReference,
     parse_reference,
 )
@@ -60,6 +63,24 @@ def obtain(
     Raises:
         EdgeLlamaError: it cannot be had; the text says why and what to do.
     """
+    found = find_here(name, allow_url=allow_url)
+    if isinstance(found, Obtained):
+        return found
+    if not download:
+        raise UnknownModel(f"{name!r} is not on this machine, and nothing may be downloaded.")
+    installed = install(found, default_store(), watcher or Unwatched(), budget=budget)
+    # An address may hold a secret, and what a model was asked for by is one of its names.
+    return from_store(installed.id if isinstance(found, UrlReference) else name, installed)
+
+
+def find_here(
+    name: str, *, allow_url: bool = False
+) -> Obtained | CatalogReference | HubReference | UrlReference:
+    """The model that `name` means if it is on this machine, else where it can be had.
+
+    Raises:
+        EdgeLlamaError: it is nothing that can be had, or its file cannot be run.
+    """
     store = default_store()
     if name != DEMO and (installed := store.find(name)) is not None and installed.is_complete:
         return from_store(name, installed)
@@ -67,11 +88,9 @@ def obtain(
     if isinstance(reference, DemoReference | FileReference):
         path = str(reference)
         return Obtained(resolve_model(path), NamedModel(name, model_id(path)))
-    if not download:
-        raise UnknownModel(f"{name!r} is not on this machine, and nothing may be downloaded.")
-    found = install(reference, store, watcher or Unwatched(), budget=budget)
-    # An address may hold a secret, and what a model was asked for by is one of its names.
-    return from_store(found.id if isinstance(reference, UrlReference) else name, found)
+    if (installed := installed_as(reference, store)) is not None and installed.is_complete:
+        return from_store(name, installed)
+    return reference
 
 
 def from_store(name: str, model: InstalledModel) -> Obtained:

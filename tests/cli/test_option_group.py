@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import edge_llama.cli  # noqa: F401  so that all groups are there
+from edge_llama.cli import bench
 from edge_llama.cli.command import ProgramCommand
 from edge_llama.cli.option_group import OptionGroup, settings_of, takes_groups
 from edge_llama.cli.serve.keep_alive import parse_keep_alive
@@ -89,7 +89,10 @@ NO_SETTINGS = {
 }
 """Fields of groups from which a command makes something itself."""
 
-GROUPS = [group for group in OptionGroup.__subclasses__() if group.__module__ != __name__]
+OTHERS = (__name__, bench.__name__)
+"""Modules with groups that are not about settings."""
+
+GROUPS = [group for group in OptionGroup.__subclasses__() if group.__module__ not in OTHERS]
 FIELDS = {each.name: each for group in GROUPS for each in fields(group)}
 SETTINGS = {
     each.name: getattr(settings, each.name)

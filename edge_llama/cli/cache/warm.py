@@ -39,30 +39,35 @@ POLL_SECONDS = 0.05
 LARGEST_EXPORT = 1 << 40
 
 
+System = Annotated[
+    Path, typer.Option("--system", metavar="FILE", help="A text file: the system message.")
+]
+Tools = Annotated[
+    Path | None,
+    typer.Option(
+        "--tools",
+        metavar="FILE",
+        help="A JSON file: the list of tools, as requests have it.",
+        show_default=False,
+    ),
+]
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        "--export",
+        metavar="FILE",
+        help="Write a file for `serve --prefix` instead, to be shipped with a program.",
+        show_default=False,
+    ),
+]
+
+
 @takes_groups
 def warm(
     model: Model,
-    system: Annotated[
-        Path, typer.Option("--system", metavar="FILE", help="A text file: the system message.")
-    ],
-    tools: Annotated[
-        Path | None,
-        typer.Option(
-            "--tools",
-            metavar="FILE",
-            help="A JSON file: the list of tools, as requests have it.",
-            show_default=False,
-        ),
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option(
-            "--export",
-            metavar="FILE",
-            help="Write a file for `serve --prefix` instead, to be shipped with a program.",
-            show_default=False,
-        ),
-    ] = None,
+    system: System,
+    tools: Tools = None,
+    export: Export = None,
     allow_url: AllowURL = False,
     log_level: Verbosity = LogLevel.WARNING,
     *,

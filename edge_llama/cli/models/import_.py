@@ -20,24 +20,25 @@ if TYPE_CHECKING:
     from edge_llama.weights.store.store import Store
 
 
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="PATH",
+        help="A .gguf file, or a folder with some. Of a split model, any part.",
+        show_default=False,
+    ),
+]
+Scan = Annotated[
+    bool,
+    typer.Option(
+        "--scan",
+        help="Find the models of Hugging Face's cache, Ollama, LM Studio and llama.cpp.",
+    ),
+]
+
+
 def import_(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="PATH",
-            help="A .gguf file, or a folder with some. Of a split model, any part.",
-            show_default=False,
-        ),
-    ] = None,
-    scan: Annotated[
-        bool,
-        typer.Option(
-            "--scan",
-            help="Find the models of Hugging Face's cache, Ollama, LM Studio and llama.cpp.",
-        ),
-    ] = False,
-    yes: Yes = False,
-    as_json: AsJSON = False,
+    paths: Paths = None, scan: Scan = False, yes: Yes = False, as_json: AsJSON = False
 ) -> None:
     """Use models that are already on this disk, without a second copy.
 
@@ -47,10 +48,6 @@ def import_(
 
     --json prints a list of what was imported, as `list --json` does.
     """
-    from edge_llama.cli.models.listing import list_installed
-    from edge_llama.cli.terminal.confirm import confirm
-    from edge_llama.cli.terminal.tables import print_json
-    from edge_llama.units import format_size
     from edge_llama.weights.caches.adopt import adopted
     from edge_llama.weights.store.store import default_store
 
@@ -61,23 +58,37 @@ def import_(
     installed = store.installed()
     new = [model for model in findings.models if adopted(model, installed) is None]
     _report(findings, len(findings.models) - len(new))
-    if new and (scan or any(path.is_dir() for path in paths or [])):
-        if not as_json:
-            _list(new)
-        total = format_size(sum(model.size for model in new))
-        question = f"Import {_models(len(new))}, {total}, without a copy?"
-        if not confirm(question, yes=yes, default=True):
-            return
+    several = scan or any(path.is_dir() for path in paths or [])
+    if new and several and not _is_wanted(new, yes=yes, as_json=as_json):
+        return
     results = [_adopt(model, store) for model in new]
     models = [result for result in results if not isinstance(result, EdgeLlamaError)]
-    if as_json:
-        print_json([row.as_json() for row in list_installed(models)])
-    else:
-        known = {model.record for model in installed}
-        sys.stdout.writelines(f"{printable(_told(m, already=m.record in known))}\n" for m in models)
+    _tell(models, installed, as_json=as_json)
     failures = [result for result in results if isinstance(result, EdgeLlamaError)]
     if failures:
         raise typer.Exit(exit_code_of(failures[0]))
+
+
+def _is_wanted(models: list[FoundModel], *, yes: bool, as_json: bool) -> bool:
+    from edge_llama.cli.terminal.confirm import confirm
+    from edge_llama.units import format_size
+
+    if not as_json:
+        _list(models)
+    total = format_size(sum(model.size for model in models))
+    question = f"Import {_models(len(models))}, {total}, without a copy?"
+    return confirm(question, yes=yes, default=True)
+
+
+def _tell(models: list[InstalledModel], before: list[InstalledModel], *, as_json: bool) -> None:
+    from edge_llama.cli.models.listing import list_installed
+    from edge_llama.cli.terminal.tables import print_json
+
+    if as_json:
+        print_json([row.as_json() for row in list_installed(models)])
+    else:
+        known = {model.record for model in before}
+        sys.stdout.writelines(f"{printable(_told(m, already=m.record in known))}\n" for m in models)
 
 
 def _find(paths: list[Path]) -> Findings:

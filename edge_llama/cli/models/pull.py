@@ -34,49 +34,56 @@ def parse_sha256(text: str) -> str:
     return text.lower()
 
 
+Downloadable = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model of `edge-llama list --all`, owner/repo, owner/repo:QUANT or "
+        "owner/repo/file.gguf of huggingface.co, or an https address.",
+        autocompletion=complete_model,
+    ),
+]
+Quantization = Annotated[
+    str | None,
+    typer.Option(
+        "--quantization",
+        "-q",
+        metavar="NAME",
+        help="For example Q8_0. Default: the best that fits, Q4_K_M preferred.",
+        show_default=False,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Download it even if it does not fit into memory.")
+]
+ShownProgress = Annotated[
+    ProgressMode,
+    typer.Option(
+        "--progress",
+        help="'auto' draws a bar on a terminal and writes lines elsewhere. 'json' prints one "
+        "object a line.",
+    ),
+]
+SHA256 = Annotated[
+    str | None,
+    typer.Option(
+        "--sha256",
+        metavar="HEX",
+        parser=parse_sha256,
+        help="What a file from an address must have.",
+        show_default=False,
+    ),
+]
+
+
 def pull(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model of `edge-llama list --all`, owner/repo, owner/repo:QUANT or "
-            "owner/repo/file.gguf of huggingface.co, or an https address.",
-            autocompletion=complete_model,
-        ),
-    ],
-    quantization: Annotated[
-        str | None,
-        typer.Option(
-            "--quantization",
-            "-q",
-            metavar="NAME",
-            help="For example Q8_0. Default: the best that fits, Q4_K_M preferred.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Downloadable,
+    quantization: Quantization = None,
     memory: MemoryBudget = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Download it even if it does not fit into memory.")
-    ] = False,
-    progress: Annotated[
-        ProgressMode,
-        typer.Option(
-            "--progress",
-            help="'auto' draws a bar on a terminal and writes lines elsewhere. 'json' prints one "
-            "object a line.",
-        ),
-    ] = ProgressMode.AUTO,
+    force: Force = False,
+    progress: ShownProgress = ProgressMode.AUTO,
     allow_url: AllowURL = False,
-    sha256: Annotated[
-        str | None,
-        typer.Option(
-            "--sha256",
-            metavar="HEX",
-            parser=parse_sha256,
-            help="What a file from an address must have.",
-            show_default=False,
-        ),
-    ] = None,
+    sha256: SHA256 = None,
 ) -> None:
     """Download a model, verify it and keep it.
 

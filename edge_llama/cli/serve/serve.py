@@ -44,19 +44,21 @@ from edge_llama.settings.pool import PoolSettings
 from edge_llama.settings.server import Limits, ServerSettings
 from edge_llama.weights.demo import DEMO
 
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL",
+        help=f"{MODEL_HELP} What is not on this machine is downloaded. The first is loaded at "
+        "the start, the others when a request asks for them.",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+
 
 @takes_groups
 def serve(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help=f"{MODEL_HELP} What is not on this machine is downloaded. The first is loaded at "
-            "the start, the others when a request asks for them.",
-            autocompletion=complete_model,
-            show_default=False,
-        ),
-    ] = None,
+    models: Models = None,
     *,
     server: ServerOptions,
     served: ModelsOptions,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from edge_llama.errors import ModelFileError
+from edge_llama.units import format_limit
 from edge_llama.weights.gguf.ggml_types import TENSOR_TYPES, TensorType
 
 MAGIC = b"GGUF"
@@ -284,7 +285,7 @@ class _Cursor:
         if self.position > self._size:
             raise _EndOfData
         if self.position > MAX_HEADER_BYTES:
-            raise _MalformedHeader(f"its header has more than {MAX_HEADER_BYTES:,} bytes")
+            raise _MalformedHeader(f"its header has more than {format_limit(MAX_HEADER_BYTES)}")
         self._file.seek(self.position)
 
     def skip_texts(self, count: int) -> None:
