@@ -44,8 +44,11 @@ run: $(INSTALLED)
 	@exec $(BIN)/edge-llama serve "$(MODEL)" --host $(HOST) --port $(PORT) \
 		$(addprefix --alias ,$(ALIASES)) $(ARGS)
 
+# The tests start hundreds of processes, each of which would compile the package again.
+test test-abuse: export PYTHONDONTWRITEBYTECODE =
+
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 test-abuse: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest tests/abuse -m "" $(ARGS)

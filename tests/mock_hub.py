@@ -88,6 +88,8 @@ class MockHub:
         requests: all that came so far, in order.
         served: bytes of files sent so far, by both servers.
         throttle: bytes a second for one connection; None is as fast as it goes.
+        throttle_after: bytes that are sent as fast as it goes all the same, before the others.
+        most_at_once: files that were on their way at the same time.
         redirects: whether `resolve` sends clients to the CDN; else it serves the file itself.
     """
 
@@ -96,6 +98,9 @@ class MockHub:
         self.requests: list[Request] = []
         self.served = 0
         self.throttle: float | None = None
+        self.throttle_after = 0
+        self.most_at_once = 0
+        self._at_once = 0
         self.redirects = True
         self._repositories: dict[tuple[str, str], _Repository] = {}
         self._faults: list[Fault] = []
@@ -177,6 +182,18 @@ class MockHub:
         """Add to `served`."""
         with self._lock:
             self.served += sent
+
+    @contextmanager
+    def on_its_way(self) -> Iterator[None]:
+        """A file is being sent."""
+        with self._lock:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_once -= 1
 
     def start(self) -> None:
         """Serve from now on."""
@@ -337,7 +354,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         half = fault in ("truncate", "stall")
-        self._pour(memoryview(body)[: len(body) // 2 if half else len(body)])
+        with self.server.hub.on_its_way():
+            self._pour(memoryview(body)[: len(body) // 2 if half else len(body)])
         if fault == "stall":
             self.server.hub.closing.wait(60)
         if half:
@@ -351,7 +369,7 @@ class _Handler(BaseHTTPRequestHandler):
             piece = body[at : at + _PIECE]
             self.wfile.write(piece)
             hub.count(len(piece))
-            if hub.throttle:
+            if hub.throttle and hub.served >= hub.throttle_after:
                 time.sleep(len(piece) / hub.throttle)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from edge_llama import AsyncEngine, EngineSettings, resolve_model
+from tests.effort import at_most
 
 DEMO = Path(__file__).parent.parent / "models" / "demo"
 ROW = re.compile(r"^\| (?:.*\(`)?([a-z_]+)(?:`\))? \| \d+ of \d+ \| ([\d.]+)% \|", re.MULTILINE)
@@ -25,6 +26,7 @@ def rates(text: str) -> dict[str, float]:
 def test_the_card_tells_the_truth() -> None:
     promised = rates((DEMO / "README.md").read_text(encoding="utf-8"))
     command = [sys.executable, str(DEMO / "evaluate.py"), "--prompts", str(PROMPTS), "--seed", "7"]
+    command += ["--threads", "1"]  # more of them wait for each other when tests share the CPUs
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     measured = rates(done.stdout)
     assert len(promised) >= 9
@@ -40,10 +42,11 @@ def test_the_file_is_small_and_is_labelled_a_demo() -> None:
 
 
 async def test_it_loads_at_once_and_says_what_it_is() -> None:
-    started = time.monotonic()
     settings = EngineSettings(model=str(resolve_model("demo")), threads=1)
-    async with AsyncEngine(settings) as engine:
-        assert time.monotonic() - started < 10
+    engine = AsyncEngine(settings)
+    with at_most(5000, os.getpid()):
+        await engine.start()
+    async with engine:
         assert "demo" in engine.info.name
         assert engine.info.architecture == "llama"
         assert engine.info.n_ctx_train >= 2048

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.effort import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -18,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_what_ends_make_run_ends_the_server(tmp_path: Path) -> None:
     server = tmp_path / "bin" / "edge-llama"
     server.parent.mkdir()
-    server.write_text("#!/bin/sh\necho $$\nexec sleep 60\n")
+    server.write_text("#!/bin/sh\necho $$\nexec sleep 600\n")
     server.chmod(0o755)
     (tmp_path / ".installed").touch()
     command = ["make", "--silent", "run", f"VENV={tmp_path}"]
@@ -26,7 +28,7 @@ def test_what_ends_make_run_ends_the_server(tmp_path: Path) -> None:
         assert make.stdout is not None
         process = psutil.Process(int(make.stdout.readline()))
         make.terminate()
-        gone, alive = psutil.wait_procs([process], timeout=5)
+        gone, alive = psutil.wait_procs([process], timeout=PATIENCE)
         for each in alive:
             each.kill()
         assert gone

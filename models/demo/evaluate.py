@@ -78,9 +78,11 @@ async def score(model: ChatModel, behaviour: str, prompts: int, seed: int) -> Sc
     return Score(behaviour, prompts - len(misses), prompts, misses)
 
 
-async def evaluate(model_path: Path, prompts: int, seed: int, show: int) -> None:
+async def evaluate(
+    model_path: Path, prompts: int, seed: int, show: int, threads: int | None
+) -> None:
     began = time.monotonic()
-    async with AsyncEngine(EngineSettings(model=str(model_path))) as engine:
+    async with AsyncEngine(EngineSettings(model=str(model_path), threads=threads)) as engine:
         print(f"loaded in {time.monotonic() - began:.2f} s, the process's start included\n")
         print("| behaviour | right | rate |\n| --- | --- | --- |")
         for behaviour in BEHAVIOURS:
@@ -98,8 +100,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200, help="per behaviour")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=0, help="misses to print per behaviour")
-    arguments = parser.parse_args()
-    asyncio.run(evaluate(arguments.model, arguments.prompts, arguments.seed, arguments.show))
+    parser.add_argument("--threads", type=int, help="of the engine; all cores without")
+    given = parser.parse_args()
+    asyncio.run(evaluate(given.model, given.prompts, given.seed, given.show, given.threads))
 
 
 if __name__ == "__main__":

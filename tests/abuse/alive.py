@@ -24,13 +24,15 @@ import httpx
 import psutil
 
 from tests.abuse.resident import Resident, resident
+from tests.effort import PATIENCE, check_effort, own_cpu_seconds
 from tests.serving import serving
 
-HEALTH_SECONDS = 1.0
-SETTLE_SECONDS = 5.0
-"""How long open files and memory have to come back."""
-IDLE_SECONDS = 1.0
-"""How long what an attack left running may go on."""
+HEALTH_EFFORT = 500
+"""What the server may compute until it tells that it is well, in rounds of the control."""
+SETTLE_TURNS = 100
+"""How often it is asked meanwhile, until open files and memory are back."""
+IDLE_EFFORT = 1000
+"""What the engine may still compute of what an attack left running."""
 GROWTH = 1.1
 SLACK = 16_000_000
 """Bytes by which a small process grows when Python first uses some of its modules."""
@@ -129,7 +131,7 @@ class WatchedServer:
 
     def _new_client(self) -> httpx.Client:
         # Without a context for https, which takes longer to make than a small request takes.
-        return httpx.Client(verify=False, timeout=60, headers=self.headers)
+        return httpx.Client(verify=False, timeout=PATIENCE, headers=self.headers)
 
     def close(self) -> None:
         self._client.close()
@@ -169,22 +171,38 @@ class WatchedServer:
             AssertionError: it is not.
         """
         assert self.process.poll() is None, self.log
-        began = time.monotonic()
-        assert self.get("/health").status_code == 200
-        assert time.monotonic() - began < HEALTH_SECONDS
-        until(self._idle, IDLE_SECONDS, "the engine still computes")
+        computed = sum(map(own_cpu_seconds, self.engines))
+        with self.at_most(HEALTH_EFFORT):
+            assert self.get("/health").status_code == 200
+        until(self._idle, PATIENCE, "the engine still computes")
+        check_effort(sum(map(own_cpu_seconds, self.engines)) - computed, IDLE_EFFORT)
         assert self.answer() == before.answer
-        until(lambda: self.files <= before.files * GROWTH, SETTLE_SECONDS, self._open_files)
-        until(
+        self._settle(lambda: self.files <= before.files * GROWTH, self._open_files)
+        self._settle(
             lambda: self.memory <= before.memory * GROWTH + SLACK,
-            SETTLE_SECONDS,
             lambda: f"{before.memory} bytes have become {self.memory}",
         )
         assert self.engine_memory <= before.engine_memory * GROWTH + SLACK
         assert "Traceback" not in self.log, self.log
 
+    @contextmanager
+    def at_most(self, rounds: int) -> Iterator[None]:
+        """See that it computes little for what is done inside, its engine not counted."""
+        began = own_cpu_seconds(self._process)
+        yield
+        check_effort(own_cpu_seconds(self._process) - began, rounds)
+
+    def _settle(self, condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+        """Wait for something to come back, while the server goes round and round."""
+        for _ in range(SETTLE_TURNS):
+            if condition():
+                return
+            assert self.get("/health").status_code == 200
+            time.sleep(0.05)
+        raise AssertionError(otherwise())
+
     def _idle(self) -> bool:
-        return all(_cpu_seconds(engine, 0.1) < 0.04 for engine in self.engines)
+        return all(_cpu_seconds(engine, 0.1) < 0.03 for engine in self.engines)
 
     @property
     def files(self) -> int:
@@ -272,7 +290,6 @@ def _is_engine(process: psutil.Process) -> bool:
 
 def _cpu_seconds(process: psutil.Process, wait: float) -> float:
     """CPU time that it takes during `wait` seconds."""
-    before = process.cpu_times()
+    before = own_cpu_seconds(process)
     time.sleep(wait)
-    after = process.cpu_times()
-    return float(after.user + after.system - before.user - before.system)
+    return own_cpu_seconds(process) - before

@@ -19,6 +19,7 @@ import pytest
 
 from tests.abuse.alive import GROWTH, SLACK, WatchedServer, check_error, until, watched
 from tests.abuse.sockets import chat, connect, connections, head, read_all, reset, status_of
+from tests.effort import PATIENCE
 
 LONG = [{"role": "user", "content": "ab " * 4000}]
 ENDLESS: dict[str, Any] = {"ignore_eos": True, "max_tokens": 100_000}
@@ -97,7 +98,9 @@ def test_clients_that_do_not_read_cost_little(server: WatchedServer) -> None:
                 stalled.append(stack.enter_context(_deaf(server)))
                 body = server.body(stream=True, messages=[message], **ENDLESS)
                 stalled[-1].sendall(chat(body))
-            until(lambda: server.metrics()["requests_waiting"] == len(stalled), 20, "some run")
+            until(
+                lambda: server.metrics()["requests_waiting"] == len(stalled), PATIENCE, "some run"
+            )
             held[count] = server.memory + _unsent(server)
         told = server.metrics()
         assert told["requests_running"] == 0
@@ -229,7 +232,7 @@ def test_with_64_open_files_everybody_is_answered(server_with_64_files: WatchedS
         assert statuses.keys() <= {200, 503}
         assert statuses[200] >= 100
         # Those that were answered have not hung up, and lock nobody out.
-        until(lambda: httpx.get(f"{server.url}/health").status_code == 200, 2, "it is full")
+        until(lambda: httpx.get(f"{server.url}/health").status_code == 200, PATIENCE, "it is full")
         assert [_health(server) for _ in range(60)] == [200] * 60
     assert _burst(server, 200).keys() <= {200, 429, 503}
     assert "accept" not in server.log
@@ -255,7 +258,7 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def _health(server: WatchedServer) -> int:
-    with connect(server, timeout=5) as client:
+    with connect(server) as client:
         client.sendall(HEALTH)
         return _first_status(client)
 
@@ -317,7 +320,7 @@ SMUGGLED = {
 def test_smuggling_is_refused_and_closed(server: WatchedServer) -> None:
     answers = {}
     for name, sent in SMUGGLED.items():
-        with connect(server, timeout=5) as client:
+        with connect(server) as client:
             with suppress(ConnectionError):
                 client.sendall(sent)
             answers[name] = read_all(client)

@@ -22,6 +22,7 @@ from edge_llama.weights.gguf.header import read_header
 from edge_llama.weights.gguf.model import read_model
 from edge_llama.weights.memory.model_shape import ModelShape
 from tests.abuse.alive import watched
+from tests.effort import PATIENCE, at_most
 from tests.gguf_factory import write_tiny_gguf
 
 INTERESTING = [0, 1, 7, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**62, 2**63 - 1, 2**63]
@@ -80,15 +81,13 @@ def mutants(model: bytes, folder: Path, count: int, seed: int) -> Iterator[Path]
     for _ in range(count):
         header = rng.choice([1200, data_start, data_start])
         path.write_bytes(mutate(model, header, rng))
-        began = time.monotonic()
-        try:
-            read = read_model(path)
-            ModelShape.of_model(read)
-            check_model(read)
-        except ModelFileError:
-            continue
-        finally:
-            assert time.monotonic() - began < 5
+        with at_most(5000):
+            try:
+                read = read_model(path)
+                ModelShape.of_model(read)
+                check_model(read)
+            except ModelFileError:
+                continue
         yield path
 
 
@@ -168,7 +167,7 @@ def test_a_cut_model_is_refused_with_one_line(
         [sys.executable, "-m", "edge_llama", "serve", str(path), "--port", "0"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stdout) == (7, "")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.abuse.alive import REFERENCE, WatchedServer, check_error
 from tests.abuse.sockets import connect, head, read_all, status_of
+from tests.effort import check_effort, own_cpu_seconds
 
 BODIES = {
     "empty": b"",
@@ -45,9 +46,8 @@ def test_a_body_that_is_not_a_request_is_refused_at_once(
     shared_server: WatchedServer, body: bytes
 ) -> None:
     check_error(shared_server.post(b"{}"), 400)  # the connection's first use is not counted
-    began = time.monotonic()
-    check_error(shared_server.post(body), 400)
-    assert time.monotonic() - began < 1
+    with shared_server.at_most(500):
+        check_error(shared_server.post(body), 400)
 
 
 def test_the_server_is_unharmed_by_all_of_them(server: WatchedServer) -> None:
@@ -157,14 +157,16 @@ def test_hostile_lists_and_biases(server: WatchedServer) -> None:
 
 
 def test_large_bodies_do_not_hold_up_the_streams_of_others(shared_server: WatchedServer) -> None:
-    """Eight clients send 2 MB of keys again and again; it took 0.4 s between two events."""
+    """Eight clients send 2 MB of keys again and again; it took 0.4 s between two events, in which
+    the server did nothing else than to read them.
+    """
     keys = ",".join(f'"key{number}":1' for number in range(150_000))
     body = json.dumps(shared_server.body())[:-1].encode() + b"," + keys.encode() + b"}"
     # Python keeps the memory of the first bodies for the next ones.
     _gaps_under_attack(shared_server, body, seconds=0.5)
     with shared_server.unharmed():
         gaps = _gaps_under_attack(shared_server, body, seconds=1.5)
-    assert sorted(gaps)[len(gaps) * 9 // 10] < 0.2, gaps
+    check_effort(sorted(gaps)[len(gaps) * 9 // 10], 300)
 
 
 def _gaps_under_attack(server: WatchedServer, body: bytes, seconds: float) -> list[float]:
@@ -189,13 +191,14 @@ def _gaps_under_attack(server: WatchedServer, body: bytes, seconds: float) -> li
 
 
 def _gaps(server: WatchedServer, seconds: float) -> list[float]:
-    """Seconds between the events of a stream."""
+    """CPU time of the server between the events of a stream, for so many seconds of it."""
+    process = psutil.Process(server.process.pid)
     body = server.body(stream=True, ignore_eos=True, max_tokens=100_000)
     gaps = []
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=60) as stream:
-        began = last = time.monotonic()
+        began = last = own_cpu_seconds(process)
         for _ in stream.iter_raw():
-            now = time.monotonic()
+            now = own_cpu_seconds(process)
             gaps.append(now - last)
             last = now
             if now - began > seconds:

@@ -18,6 +18,7 @@ import pytest
 
 from tests.abuse.alive import WatchedServer, check_error, until, watched
 from tests.abuse.sockets import chat, connect, read_all
+from tests.effort import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals")
 
@@ -27,7 +28,7 @@ ENDLESS = 30_000
 
 def stream(server: WatchedServer, **fields: Any) -> socket.socket:
     """A stream that has begun."""
-    client = connect(server, timeout=20)
+    client = connect(server, timeout=PATIENCE)
     body = server.body(stream=True, ignore_eos=True, **fields)
     client.sendall(chat(body, b"Connection: close\r\n"))
     received = b""
@@ -46,19 +47,19 @@ def error_of(answer: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_drains(tiny_gguf: Path, number: int) -> None:
-    with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "1.5") as server:
+    with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "4", warm=False) as server:
         engines = server.engines
         short, endless = stream(server, max_tokens=40), stream(server, max_tokens=ENDLESS)
         began = time.monotonic()
         server.process.send_signal(number)
-        until(lambda: server.get("/health/ready").status_code == 503, 1, "it is still ready")
+        until(lambda: server.get("/health/ready").status_code == 503, PATIENCE, "it is ready")
         assert server.get("/health/live").status_code == 200
         check_error(server.post(server.body()), 503)
         assert b"data: [DONE]" in read_all(short)
         assert error_of(read_all(endless))["type"] == "server_error"
-        assert server.process.wait(10) == 0
-        assert 1.4 < time.monotonic() - began < 5
-        assert psutil.wait_procs(engines, 2)[1] == []
+        assert server.process.wait(PATIENCE) == 0
+        assert time.monotonic() - began > 3.9
+        assert psutil.wait_procs(engines, PATIENCE)[1] == []
         assert "Traceback" not in server.log
         for client in (short, endless):
             client.close()
@@ -68,17 +69,18 @@ def test_a_signal_drains(tiny_gguf: Path, number: int) -> None:
 def test_an_idle_server_ends_at_once_and_a_busy_one_at_the_second_signal(
     tiny_gguf: Path, busy: bool
 ) -> None:
-    with watched(str(tiny_gguf), *SIZE, "--drain-timeout", "60") as server, ExitStack() as stack:
+    options = (*SIZE, "--drain-timeout", "600")
+    with watched(str(tiny_gguf), *options, warm=False) as server, ExitStack() as stack:
         engines = server.engines
         if busy:
             client = stack.enter_context(stream(server, max_tokens=ENDLESS))
         server.process.send_signal(signal.SIGTERM)
         if busy:
-            time.sleep(0.3)
+            until(lambda: not _ready(server), PATIENCE, "it is still ready")
             server.process.send_signal(signal.SIGTERM)
             assert "is stopping" in error_of(read_all(client))["message"]
-        assert server.process.wait(3) == 0
-        assert psutil.wait_procs(engines, 2)[1] == []
+        assert server.process.wait(PATIENCE) == 0
+        assert psutil.wait_procs(engines, PATIENCE)[1] == []
         assert "Traceback" not in server.log
 
 
@@ -88,15 +90,26 @@ def test_an_idle_server_ends_at_once_and_a_busy_one_at_the_second_signal(
 )
 def test_an_engine_that_dies_costs_only_its_requests(tiny_gguf: Path, number: int) -> None:
     with watched(str(tiny_gguf), *SIZE) as server, server.unharmed():
-        client = stream(server, max_tokens=ENDLESS)
-        [engine] = server.engines
-        engine.send_signal(number)
-        assert error_of(read_all(client))["type"] == "server_error"
-        client.close()
-        assert server.get("/health").json()["status"] == "restarting"
-        check_error(server.get("/health/ready"), 503)
-        check_error(server.post(server.body()), 503)
-        until(lambda: server.get("/health/ready").status_code == 200, 10, "it does not come back")
+        # Each time it stays away for twice as long; a busy machine may miss it at first.
+        assert any(_refused_without_engine(server, number) for _ in range(4))
+
+
+def _refused_without_engine(server: WatchedServer, number: int) -> bool:
+    """End the engine; whether requests came before it was back, and were refused then."""
+    client = stream(server, max_tokens=ENDLESS)
+    [engine] = server.engines
+    engine.send_signal(number)
+    assert error_of(read_all(client))["type"] == "server_error"
+    client.close()
+    status = server.get("/health").json()["status"]
+    ready, answer = server.get("/health/ready"), server.post(server.body())
+    until(lambda: _ready(server), PATIENCE, "it does not come back")
+    if answer.status_code == 200:
+        return False
+    assert status == "restarting"
+    check_error(ready, 503)
+    check_error(answer, 503)
+    return True
 
 
 def _ready(server: WatchedServer) -> bool:
@@ -127,7 +140,7 @@ def test_metrics_are_told_without_an_engine_that_is_stopped(server: WatchedServe
         engine.resume()
     assert answer.status_code == 200
     assert "requests_running{" not in answer.text
-    assert "requests_running{" in server.get("/metrics").text
+    until(lambda: "requests_running{" in server.get("/metrics").text, PATIENCE, "it is stopped")
 
 
 @pytest.mark.abuse
@@ -192,6 +205,6 @@ def test_an_app_that_is_killed_takes_its_server_along(tiny_gguf: Path) -> None:
         server = psutil.Process(int(pid))
         family = [server, *server.children(recursive=True)]
         app.kill()
-    assert psutil.wait_procs(family, 5)[1] == []
+    assert psutil.wait_procs(family, PATIENCE)[1] == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")

@@ -82,7 +82,7 @@ def test_the_file_of_keys_is_for_its_owner_only(tmp_path: Path) -> None:
 )
 def test_an_open_door_needs_a_key(tiny_gguf: Path, host: str) -> None:
     command = [sys.executable, "-m", "edge_llama", "serve", str(tiny_gguf), "--host", host]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "--insecure-no-key" in done.stderr
 
@@ -163,7 +163,7 @@ def test_a_key_that_asks_much_does_not_starve_another(
                 return next(order)
 
             many = [asyncio.create_task(one(alice)) for _ in range(40)]
-            await asyncio.sleep(0.15)
+            await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
             place = await one(bob)
             await asyncio.gather(*many)
         return place, next(order)

@@ -9,6 +9,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
+from tests.effort import PATIENCE
+
 
 class AsgiCall:
     """A running POST. The client stays until `disconnect`.
@@ -55,13 +57,13 @@ class AsgiCall:
         self._gone.set()
 
     async def finished(self) -> None:
-        await asyncio.wait_for(self.task, 5)
+        await asyncio.wait_for(self.task, PATIENCE)
 
     async def until_sent(self, data: bytes) -> None:
         """Wait until the body so far contains `data`."""
         while data not in self.body:
             self._changed.clear()
-            await asyncio.wait_for(self._changed.wait(), 5)
+            await asyncio.wait_for(self._changed.wait(), PATIENCE)
 
     @property
     def status(self) -> int | None:
@@ -94,9 +96,9 @@ def post(app: ASGIApp, body: dict[str, Any]) -> AsgiCall:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until `condition()` holds; fails after five seconds."""
-    for _ in range(5000):
-        if condition():
-            return
+    """Wait until `condition()` holds; fails after a minute."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + PATIENCE
+    while not condition():
+        assert loop.time() < ends, "The condition was not met within a minute."
         await asyncio.sleep(0.001)
-    raise AssertionError("The condition was not met within five seconds.")

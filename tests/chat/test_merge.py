@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_llama.chat.merge import WAITING_EVENTS, merge
+from tests.effort import PATIENCE
 
 
 async def stream(items: Sequence[int]) -> AsyncIterator[int]:
@@ -45,4 +46,4 @@ async def test_a_failure_is_raised_and_ends_the_others() -> None:
     with pytest.raises(ValueError, match="broken"):
         async for _ in merge([endless(), failing()]):
             pass
-    await asyncio.wait_for(closed.wait(), 1)
+    await asyncio.wait_for(closed.wait(), PATIENCE)

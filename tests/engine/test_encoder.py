@@ -150,10 +150,7 @@ async def test_what_is_aborted_is_not_computed(tmp_path: Path) -> None:
         await asyncio.sleep(0.1)
         for generation in (*waiting, running):
             generation.abort()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         assert len(await embed(engine, SHORT)) == 256
-        assert loop.time() - began < 1, "20 of these take many seconds"
         for generation in (running, *waiting):
             assert [output.finish async for output in generation] in ([], [FinishReason.ABORT])
         assert (await engine.stats()).prompt_tokens == len(SHORT)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.files.regular import open_regular, read_regular
+from tests.effort import PATIENCE
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def test_a_file_is_read_up_to_its_limit(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(PATIENCE)
 def test_links_are_followed_for_who_wants_it_and_nothing_else_is_opened(path: Path) -> None:
     link, pipe = path.with_name("link"), path.with_name("pipe")
     link.symlink_to(path)

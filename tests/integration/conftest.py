@@ -15,10 +15,16 @@ SEED_MODELS = ("meta/llama-3.1-70b-instruct", "llama3_1_8b_instruct")
 
 
 @pytest.fixture(scope="session")
-def demo_url() -> Iterator[str]:
+def demo_server() -> Iterator[tuple[str, int]]:
+    """Its URL and its process."""
     aliases = [argument for name in SEED_MODELS for argument in ("--alias", name)]
-    with serving("demo", *aliases) as (url, _):
-        yield url
+    with serving("demo", *aliases) as (url, process):
+        yield url, process.pid
+
+
+@pytest.fixture(scope="session")
+def demo_url(demo_server: tuple[str, int]) -> str:
+    return demo_server[0]
 
 
 @pytest.fixture

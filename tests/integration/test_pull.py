@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge_llama.weights.store.store import Store
+from tests.effort import PATIENCE
 from tests.mock_hub import MockHub, gguf_bytes, mock_hub
 
 KILLS = int(os.environ.get("EDGE_LLAMA_TEST_KILLS", "12"))
@@ -34,8 +35,14 @@ PULL = textwrap.dedent(
 
     files = tuple(WeightFile(name) for name in {NAMES!r})
     variant = Variant({REPOSITORY!r}, "Q8_0", files)
-    phases = []
-    model = pull(variant, Store(Path(sys.argv[1])), on_progress=lambda p: phases.append(p.phase))
+    phases = set()
+
+    def note(progress):
+        if progress.phase not in phases:
+            phases.add(progress.phase)
+            Path(sys.argv[1]).with_name(progress.phase).touch()
+
+    model = pull(variant, Store(Path(sys.argv[1])), on_progress=note)
     print(model.id, "waited" if "wait" in phases else "")
     """
 )
@@ -64,7 +71,7 @@ def start(hub: MockHub, home: Path, code: str = PULL) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     return out
 
@@ -106,8 +113,11 @@ def test_killed_at_any_point_it_goes_on(hub: MockHub, tmp_path: Path) -> None:
 
 
 def test_two_processes_make_one_download(hub: MockHub, tmp_path: Path) -> None:
-    hub.throttle = 3e6
+    hub.throttle = 1e5
     first, second = start(hub, tmp_path), start(hub, tmp_path)
+    while not (tmp_path / "wait").exists() and first.poll() is second.poll() is None:
+        time.sleep(0.002)
+    hub.throttle = None
     said = sorted([finish(first).split(), finish(second).split()], key=len)
     assert said == [["model-Q8_0"], ["model-Q8_0", "waited"]]
     assert len(hub.requests_to("cdn")) == len(FILES)

@@ -6,8 +6,9 @@ import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from edge_llama.pool.pooled_model import PooledModel
 from edge_llama.settings.engine import EngineSettings
 from edge_llama.settings.pool import PoolSettings
 from edge_llama.weights.demo import bundled_model
+from tests.effort import PATIENCE
 from tests.serving import serving
 
 HI: Any = [{"role": "user", "content": "Hello!"}]
@@ -53,23 +55,31 @@ def engines(server: psutil.Process) -> list[psutil.Process]:
     ]
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def answer(url: str, model: str, *, stream: bool = False) -> str:
+def answer(url: str, model: str) -> str:
     """The text of a reply, through the real client, without retries."""
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-        if not stream:
-            reply = client.chat.completions.create(model=model, messages=HI, temperature=0)
-            return str(reply.choices[0].message.content)
-        chunks = client.chat.completions.create(
+        reply = client.chat.completions.create(model=model, messages=HI, temperature=0)
+        return str(reply.choices[0].message.content)
+
+
+@contextmanager
+def streaming(url: str, model: str) -> Iterator[Callable[[], str]]:
+    """A stream that has begun, which needs its model; it gives all of its text."""
+    with (
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+        client.chat.completions.create(
             model=model, messages=HI, temperature=0, stream=True
-        )
-        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        ) as chunks,
+    ):
+        first = next(chunks)
+        yield lambda: "".join(c.choices[0].delta.content or "" for c in [first, *chunks])
 
 
 def test_the_first_is_loaded_the_others_when_they_are_asked_for(copies: list[str]) -> None:
@@ -90,14 +100,15 @@ def test_the_first_is_loaded_the_others_when_they_are_asked_for(copies: list[str
 def test_idle_models_end_and_their_memory_returns(copies: list[str]) -> None:
     with serving(*copies, "--keep-alive", "1") as (url, process):
         server = psutil.Process(process.pid)
-        text = answer(url, "two")
-        assert engines(server)[-1].memory_info().rss > 20e6
+        with streaming(url, "two") as text:
+            assert engines(server)[-1].memory_info().rss > 20e6
+            whole = text()
         until(lambda: engines(server) == [])
         assert states(url) == {"one": "available", "two": "available"}
         assert httpx.get(f"{url}/health/ready").status_code == 200
         listed = httpx.get(f"{url}/v1/models/two").json()
         assert (listed["context_length"], listed["quantization"]) == (4096, "Q8_0")
-        assert answer(url, "two", stream=True) == text
+        assert answer(url, "two") == whole
 
 
 @pytest.mark.parametrize("keep_alive", ["0", "-1"])
@@ -178,8 +189,8 @@ def test_a_server_ends_with_all_of_its_engines(copies: list[str]) -> None:
         running = engines(psutil.Process(process.pid))
         assert len(running) == 2
         process.terminate()
-        assert process.wait(timeout=20) in (0, 1 if sys.platform == "win32" else 0)
-        gone, alive = psutil.wait_procs(running, timeout=10)
+        assert process.wait(timeout=PATIENCE) in (0, 1 if sys.platform == "win32" else 0)
+        gone, alive = psutil.wait_procs(running, timeout=PATIENCE)
         assert (len(gone), alive) == (2, [])
 
 

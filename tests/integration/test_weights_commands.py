@@ -84,7 +84,7 @@ def wait_for_bytes(hub: MockHub, count: int) -> None:
 
 
 def test_the_life_of_a_model(environment: dict[str, str], hub: MockHub, weights: bytes) -> None:
-    hub.throttle = 2_000_000
+    hub.throttle, hub.throttle_after = 50_000, len(weights) // 3
     with running(environment, "pull", REPOSITORY):
         wait_for_bytes(hub, len(weights) // 3)
     assert as_json(environment, "list") == []
@@ -119,7 +119,7 @@ def test_the_life_of_a_model(environment: dict[str, str], hub: MockHub, weights:
 def test_ctrl_c_is_calm_and_a_pull_goes_on(
     environment: dict[str, str], hub: MockHub, weights: bytes, command: str
 ) -> None:
-    hub.throttle = 1_000_000
+    hub.throttle, hub.throttle_after = 50_000, len(weights) // 3
     with running(environment, command, REPOSITORY) as pull:
         wait_for_bytes(hub, len(weights) // 3)
         pull.send_signal(signal.SIGINT)

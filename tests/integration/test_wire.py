@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -16,18 +17,39 @@ import httpx
 import psutil
 import pytest
 
+from tests.effort import PATIENCE
 from tests.serving import serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals and ps")
 
+CONTEXT = 16384
 ENDLESS = {"messages": [{"role": "user", "content": "x"}], "model": "tiny", "ignore_eos": True}
 
 
+OPTIONS = ("--parallel", "1", "--threads", "1", "--ctx-size", str(CONTEXT))
+"""One request at a time, so that a request that goes on shows."""
+
+
+@pytest.fixture(scope="module")
+def shared_server(tiny_gguf: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    with serving(str(tiny_gguf), *OPTIONS) as running:
+        yield running
+
+
 @pytest.fixture
-def server(tiny_gguf: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """One request at a time, so that a request that goes on shows."""
-    options = ("--parallel", "1", "--threads", "1", "--ctx-size", "16384")
-    with serving(str(tiny_gguf), *options) as running:
+def server(
+    shared_server: tuple[str, subprocess.Popen[str]],
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """It is there for the next one too, and idle then."""
+    url, _ = shared_server
+    yield shared_server
+    until(lambda: figure(url, "requests_running") == figure(url, "requests_waiting") == 0)
+
+
+@pytest.fixture
+def own_server(tiny_gguf: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """To be killed."""
+    with serving(str(tiny_gguf), *OPTIONS) as running:
         yield running
 
 
@@ -39,7 +61,7 @@ def open_request(url: str, body: dict[str, object]) -> socket.socket:
 
 def connect(url: str) -> socket.socket:
     host, port = url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
 def post(body: dict[str, object], headers: bytes = b"", version: bytes = b"1.1") -> bytes:
@@ -59,10 +81,28 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def answers_within(url: str, seconds: float) -> bool:
+def answers(url: str) -> bool:
     body = {**ENDLESS, "max_tokens": 2}
-    reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=seconds)
+    reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=PATIENCE)
     return reply.status_code == 200
+
+
+def figure(url: str, name: str) -> float:
+    """What /metrics tells of the model."""
+    told = re.search(rf"^edge_llama_{name}{{.*}} (\S+)$", httpx.get(f"{url}/metrics").text, re.M)
+    assert told is not None
+    return float(told[1])
+
+
+def generated(url: str) -> float:
+    return figure(url, "generated_tokens_total")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
 
 
 def engines_of(pid: int) -> list[int]:
@@ -111,27 +151,27 @@ def test_a_disconnect_while_decoding_frees_the_slot(
     server: tuple[str, subprocess.Popen[str]], stream: bool
 ) -> None:
     url, _ = server
+    before = generated(url)
     connection = open_request(url, {**ENDLESS, "stream": stream})
     if stream:
         assert connection.recv(4096)
-    time.sleep(0.5)
+    until(lambda: generated(url) > before + 100)
     reset(connection)
-    started = time.monotonic()
-    assert answers_within(url, 5)
-    assert time.monotonic() - started < 2
+    assert answers(url)
+    assert generated(url) < before + CONTEXT / 2, "it went on to the end of its context"
 
 
 def test_a_disconnect_behind_pipelined_requests_frees_the_slot(
     server: tuple[str, subprocess.Popen[str]],
 ) -> None:
     url, _ = server
+    before = generated(url)
     connection = connect(url)
     connection.sendall(post(ENDLESS) + post(ENDLESS))
-    time.sleep(0.5)
+    until(lambda: generated(url) > before + 100)
     reset(connection)
-    started = time.monotonic()
-    assert answers_within(url, 5)
-    assert time.monotonic() - started < 2
+    assert answers(url)
+    assert generated(url) < before + CONTEXT / 2, "it went on to the end of its context"
 
 
 def test_an_upgrade_that_is_not_taken_keeps_its_body(
@@ -177,20 +217,22 @@ def test_a_disconnect_while_prefilling_frees_the_slot(
 ) -> None:
     url, _ = server
     long = {**ENDLESS, "messages": [{"role": "user", "content": "ab " * 5200}], "stream": True}
+    before = figure(url, "prompt_tokens_total"), generated(url)
     connection = open_request(url, long)
     received = connection.recv(4096)
     assert received.startswith(b"HTTP/1.1 200")
     assert b"data:" not in received
     reset(connection)
-    started = time.monotonic()
-    assert answers_within(url, 10)
-    assert time.monotonic() - started < 5
+    assert answers(url)
+    assert figure(url, "prompt_tokens_total") < before[0] + 2 * 5200, "it was read to its end"
+    assert generated(url) == before[1] + 2
 
 
 def test_a_disconnect_while_queued_is_forgotten(
     server: tuple[str, subprocess.Popen[str]],
 ) -> None:
     url, _ = server
+    before = generated(url)
     running = open_request(url, {**ENDLESS, "stream": True})
     assert running.recv(4096)
     queued = [open_request(url, {**ENDLESS, "stream": True}) for _ in range(5)]
@@ -199,7 +241,8 @@ def test_a_disconnect_while_queued_is_forgotten(
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
         reset(connection)
     reset(running)
-    assert answers_within(url, 5)
+    assert answers(url)
+    assert generated(url) < before + CONTEXT, "one went on to the end of its context"
 
 
 def read_on(connection: socket.socket) -> None:
@@ -213,14 +256,15 @@ def test_a_silent_stream_is_kept_alive(tiny_gguf: Path) -> None:
 
     assert KEEP_ALIVE == b"\n"
     options = ("--parallel", "1", "--threads", "1", "--ctx-size", "32768")
-    with serving(str(tiny_gguf), *options) as (url, _):
+    with serving(str(tiny_gguf), *options) as (url, process):
         running = open_request(url, {**ENDLESS, "stream": True})
         assert running.recv(4096)
         # What nobody reads would give up its place.
         threading.Thread(target=read_on, args=(running,), daemon=True).start()
         waiting = open_request(url, {**ENDLESS, "stream": True})
-        waiting.settimeout(15)
-        received = b""
+        received = waiting.recv(4096)
+        [engine] = map(psutil.Process, engines_of(process.pid))
+        engine.suspend()  # so that the CPU is there for others meanwhile
         while not received.endswith(b"1\r\n\n\r\n"):
             received += waiting.recv(4096)
             assert b"data:" not in received
@@ -233,16 +277,29 @@ def test_health_answers_while_generating(server: tuple[str, subprocess.Popen[str
     connection = open_request(url, {**ENDLESS, "stream": True})
     assert connection.recv(4096)
     for path in ("/health", "/health/live", "/health/ready"):
-        started = time.monotonic()
         assert httpx.get(url + path).status_code == 200
-        assert time.monotonic() - started < 1
+    assert figure(url, "requests_running") == 1, "they came when nothing was left to generate"
     reset(connection)
 
 
 def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(
-    server: tuple[str, subprocess.Popen[str]],
+    own_server: tuple[str, subprocess.Popen[str]],
 ) -> None:
-    url, process = server
+    url, process = own_server
+    with httpx.Client(base_url=url, verify=False, timeout=PATIENCE) as client:
+        for _ in range(4):
+            # Each time it stays away for twice as long; a busy machine may miss it at first.
+            refused = _killed_in_a_stream(url, process, client)
+            until(lambda: client.get("/health/ready").status_code == 200)
+            if refused:
+                break
+        assert refused
+    assert answers(url)
+    assert process.poll() is None
+
+
+def _killed_in_a_stream(url: str, process: subprocess.Popen[str], client: httpx.Client) -> bool:
+    """Whether requests were refused before the engine was back."""
     connection = open_request(url, {**ENDLESS, "stream": True})
     assert connection.recv(4096)
     [engine] = engines_of(process.pid)
@@ -254,40 +311,36 @@ def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(
     last = raw.rsplit(b"data: ", 1)[1].split(b"\n\n")[0]
     assert json.loads(last)["error"]["type"] == "server_error"
     assert b"[DONE]" not in raw
-    assert httpx.get(f"{url}/health/ready").status_code == 503
-    refused = httpx.post(f"{url}/v1/chat/completions", json=ENDLESS)
-    assert refused.status_code == 503
+    ready = client.get("/health/ready")
+    refused = client.post("/v1/chat/completions", json={**ENDLESS, "max_tokens": 2})
+    if refused.status_code == 200:
+        return False
+    assert ready.status_code == refused.status_code == 503
     assert 1 <= int(refused.headers["retry-after"]) <= 120
-    deadline = time.monotonic() + 30
-    while httpx.get(f"{url}/health/ready").status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert answers_within(url, 10)
-    assert process.poll() is None
+    return True
 
 
 def test_a_killed_server_leaves_no_process(
-    server: tuple[str, subprocess.Popen[str]],
+    own_server: tuple[str, subprocess.Popen[str]],
 ) -> None:
-    url, process = server
+    url, process = own_server
     connection = open_request(url, {**ENDLESS, "stream": True})
     assert connection.recv(4096)
     [engine] = engines_of(process.pid)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 5
-    while alive(engine):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not alive(engine))
     connection.close()
 
 
-def test_sigterm_ends_all_with_status_zero(server: tuple[str, subprocess.Popen[str]]) -> None:
-    url, process = server
-    assert answers_within(url, 10)
+def test_sigterm_ends_all_with_status_zero(
+    own_server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    url, process = own_server
+    assert answers(url)
     [engine] = engines_of(process.pid)
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert not alive(engine)
 
 

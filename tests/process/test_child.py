@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.effort import PATIENCE
 from tests.gguf_factory import write_tiny_gguf
 
 ENGINE = """
@@ -18,7 +19,7 @@ from edge_llama.engine.client.async_engine import AsyncEngine
 async def main():
     async with AsyncEngine(EngineSettings(model=sys.argv[1], ctx_size=256)) as engine:
         print(engine.pid, flush=True)
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 asyncio.run(main())
 """
 TEMPLATE = """
@@ -26,7 +27,7 @@ import time
 from edge_llama.chat.template.jinja_process import JinjaProcess
 process = JinjaProcess("", "", "")
 print(process._child._process.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 STOPPED = pytest.param(
     True, marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children")
@@ -46,7 +47,7 @@ def test_a_child_goes_when_its_parent_is_killed(
             child.suspend()
         parent.kill()
         try:
-            assert psutil.wait_procs([child], 5)[1] == []
+            assert psutil.wait_procs([child], PATIENCE)[1] == []
         finally:
             with suppress(psutil.NoSuchProcess):
                 child.kill()

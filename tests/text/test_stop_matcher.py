@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 import tracemalloc
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from edge_llama.errors import InvalidValue
 from edge_llama.text.stop_matcher import MAX_STOP_CHARACTERS, StopMatcher
+from tests.effort import at_most
 
 few_letters = st.text(alphabet="ab", max_size=24)
 stop_lists = st.lists(st.text(alphabet="ab", min_size=1, max_size=5), max_size=5)
@@ -104,21 +104,19 @@ def test_stop_strings_beyond_the_limit_are_refused() -> None:
 def test_ten_thousand_stop_strings_cost_little() -> None:
     stops = [f"stop number {n}." for n in range(10_000)]
     text = "stop number, stop number 77, or any other text. " * 400 + "stop number 77."
-    begin = time.perf_counter()
-    assert run([text[at : at + 4] for at in range(0, len(text), 4)], stops) == (
-        text[:-15],
-        stops[77],
-    )
-    assert time.perf_counter() - begin < 2
+    with at_most(1000):
+        assert run([text[at : at + 4] for at in range(0, len(text), 4)], stops) == (
+            text[:-15],
+            stops[77],
+        )
 
 
 def test_a_stop_string_of_a_megabyte_costs_what_the_text_costs() -> None:
     tracemalloc.start()
-    begin = time.perf_counter()
-    assert run(["a" * 5000, "b"], ["a" * 1_000_000]) == ("a" * 5000 + "b", None)
-    elapsed, (_, peak) = time.perf_counter() - begin, tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert elapsed < 2
+    with at_most(1000):
+        assert run(["a" * 5000, "b"], ["a" * 1_000_000]) == ("a" * 5000 + "b", None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
     assert peak < 10_000_000
 
 

@@ -14,6 +14,7 @@ from edge_llama.settings.server import Limits, ServerSettings
 from tests.api.asgi_call import AsgiCall, post, until
 from tests.api.conftest import app_for, client_of
 from tests.fakes import FakeEngine, Script
+from tests.virtual_time import in_virtual_time
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}]}
 ENDLESS = Script(pieces=["a"], hang=True)
@@ -27,6 +28,7 @@ def begin(app: Any, **fields: Any) -> AsgiCall:
     return post(app, {**BODY, "stream": True, **fields})
 
 
+@in_virtual_time
 async def test_one_too_many_is_told_when_to_come_back() -> None:
     app = two_at_a_time(FakeEngine(ENDLESS))
     running = [begin(app), begin(app, stream=False)]
@@ -47,6 +49,7 @@ async def test_one_too_many_is_told_when_to_come_back() -> None:
     await again.finished()
 
 
+@in_virtual_time
 async def test_what_ends_gives_its_place_back() -> None:
     engine = FakeEngine()
     client = client_of(two_at_a_time(engine))
@@ -54,6 +57,7 @@ async def test_what_ends_gives_its_place_back() -> None:
         assert (await client.post("/v1/chat/completions", json=body)).status_code != 429
 
 
+@in_virtual_time
 async def test_a_body_that_is_not_whole_takes_no_place() -> None:
     app = two_at_a_time(FakeEngine(ENDLESS))
     slow = [AsgiCall(app, body=[b"{", b""]) for _ in range(5)]
@@ -67,6 +71,7 @@ async def test_a_body_that_is_not_whole_takes_no_place() -> None:
         await each.finished()
 
 
+@in_virtual_time
 async def test_too_many_bytes_on_their_way_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_llama.api.gate.admission.MAX_RECEIVING", 100)
     app = two_at_a_time(FakeEngine())
@@ -83,6 +88,7 @@ async def test_too_many_bytes_on_their_way_are_refused(monkeypatch: pytest.Monke
     assert third.status == 400
 
 
+@in_virtual_time
 async def test_reading_routes_are_never_refused() -> None:
     app = two_at_a_time(FakeEngine(ENDLESS))
     running = [begin(app), begin(app)]
@@ -96,6 +102,7 @@ async def test_reading_routes_are_never_refused() -> None:
         await call.finished()
 
 
+@in_virtual_time
 async def test_a_server_that_stops_takes_nothing_more() -> None:
     app = two_at_a_time(FakeEngine())
     state_of(app).stopping = True

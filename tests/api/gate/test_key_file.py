@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from edge_llama.api.gate.key_file import MAX_SIZE, KeyFile, add_key, read_keys
 from edge_llama.errors import SettingsError
 from edge_llama.settings.server import ServerSettings
 from tests.api.conftest import client_for
+from tests.effort import PATIENCE, at_most
 from tests.fakes import FakeEngine
 
 HASH = hashlib.sha256(b"sk-x").hexdigest()
@@ -103,9 +103,8 @@ def test_a_byte_order_mark_does_not_matter(path: Path) -> None:
 
 def test_forty_thousand_keys_are_read_at_once(path: Path) -> None:
     path.write_text("".join(f"user-{n} sha256:{HASH}\n" for n in range(40_000)))
-    began = time.monotonic()
-    assert len(read_keys(path)) == 40_000
-    assert time.monotonic() - began < 2
+    with at_most(1000):
+        assert len(read_keys(path)) == 40_000
 
 
 def test_a_link_to_a_file_is_followed(path: Path) -> None:
@@ -125,7 +124,7 @@ if os.name == "posix":
     ODD["no regular file"] = os.mkfifo
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("said", ODD)
 def test_what_is_no_file_of_keys_is_not_waited_for(
     path: Path, caplog: pytest.LogCaptureFixture, said: str

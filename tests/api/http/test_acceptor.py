@@ -14,6 +14,7 @@ from edge_llama.api.http import acceptor, open_connections
 from edge_llama.api.http.acceptor import Acceptor
 from edge_llama.api.http.disconnect import cancel
 from edge_llama.api.http.open_connections import OpenConnections
+from tests.virtual_time import sockets_in_virtual_time
 
 
 class Greeting(asyncio.Protocol):
@@ -68,6 +69,7 @@ async def _said(reader: asyncio.StreamReader) -> str:
     return (await asyncio.wait_for(reader.read(100), 0.3)).decode()
 
 
+@sockets_in_virtual_time
 async def test_who_finds_no_room_waits_until_somebody_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -86,6 +88,7 @@ async def test_who_finds_no_room_waits_until_somebody_leaves(
         out_3.close()
 
 
+@sockets_in_virtual_time
 async def test_accepting_goes_on_after_descriptors_ran_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -98,6 +101,7 @@ async def test_accepting_goes_on_after_descriptors_ran_out(
     assert record.exc_info is None
 
 
+@sockets_in_virtual_time
 async def test_a_client_that_is_gone_already_harms_nobody() -> None:
     async with accepting(8) as address:
         for _ in range(20):
@@ -109,6 +113,7 @@ async def test_a_client_that_is_gone_already_harms_nobody() -> None:
         writer.close()
 
 
+@sockets_in_virtual_time
 async def test_a_crowd_grows_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "CROWDED_SECONDS", 0.45)
     async with accepting(most=8) as address:

@@ -20,6 +20,7 @@ from edge_llama.api.http.connection import Connection, ConnectionConfig
 from edge_llama.api.http.open_connections import OpenConnections
 from edge_llama.api.http.strict_http import MAX_HELD_BYTES
 from edge_llama.settings.server import Limits
+from tests.virtual_time import sockets_in_virtual_time
 
 SHORT = Limits(receive_seconds=0.3, idle_seconds=0.3, stalled_seconds=0.3)
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -113,12 +114,14 @@ def status_of(answer: bytes) -> int:
         GET + GET[:20],
     ],
 )
+@sockets_in_virtual_time
 async def test_a_request_that_takes_too_long_is_answered_and_closed(begun: bytes) -> None:
     async with listening(Limits(receive_seconds=0.3)) as server:
         answer = await server.exchange(begun)
     assert status_of(answer[answer.rindex(b"HTTP/1.1 ") :]) == 408
 
 
+@sockets_in_virtual_time
 async def test_bytes_now_and_then_do_not_help() -> None:
     async with listening() as server:
         reader, writer = await server.connect()
@@ -130,12 +133,14 @@ async def test_bytes_now_and_then_do_not_help() -> None:
 
 
 @pytest.mark.parametrize("said", [b"", GET])
+@sockets_in_virtual_time
 async def test_a_silent_connection_is_closed(said: bytes) -> None:
     async with listening() as server:
         answer = await server.exchange(said)
     assert answer.count(b"HTTP/1.1 200") == bool(said)
 
 
+@sockets_in_virtual_time
 async def test_a_whole_request_is_not_hurried() -> None:
     async with listening() as server:
         reader, writer = await server.connect()
@@ -146,6 +151,7 @@ async def test_a_whole_request_is_not_hurried() -> None:
         writer.close()
 
 
+@sockets_in_virtual_time
 async def test_a_client_that_does_not_read_is_dropped() -> None:
     async with listening() as server:
         reader, writer = await server.connect()
@@ -157,6 +163,7 @@ async def test_a_client_that_does_not_read_is_dropped() -> None:
         del reader
 
 
+@sockets_in_virtual_time
 async def test_a_client_that_reads_slowly_is_kept() -> None:
     async with listening(Limits(stalled_seconds=0.5)) as server:
         reader, writer = await server.connect()
@@ -168,6 +175,7 @@ async def test_a_client_that_reads_slowly_is_kept() -> None:
         writer.close()
 
 
+@sockets_in_virtual_time
 async def test_one_too_many_is_told_so_when_its_request_is_whole() -> None:
     async with listening(max_connections=2) as server:
         first, second = await server.connect(), await server.connect()
@@ -190,6 +198,7 @@ async def test_one_too_many_is_told_so_when_its_request_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("begun", "status"), [(b"", None), (GET[:20], 503), (POST, 503)])
+@sockets_in_virtual_time
 async def test_one_too_many_does_not_stay(
     monkeypatch: pytest.MonkeyPatch, begun: bytes, status: int | None
 ) -> None:
@@ -202,15 +211,16 @@ async def test_one_too_many_does_not_stay(
         writer.close()
 
 
+@sockets_in_virtual_time
 async def test_an_idle_connection_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_llama.api.http.open_connections.REST_SECONDS", 0.1)
+    monkeypatch.setattr("edge_llama.api.http.open_connections.REST_SECONDS", 0.0)
     async with listening(Limits(), max_connections=2) as server:
         idle, idle_out = await server.connect()
         busy, busy_out = await server.connect()
         idle_out.write(GET)
         assert b"200 OK" in await idle.readuntil(b"\r\n\r\n0")
         busy_out.write(POST + b"Content-Length: 3\r\n\r\na")
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.01)
         reader, writer = await server.connect()
         writer.write(GET)
         assert b"200 OK" in await asyncio.wait_for(reader.readline(), 1)
@@ -221,6 +231,7 @@ async def test_an_idle_connection_makes_room(monkeypatch: pytest.MonkeyPatch) ->
             out.close()
 
 
+@sockets_in_virtual_time
 async def test_answers_end_connections_when_places_run_short() -> None:
     async with listening(Limits(), max_connections=4) as server:
         others = [await server.connect() for _ in range(3)]
@@ -234,6 +245,7 @@ async def test_answers_end_connections_when_places_run_short() -> None:
 
 
 @pytest.mark.parametrize("said", [b"", GET, GET[:20], POST + b"Content-Length: 9\r\n\r\na", b"x"])
+@sockets_in_virtual_time
 async def test_what_a_connection_took_is_free_when_it_is_closed(said: bytes) -> None:
     """Without the garbage collector, which rests when the server does."""
     gc.collect()
@@ -270,6 +282,7 @@ async def test_what_a_connection_took_is_free_when_it_is_closed(said: bytes) -> 
         GET[:-2] + b"X: " + b"a" * 70_000,
     ],
 )
+@sockets_in_virtual_time
 async def test_what_can_be_read_in_two_ways_is_refused(
     bytes_sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,6 +293,7 @@ async def test_what_can_be_read_in_two_ways_is_refused(
     assert all(record.exc_info is None for record in caplog.records)
 
 
+@sockets_in_virtual_time
 async def test_nonsense_in_the_middle_of_an_answer_ends_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -295,6 +309,7 @@ async def test_nonsense_in_the_middle_of_an_answer_ends_it(
     assert all(record.exc_info is None for record in caplog.records)
 
 
+@sockets_in_virtual_time
 async def test_pipelined_requests_are_answered_in_turn() -> None:
     async with listening() as server:
         body = POST + b"Content-Length: 3\r\n\r\nabc"
@@ -307,6 +322,7 @@ async def test_pipelined_requests_are_answered_in_turn() -> None:
     ]
 
 
+@sockets_in_virtual_time
 async def test_a_small_request_begins_when_it_is_whole() -> None:
     async with listening(Limits()) as server:
         reader, writer = await server.connect()
@@ -332,6 +348,7 @@ async def test_a_small_request_begins_when_it_is_whole() -> None:
         POST + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n",
     ],
 )
+@sockets_in_virtual_time
 async def test_other_requests_begin_with_their_head(begun: bytes) -> None:
     async with listening(Limits()) as server:
         _, writer = await server.connect()
@@ -341,6 +358,7 @@ async def test_other_requests_begin_with_their_head(begun: bytes) -> None:
         writer.close()
 
 
+@sockets_in_virtual_time
 async def test_a_request_that_is_not_whole_is_told_of_the_shutdown() -> None:
     async with listening(Limits()) as server:
         reader, writer = await server.connect()
@@ -352,6 +370,7 @@ async def test_a_request_that_is_not_whole_is_told_of_the_shutdown() -> None:
         writer.close()
 
 
+@sockets_in_virtual_time
 async def test_half_closed_clients_get_their_answer() -> None:
     async with listening() as server:
         reader, writer = await server.connect()

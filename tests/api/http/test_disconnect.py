@@ -7,10 +7,11 @@ from starlette.types import Message
 
 from edge_llama.api.errors import ClientDisconnected, ServerStopping
 from edge_llama.api.http.disconnect import unless_disconnected
+from tests.virtual_time import in_virtual_time
 
 
 async def stays() -> Message:
-    await asyncio.sleep(30)
+    await asyncio.sleep(300)
     return {"type": "http.disconnect"}
 
 
@@ -23,10 +24,12 @@ async def answer() -> int:
     return 42
 
 
+@in_virtual_time
 async def test_the_result_is_returned() -> None:
     assert await unless_disconnected(stays, answer()) == 42
 
 
+@in_virtual_time
 async def test_an_error_is_raised() -> None:
     async def fail() -> int:
         raise ValueError("no")
@@ -35,12 +38,13 @@ async def test_an_error_is_raised() -> None:
         await unless_disconnected(stays, fail())
 
 
+@in_virtual_time
 async def test_work_is_cancelled_when_the_client_leaves() -> None:
     work = asyncio.Event()
 
     async def endless() -> None:
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(300)
         finally:
             work.set()
 
@@ -49,6 +53,7 @@ async def test_work_is_cancelled_when_the_client_leaves() -> None:
     assert work.is_set()
 
 
+@in_virtual_time
 async def test_finished_work_wins_over_a_client_that_left() -> None:
     async def gone() -> Message:
         return {"type": "http.disconnect"}
@@ -56,6 +61,7 @@ async def test_finished_work_wins_over_a_client_that_left() -> None:
     assert await unless_disconnected(gone, answer()) == 42
 
 
+@in_virtual_time
 async def test_messages_before_the_disconnect_are_passed_over() -> None:
     messages: list[Message] = [{"type": "http.request"}, {"type": "http.disconnect"}]
 
@@ -63,11 +69,12 @@ async def test_messages_before_the_disconnect_are_passed_over() -> None:
         return messages.pop(0)
 
     with pytest.raises(ClientDisconnected):
-        await unless_disconnected(receive, asyncio.sleep(30))
+        await unless_disconnected(receive, asyncio.sleep(300))
 
 
+@in_virtual_time
 async def test_a_cancelled_request_is_a_stopping_server() -> None:
-    task = asyncio.ensure_future(unless_disconnected(stays, asyncio.sleep(30)))
+    task = asyncio.ensure_future(unless_disconnected(stays, asyncio.sleep(300)))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(ServerStopping):

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from edge_llama.api.http import open_connections
 from edge_llama.api.http.open_connections import COMFORTABLE, REST_SECONDS, SURPLUS, OpenConnections
+from tests.virtual_time import in_virtual_time
 
 
 class Fake:
@@ -43,9 +45,10 @@ def test_a_newcomer_replaces_the_one_at_rest_for_longest() -> None:
     assert not connections.add(Fake())
 
 
-def test_who_was_answered_just_now_keeps_its_place() -> None:
+def test_who_was_answered_just_now_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_connections, "REST_SECONDS", 3600)
     connections = OpenConnections(1)
-    client = Fake(rested=REST_SECONDS / 2)
+    client = Fake(rested=1800)
     assert connections.add(client)
     assert not connections.add(Fake())
     assert not client.closed
@@ -64,6 +67,7 @@ def test_connections_are_kept_while_there_are_few(most: int, comfortable: int) -
     assert not connections.crowded
 
 
+@in_virtual_time
 async def test_there_is_room_until_too_many_are_leaving() -> None:
     connections = OpenConnections(1)
     clients = [Fake() for _ in range(1 + SURPLUS)]

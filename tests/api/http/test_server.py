@@ -14,6 +14,7 @@ import pytest
 
 from edge_llama.api.http.server import bind
 from edge_llama.errors import SettingsError
+from tests.effort import PATIENCE
 
 SERVER = """
 import asyncio
@@ -22,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from edge_llama.api.http.server import serve
-from edge_llama.api.state.app_state import AppState, give_state
+from edge_llama.api.state.app_state import AppState, give_state, state_of
 from edge_llama.pool.registry import ModelRegistry
 from edge_llama.settings.server import ServerSettings
 
@@ -39,8 +40,11 @@ async def slow(request):
 async def endless(request):
     async def parts():
         yield "one"
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
     return StreamingResponse(parts())
+
+async def stopping(request):
+    return PlainTextResponse(str(state_of(request).stopping))
 
 @asynccontextmanager
 async def lifespan(app):
@@ -48,8 +52,9 @@ async def lifespan(app):
     print("stopped", flush=True)
 
 routes = [Route("/", hello), Route("/slow", slow), Route("/endless", endless)]
+routes += [Route("/stopping", stopping)]
 app = Starlette(routes=routes, lifespan=lifespan)
-settings = ServerSettings(port=0)
+settings = ServerSettings(port=0, drain_timeout=600)
 give_state(app, AppState(registry=ModelRegistry([]), settings=settings))
 serve(app, settings, lambda host, port: print(host, port, flush=True))
 print("ended", flush=True)
@@ -87,7 +92,7 @@ def test_a_signal_lets_running_requests_end(process: subprocess.Popen[str], name
             process.send_signal(signal.Signals[name])
             time.sleep(0.1)
         assert response.read() == b"two"
-    assert process.wait(5) == 0
+    assert process.wait(PATIENCE) == 0
     assert process.stdout is not None
     assert process.stdout.read() == "stopped\nended\n"
 
@@ -97,11 +102,14 @@ def test_a_signal_lets_running_requests_end(process: subprocess.Popen[str], name
 def test_an_idle_server_sleeps(process: subprocess.Popen[str]) -> None:
     address(process)
     server = psutil.Process(process.pid)
-    time.sleep(0.5)
-    before = server.num_ctx_switches().voluntary
-    time.sleep(2)
-    # uvicorn's own loop would wake up twenty times.
-    assert server.num_ctx_switches().voluntary - before <= 8
+
+    def switches() -> int:
+        before = server.num_ctx_switches().voluntary
+        time.sleep(1)
+        return server.num_ctx_switches().voluntary - before
+
+    # uvicorn's own loop would wake up ten times in each second; a start may take some of them.
+    assert any(switches() <= 4 for _ in range(20))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
@@ -114,16 +122,18 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
         with urllib.request.urlopen(url) as response:
             assert response.read() == b"hello"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_second_signal_does_not_wait(process: subprocess.Popen[str]) -> None:
-    with urllib.request.urlopen(address(process) + "/endless") as response:
+    url = address(process)
+    with urllib.request.urlopen(f"{url}/endless") as response:
         assert response.read(3) == b"one"
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        while urllib.request.urlopen(f"{url}/stopping").read() != b"True":
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(3) == 0
+        assert process.wait(PATIENCE) == 0
     assert process.stdout is not None
     assert process.stdout.read() == "stopped\nended\n"
 
@@ -146,7 +156,7 @@ def test_a_free_port() -> None:
     with bind("127.0.0.1", 0) as listener:
         host, port = listener.getsockname()
         assert host == "127.0.0.1"
-        with socket.create_connection((host, port), timeout=1) as connection:
+        with socket.create_connection((host, port), timeout=PATIENCE) as connection:
             assert connection.getpeername() == (host, port)
 
 
@@ -155,10 +165,10 @@ def test_who_says_nothing_is_accepted_later() -> None:
     with bind("127.0.0.1", 0) as listener:
         address = listener.getsockname()
         with (
-            socket.create_connection(address, timeout=1) as silent,
-            socket.create_connection(address, timeout=1) as speaking,
+            socket.create_connection(address, timeout=PATIENCE) as silent,
+            socket.create_connection(address, timeout=PATIENCE) as speaking,
         ):
-            listener.settimeout(5)
+            listener.settimeout(PATIENCE)
             speaking.sendall(b"GET")
             for client in (speaking, silent):
                 accepted, name = listener.accept()

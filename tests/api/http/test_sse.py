@@ -16,6 +16,7 @@ from edge_llama.api.http import sse
 from edge_llama.api.http.sse import DONE, HIGH_WATER, AcceptedStream, EventStream, frame
 from edge_llama.errors import EngineDied, EngineUnavailable
 from tests.api.asgi_call import AsgiCall, until
+from tests.virtual_time import in_virtual_time, now
 
 NONE: Mapping[str, str] = {}
 DIED = EngineDied("The engine ended.")
@@ -91,7 +92,7 @@ async def stuck(frames: Frames) -> tuple[asyncio.Future[None], asyncio.Event]:
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
             sending.set()
-            await asyncio.sleep(30)
+            await asyncio.sleep(300)
 
     stream = EventStream(frames.stream(), keep_alive=10)
     task = asyncio.ensure_future(stream({"type": "http"}, receive, send))
@@ -109,6 +110,7 @@ def test_a_frame_is_one_ascii_line(value: Any) -> None:
     assert json.loads(text.removeprefix("data: ")) == {"value": value}
 
 
+@in_virtual_time
 async def test_headers_and_end() -> None:
     call = AsgiCall(stream_of(frame({"a": 1}), DONE))
     await call.finished()
@@ -120,14 +122,16 @@ async def test_headers_and_end() -> None:
     assert call.sent[-1]["more_body"] is False
 
 
+@in_virtual_time
 async def test_headers_go_out_on_acceptance() -> None:
-    call = AsgiCall(stream_of(30.0))
+    call = AsgiCall(stream_of(300.0))
     await until(lambda: call.status == 200)
     assert call.body == b""
     call.disconnect()
     await call.finished()
 
 
+@in_virtual_time
 async def test_headers_do_not_wait_for_ever() -> None:
     call = AsgiCall(stream_of(b"data: 1\n\n", before=[0.15], keep_alive=0.04))
     await until(lambda: call.status == 200)
@@ -137,6 +141,7 @@ async def test_headers_do_not_wait_for_ever() -> None:
 
 
 @pytest.mark.parametrize("stream", [{"before": [DIED]}, {"before": [0.01, DIED]}, {}])
+@in_virtual_time
 async def test_an_error_before_the_headers_is_raised(stream: dict[str, Any]) -> None:
     call = AsgiCall(stream_of(DIED, **stream))
     with pytest.raises(EngineDied):
@@ -144,12 +149,14 @@ async def test_an_error_before_the_headers_is_raised(stream: dict[str, Any]) -> 
     assert call.sent == []
 
 
+@in_virtual_time
 async def test_headers_of_the_stream_go_out_when_it_is_accepted() -> None:
     call = AsgiCall(stream_of(b"data: 1\n\n", before=[0.01], headers={"X-More": "1"}))
     await call.finished()
     assert call.headers["x-more"] == "1"
 
 
+@in_virtual_time
 async def test_headers_that_come_too_late_are_left_out() -> None:
     late = stream_of(b"data: 1\n\n", before=[0.15], headers={"X-More": "1"}, keep_alive=0.04)
     call = AsgiCall(late)
@@ -158,6 +165,7 @@ async def test_headers_that_come_too_late_are_left_out() -> None:
     assert "x-more" not in call.headers
 
 
+@in_virtual_time
 async def test_an_error_after_late_headers_is_a_frame() -> None:
     call = AsgiCall(stream_of(before=[0.15, EngineUnavailable("No room.")], keep_alive=0.04))
     await call.finished()
@@ -165,12 +173,14 @@ async def test_an_error_after_late_headers_is_a_frame() -> None:
     assert json.loads(call.body.strip().removeprefix(b"data: "))["error"]["message"] == "No room."
 
 
+@in_virtual_time
 async def test_what_is_ready_goes_out_in_one_write() -> None:
     call = AsgiCall(stream_of(b"one", b"two", b"three", 0.01, b"four"))
     await call.finished()
     assert [message["body"] for message in call.sent[1:]] == [b"onetwothree", b"four", b""]
 
 
+@in_virtual_time
 async def test_silence_is_broken_by_newlines() -> None:
     call = AsgiCall(stream_of(b"data: 1\n\n", 0.2, b"data: 2\n\n", keep_alive=0.04))
     await call.finished()
@@ -178,6 +188,7 @@ async def test_silence_is_broken_by_newlines() -> None:
     assert set(between) == {ord("\n")}
 
 
+@in_virtual_time
 async def test_an_error_becomes_the_last_frame() -> None:
     call = AsgiCall(stream_of(b"data: 1\n\n", EngineDied("The engine ended."), DONE))
     await call.finished()
@@ -189,6 +200,7 @@ async def test_an_error_becomes_the_last_frame() -> None:
     assert call.sent[-1]["more_body"] is False
 
 
+@in_virtual_time
 async def test_a_bug_in_mid_stream_leaks_nothing() -> None:
     call = AsgiCall(stream_of(b"data: 1\n\n", RuntimeError("/secret/path")))
     await call.finished()
@@ -197,8 +209,9 @@ async def test_a_bug_in_mid_stream_leaks_nothing() -> None:
 
 
 @pytest.mark.parametrize("first", [b"data: 1\n\n", 0.0])
+@in_virtual_time
 async def test_a_disconnect_ends_the_stream_at_once(first: bytes | float) -> None:
-    frames = Frames(first, 30.0)
+    frames = Frames(first, 300.0)
     call = AsgiCall(EventStream(frames.stream(), keep_alive=10))
     await until(lambda: call.status == 200)
     assert not frames.closed
@@ -207,8 +220,9 @@ async def test_a_disconnect_ends_the_stream_at_once(first: bytes | float) -> Non
     assert frames.closed
 
 
+@in_virtual_time
 async def test_a_disconnect_before_the_headers_sends_nothing() -> None:
-    frames = Frames(before=[30.0])
+    frames = Frames(before=[300.0])
     call = AsgiCall(EventStream(frames.stream(), keep_alive=10))
     await asyncio.sleep(0.01)
     call.disconnect()
@@ -218,16 +232,19 @@ async def test_a_disconnect_before_the_headers_sends_nothing() -> None:
     assert call.sent == []
 
 
+@in_virtual_time
 async def test_a_disconnect_while_the_client_is_slow_closes_the_frames() -> None:
-    frames = Frames(b"x" * 2 * HIGH_WATER, b"y" * 2 * HIGH_WATER, 30.0)
+    frames = Frames(b"x" * 2 * HIGH_WATER, b"y" * 2 * HIGH_WATER, 300.0)
     task, gone = await stuck(frames)
     gone.set()
-    await asyncio.wait_for(task, 1)
+    await task
+    assert now() < 1
     assert frames.closed
 
 
+@in_virtual_time
 async def test_a_server_that_stops_says_so() -> None:
-    frames = Frames(b"data: 1\n\n", 30.0)
+    frames = Frames(b"data: 1\n\n", 300.0)
     call = AsgiCall(EventStream(frames.stream(), keep_alive=10))
     await call.until_sent(b"data: 1")
     call.task.cancel()
@@ -237,8 +254,9 @@ async def test_a_server_that_stops_says_so() -> None:
     assert call.sent[-1]["more_body"] is False
 
 
+@in_virtual_time
 async def test_a_server_that_stops_before_the_headers_raises() -> None:
-    call = AsgiCall(stream_of(before=[30.0]))
+    call = AsgiCall(stream_of(before=[300.0]))
     await asyncio.sleep(0.01)
     call.task.cancel()
     with pytest.raises(ServerStopping):
@@ -246,17 +264,20 @@ async def test_a_server_that_stops_before_the_headers_raises() -> None:
     assert call.sent == []
 
 
+@in_virtual_time
 async def test_a_server_that_stops_does_not_wait_for_a_stuck_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sse, "LAST_WORDS_SECONDS", 0.02)
-    frames = Frames(b"one", 30.0)
+    frames = Frames(b"one", 300.0)
     task, _ = await stuck(frames)
     task.cancel()
-    await asyncio.wait_for(task, 1)
+    await task
+    assert now() < 1
     assert frames.closed
 
 
+@in_virtual_time
 async def test_a_slow_client_holds_the_frames_up() -> None:
     made = 0
     slow = asyncio.Event()
@@ -275,7 +296,7 @@ async def test_a_slow_client_holds_the_frames_up() -> None:
     received = 0
 
     async def receive() -> Message:
-        await asyncio.sleep(30)
+        await asyncio.sleep(300)
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:

@@ -17,6 +17,7 @@ from edge_llama.pool.registry import ServedModel
 from tests.api.asgi_call import AsgiCall, post, until
 from tests.api.conftest import app_of, client_of
 from tests.fakes import FakeEngines, Script
+from tests.virtual_time import in_virtual_time
 
 HI: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello!"}]}
 
@@ -33,6 +34,7 @@ def data_of(call: AsgiCall) -> list[bytes]:
     return [line.removeprefix(b"data: ") for line in call.body.split(b"\n") if line]
 
 
+@in_virtual_time
 async def test_the_requests_model_is_the_one_that_answers() -> None:
     one = PooledModel("one", FakeEngines(Script(["I am one."])))
     two = PooledModel("two", FakeEngines(Script(["I am two."])))
@@ -43,6 +45,7 @@ async def test_the_requests_model_is_the_one_that_answers() -> None:
     assert (await client.post("/v1/chat/completions", json=HI | {"model": "x"})).status_code == 404
 
 
+@in_virtual_time
 async def test_a_stream_that_loads_quickly_begins_with_its_text() -> None:
     call = ask(app_with(PooledModel("one", FakeEngines(loading=0.05))), "one", stream=True)
     await asyncio.sleep(0.02)
@@ -53,6 +56,7 @@ async def test_a_stream_that_loads_quickly_begins_with_its_text() -> None:
     assert call.body.startswith(b"data: ")
 
 
+@in_virtual_time
 async def test_a_stream_that_loads_slowly_is_kept_alive() -> None:
     app = app_with(PooledModel("one", FakeEngines(loading=0.3)), keep_alive_seconds=0.05)
     call = ask(app, "one", stream=True)
@@ -71,6 +75,7 @@ async def test_a_stream_that_loads_slowly_is_kept_alive() -> None:
         (FakeEngines(loading=0.02, failures=[EngineStartError("/secret")] * 9), 500),
     ],
 )
+@in_virtual_time
 async def test_a_refusal_after_a_load_has_its_own_status(
     engines: FakeEngines, status: int, stream: bool
 ) -> None:
@@ -81,6 +86,7 @@ async def test_a_refusal_after_a_load_has_its_own_status(
     assert "error" in json.loads(call.body)
 
 
+@in_virtual_time
 async def test_a_refusal_after_a_long_load_is_told_in_the_stream() -> None:
     engines = FakeEngines(Script(refuse=ContextLengthExceeded(8, 9)), loading=0.2)
     app = app_with(PooledModel("one", engines), keep_alive_seconds=0.05)
@@ -91,6 +97,7 @@ async def test_a_refusal_after_a_long_load_is_told_in_the_stream() -> None:
     assert json.loads(event)["error"]["code"] == "context_length_exceeded"
 
 
+@in_virtual_time
 async def test_what_needs_no_model_is_refused_without_loading_one() -> None:
     engines = FakeEngines()
     client = client_of(app_with(PooledModel("one", engines)))
@@ -101,6 +108,7 @@ async def test_what_needs_no_model_is_refused_without_loading_one() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("keep_alive", [0.01, 10])
+@in_virtual_time
 async def test_a_client_that_leaves_while_its_model_loads_is_forgotten(
     stream: bool, keep_alive: float
 ) -> None:
@@ -116,6 +124,7 @@ async def test_a_client_that_leaves_while_its_model_loads_is_forgotten(
 
 
 @pytest.mark.parametrize("stream", [True, False])
+@in_virtual_time
 async def test_a_lease_lasts_as_long_as_the_answer(stream: bool) -> None:
     model = PooledModel("one", FakeEngines(Script(["a"] * 20, delay=0.01)))
     call = ask(app_with(model, keep_alive=0), "one", stream=stream)
@@ -127,6 +136,7 @@ async def test_a_lease_lasts_as_long_as_the_answer(stream: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
+@in_virtual_time
 async def test_a_client_that_leaves_frees_its_lease(stream: bool) -> None:
     model = PooledModel("one", FakeEngines(Script(["a"], hang=True)))
     call = ask(app_with(model, keep_alive=0), "one", stream=stream)
@@ -138,6 +148,7 @@ async def test_a_client_that_leaves_frees_its_lease(stream: bool) -> None:
     await until(lambda: model.state is ModelState.AVAILABLE)
 
 
+@in_virtual_time
 async def test_no_room_is_503_with_a_time_to_retry() -> None:
     one = PooledModel("one", FakeEngines(Script(hang=True)), memory=1)
     two = PooledModel("two", FakeEngines(), memory=1)
@@ -155,6 +166,7 @@ async def test_no_room_is_503_with_a_time_to_retry() -> None:
     assert second.status == 200
 
 
+@in_virtual_time
 async def test_an_engine_that_was_killed_is_503_with_the_time_of_the_next_try() -> None:
     engines = FakeEngines(failures=[EngineKilled("By signal 9.")] * 2)
     app = app_with(PooledModel("one", engines), first_backoff=1.2)
@@ -166,6 +178,7 @@ async def test_an_engine_that_was_killed_is_503_with_the_time_of_the_next_try() 
     assert len(engines.made) == 1
 
 
+@in_virtual_time
 async def test_a_failing_model_does_not_disturb_the_others() -> None:
     broken = PooledModel("broken", FakeEngines(failures=[EngineStartError("no")] * 9))
     good = PooledModel("good", FakeEngines())
@@ -177,6 +190,7 @@ async def test_a_failing_model_does_not_disturb_the_others() -> None:
         assert (failing.status, fine.status) == (500, 200)
 
 
+@in_virtual_time
 async def test_500_requests_at_the_unload_boundary_lose_none() -> None:
     keep_alive = 0.004
     engines = FakeEngines(Script(["a", "b"]), loading=0.001, stopping=0.001)
@@ -196,6 +210,7 @@ async def test_500_requests_at_the_unload_boundary_lose_none() -> None:
     assert engines.running == 0
 
 
+@in_virtual_time
 async def test_a_server_that_stops_refuses_those_who_wait() -> None:
     app = app_with(PooledModel("one", FakeEngines(loading=math.inf)))
     async with app.router.lifespan_context(app):

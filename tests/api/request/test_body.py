@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import threading
-import time
 from typing import Any
 
 import httpx
@@ -18,6 +17,7 @@ from edge_llama.api.request.body import MAX_DEPTH, parse_object
 from edge_llama.settings.server import Limits, ServerSettings
 from tests.api.asgi_call import AsgiCall
 from tests.api.conftest import app_for, client_for
+from tests.effort import PATIENCE, at_most
 from tests.fakes import FakeEngine
 
 PATH = "/v1/chat/completions"
@@ -62,13 +62,10 @@ BAD_BODIES = {
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
 async def test_a_malformed_body_is_a_quick_400(client: httpx.AsyncClient, body: bytes) -> None:
-    seconds = []
-    for _ in range(5):  # others use the machine too
-        start = time.perf_counter()
-        headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"}
+    await client.post(PATH, content=b"{}", headers=headers)  # what is made once is not counted
+    with at_most(150):
         response = await client.post(PATH, content=body, headers=headers)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.1
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "invalid_json"
     assert response.json()["error"]["type"] == "invalid_request_error"
@@ -92,14 +89,11 @@ async def test_a_large_body_that_is_no_request_is_a_quick_400(
     client: httpx.AsyncClient, fields: dict[str, Any]
 ) -> None:
     path = "/v1/responses" if "input" in fields else PATH
-    seconds = []
     content = json.dumps({"model": "demo"} | fields).encode()
-    for _ in range(5):
-        start = time.perf_counter()
-        headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"}
+    await client.post(path, content=b"{}", headers=headers)
+    with at_most(150):
         response = await client.post(path, content=content, headers=headers)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.1
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "invalid_value"
 
@@ -126,13 +120,13 @@ async def test_a_large_body_whose_client_left_is_not_parsed(
     ahead = threading.Event()
     parsed: list[bytes] = []
     monkeypatch.setattr(request_body, "parse_object", parsed.append)
-    request_body._parser.submit(ahead.wait, 10)
+    request_body._parser.submit(ahead.wait, PATIENCE)
     call = AsgiCall(app_for(engine), body=[b" " * 100_000])
     await asyncio.sleep(0.05)
     call.disconnect()
     await call.finished()
     ahead.set()
-    request_body._parser.submit(lambda: None).result(10)
+    request_body._parser.submit(lambda: None).result(PATIENCE)
     assert parsed == []
 
 

@@ -11,6 +11,7 @@ from edge_llama.engine.protocol.stats import DiskStats, EngineStats
 from edge_llama.settings.server import ServerSettings
 from tests.api.conftest import client_for
 from tests.fakes import FakeEngine
+from tests.virtual_time import in_virtual_time
 
 HELLO = {"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}
 
@@ -74,6 +75,7 @@ async def test_a_model_that_is_not_running_has_its_state(
     assert await figures(client) == {"edge_llama_loaded": 0}
 
 
+@in_virtual_time
 async def test_an_engine_that_does_not_answer_has_its_state(
     engine: FakeEngine, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

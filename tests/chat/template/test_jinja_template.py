@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from edge_llama.chat.template.jinja_template import NONCHARACTERS, JinjaTemplate
 from edge_llama.chat.tools.tool import Tool
 from edge_llama.engine.protocol.prompt import Control, Prompt, Segment, Text
 from edge_llama.errors import InvalidValue, TemplateError
+from tests.effort import at_most
 from tests.fakes import model_info
 
 CONTROL_TOKENS = {"<s>": 1, "</s>": 2, "<|im_start|>": 3, "<|im_end|>": 4, "[INST]": 5}
@@ -234,10 +235,8 @@ DOUBLED = "{% set ns = namespace(a=[1]) %}{% for i in range(60) %}{% set ns.a = 
     ],
 )
 def test_a_hostile_template_ends_within_its_limits(source: str) -> None:
-    begin = time.monotonic()
-    with pytest.raises(TemplateError):
+    with at_most(5000, os.getpid()), pytest.raises(TemplateError):
         render(source)
-    assert time.monotonic() - begin < 5
 
 
 def test_rendering_goes_on_after_a_limit() -> None:
@@ -274,12 +273,11 @@ def test_control_tokens_that_begin_alike_are_told_apart() -> None:
 def test_time_follows_the_text_whatever_the_vocabulary() -> None:
     tokens = {f"<|reserved_special_token_{n}|>": n for n in range(5000)}
     content = "<|reserved_special_token_" * 20_000
-    begin = time.monotonic()
-    jinja = JinjaTemplate(
-        model_info(control_tokens=tokens, chat_template="{{ messages[0].content }}")
-    )
-    assert jinja.render([Message(Role.USER, content)]) == (Text(content),)
-    assert time.monotonic() - begin < 5
+    with at_most(5000, os.getpid()):
+        jinja = JinjaTemplate(
+            model_info(control_tokens=tokens, chat_template="{{ messages[0].content }}")
+        )
+        assert jinja.render([Message(Role.USER, content)]) == (Text(content),)
 
 
 def test_tools_nested_too_deeply_are_refused() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge_llama.weights.demo import DEMO_NOTE, bundled_model
+from tests.effort import PATIENCE
 
 
 def chat(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -70,7 +71,7 @@ class Terminal:
         time.sleep(0.5)
         self.type("\x03")
 
-    def wait_for(self, pattern: str, seconds: float = 30) -> str:
+    def wait_for(self, pattern: str, seconds: float = PATIENCE) -> str:
         """What is shown up to the end of the first match; it is not seen again."""
         until = time.monotonic() + seconds
         while not (match := re.search(pattern, self.shown)):
@@ -87,13 +88,13 @@ class Terminal:
 
     def ended(self) -> int:
         """Wait for the end, and read on so that the program is not held up."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while self.process.poll() is None:
             assert time.monotonic() < until, self.shown
             try:
                 self._read()
             except OSError:  # Linux reports the closed terminal like this
-                return self.process.wait(10)
+                return self.process.wait(PATIENCE)
         return self.process.returncode
 
 

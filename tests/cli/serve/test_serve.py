@@ -17,6 +17,7 @@ from edge_llama.weights.demo import bundled_model
 from edge_llama.weights.store.record import StoredFile
 from edge_llama.weights.store.store import Store
 from tests.cli.test_program import run
+from tests.effort import PATIENCE
 from tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ def test_the_demo_is_served_under_its_id_and_its_aliases() -> None:
 def test_a_signal_ends_the_server_quietly(number: signal.Signals) -> None:
     with serving() as (_, process):
         process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (0, "")
 
 

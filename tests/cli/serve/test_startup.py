@@ -10,6 +10,7 @@ from edge_llama.errors import EdgeLlamaError, EngineStartError, EngineUnavailabl
 from edge_llama.pool.model_pool import ModelPool
 from edge_llama.pool.pooled_model import PooledModel
 from tests.fakes import FakeEngine
+from tests.virtual_time import in_virtual_time
 
 
 @pytest.fixture
@@ -32,12 +33,14 @@ async def watch(error: Exception | None = None) -> tuple[Startup, list[str]]:
     return startup, urls
 
 
+@in_virtual_time
 async def test_the_url_is_told_once_the_model_answers(signals: list[int]) -> None:
     startup, urls = await watch()
     assert (urls, signals) == (["http://127.0.0.1:8000"], [])
     startup.raise_failure()
 
 
+@in_virtual_time
 async def test_a_stdout_that_cannot_be_written_is_one_line_and_the_server_goes_on(
     signals: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -56,6 +59,7 @@ async def test_a_stdout_that_cannot_be_written_is_one_line_and_the_server_goes_o
     assert (record.exc_info, signals) == (None, [])
 
 
+@in_virtual_time
 async def test_a_model_that_fails_ends_the_server(signals: list[int]) -> None:
     startup, urls = await watch(EngineStartError("no"))
     assert (urls, signals) == ([], [signal.SIGINT])
@@ -63,6 +67,7 @@ async def test_a_model_that_fails_ends_the_server(signals: list[int]) -> None:
         startup.raise_failure()
 
 
+@in_virtual_time
 async def test_a_server_that_is_stopped_while_loading_is_no_failure(signals: list[int]) -> None:
     startup, urls = await watch(EngineUnavailable("The engine was stopped."))
     assert (urls, signals) == ([], [])

@@ -27,21 +27,28 @@ def opened(root: Path) -> BlockFolder:
     return folder
 
 
-def write_for_ever(root: Path) -> None:
+def write_for_ever(root: Path, told: int) -> None:
+    """Tells of each block that is written."""
     folder = opened(root)
     while True:
         for seed in range(BLOCKS):
             folder.add(block(seed=seed, size=SIZE))
+            os.write(told, b".")
 
 
 def main(root: Path, times: int) -> None:
     chance = random.Random(0)
     for _ in range(times):
+        heard, told = os.pipe()
         child = os.fork()
         if not child:
-            write_for_ever(root)
-        time.sleep(chance.uniform(0.001, 0.05))
+            write_for_ever(root, told)
+        os.close(told)
+        for _ in range(chance.randrange(4)):
+            os.read(heard, 1)
+        time.sleep(chance.uniform(0.0, 0.01))
         os.kill(child, signal.SIGKILL)
+        os.close(heard)
         os.waitpid(child, 0)
         files = [path.stat().st_size for path in (root / "kv").rglob("*") if path.is_file()]
         assert sum(files) <= 8 * SIZE, "too much is kept"

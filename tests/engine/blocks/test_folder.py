@@ -18,6 +18,7 @@ from edge_llama.engine.blocks.block_file import Block
 from edge_llama.engine.blocks.folder import BlockFolder
 from edge_llama.engine.blocks.name import root_name
 from edge_llama.engine.kv.prefix_cache import TokenArray
+from tests.effort import PATIENCE
 from tests.engine.blocks.making import BLOCK_SIZE, FINGERPRINT, ROOT, block, tokens
 
 PLENTY = 1 << 30
@@ -353,13 +354,13 @@ def test_nothing_is_removed_that_another_process_is_writing(
 
     def wait(descriptor: int) -> None:
         started.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", wait)
     with ThreadPoolExecutor() as threads:
         writing = threads.submit(one.add, block())
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
         other = threads.submit(opened, tmp_path)
         assert len(files(one)) == 1
         go_on.set()

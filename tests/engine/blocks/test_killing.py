@@ -18,6 +18,6 @@ def test_two_hundred_kills_in_mid_write_leave_whole_blocks(tmp_path: Path) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=240,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,6 +13,7 @@ import pytest
 from edge_llama.engine.blocks import model_hash
 from edge_llama.engine.blocks.fingerprint import FINGERPRINT_BYTES, fingerprint
 from edge_llama.engine.blocks.model_hash import KnownHashes, hash_file, model_files
+from tests.effort import PATIENCE
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ if os.name != "nt":
     ODD["device"] = replace(lambda path: path.symlink_to("/dev/zero"))
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("damage", ODD.values(), ids=ODD)
 def test_what_cannot_be_read_is_not_known_and_told(
     model: Path,

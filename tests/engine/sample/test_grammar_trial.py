@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import time
+import os
 
 import pytest
 
@@ -8,6 +8,7 @@ from edge_llama.engine.sample import grammar_trial
 from edge_llama.engine.sample.grammar_trial import GrammarTrial
 from edge_llama.errors import InvalidValue
 from edge_llama.process.limited_child import LimitedChild
+from tests.effort import at_most
 
 GOOD = 'start: "yes" <|eot_id|>'
 DEADLY = "start: X5\nX0: /[abc]?/\n" + "\n".join(
@@ -48,11 +49,12 @@ def test_what_has_a_fault_is_for_the_engine_to_refuse(trial: GrammarTrial) -> No
 def test_what_takes_too_much_is_refused_and_ends_one_child(
     trial: GrammarTrial, started: list[LimitedChild]
 ) -> None:
-    began = time.monotonic()
-    with pytest.raises(InvalidValue, match="Make it simpler") as refused:
+    with (
+        at_most(5000, os.getpid()),
+        pytest.raises(InvalidValue, match="Make it simpler") as refused,
+    ):
         trial.check(DEADLY, "response_format")
     assert refused.value.param == "response_format"
-    assert time.monotonic() - began < 5
     trial.check(GOOD, "grammar")
     assert [child.alive for child in started] == [False, True]
 

@@ -25,6 +25,7 @@ from edge_llama.engine.schedule.scheduler import Scheduler
 from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.span import Sampled, Span
 from edge_llama.settings.engine import CacheSettings
+from tests.effort import PATIENCE
 from tests.engine.schedule.fake_runner import EOG, HOLE, FakeMemory, FakeRunner, FakeStreams
 
 BLOCK = 8
@@ -72,7 +73,7 @@ class SlowPace(Pace):
     """Reading is always sooner than computing."""
 
     def token_seconds(self, depth: int) -> float | None:
-        return 0.02
+        return 10.0
 
 
 class Runner(FakeRunner):
@@ -146,7 +147,7 @@ class Engine:
             time.sleep(0.0005)
 
     def finish(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while self.core.has_work:
             self.step()
             assert time.monotonic() < deadline, "the scheduler makes no progress"
@@ -158,7 +159,7 @@ class Engine:
 
     def settle(self) -> None:
         """Have all written that there is."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while self._n_unsaved():
             if not self.kv.settled:
                 return

@@ -15,6 +15,7 @@ from edge_llama.engine.kv.prefix_cache import TokenArray
 from edge_llama.engine.side.context import CHUNK
 from edge_llama.engine.side.reading import SideReading
 from edge_llama.errors import ModelFileError
+from tests.effort import PATIENCE
 
 
 class FakeReader:
@@ -62,7 +63,7 @@ def state(tokens: list[int]) -> ByteArray:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.0005)
@@ -143,7 +144,7 @@ def test_without_memory_it_has_failed_and_tells() -> None:
 
     told = threading.Event()
     reading = SideReading(prompt(1000), 0, 256, open_reader, told.set)
-    assert told.wait(10)
+    assert told.wait(PATIENCE)
     assert reading.ended
     assert reading.failed
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_llama.engine.worker.lane import Lane
+from tests.effort import PATIENCE
 
 
 @dataclass(eq=False)
@@ -24,18 +25,18 @@ class Desk:
         self._done = threading.Event()
         threading.Thread(target=self.lane.run, daemon=True).start()
         self.lane.put(Work(0, self._hold_up), 0)
-        assert self._began.wait(5)
+        assert self._began.wait(PATIENCE)
 
     def finish(self) -> list[int]:
         """The ids that were settled, in order."""
         self.lane.put(Work(1000, self._done.set), 1000)
         self._go.set()
-        assert self._done.wait(5)
+        assert self._done.wait(PATIENCE)
         return [id for id in self.settled if id != 1000]
 
     def _hold_up(self) -> None:
         self._began.set()
-        assert self._go.wait(5)
+        assert self._go.wait(PATIENCE)
 
 
 def test_small_work_goes_first() -> None:

@@ -9,14 +9,20 @@ from edge_llama.weights.catalog.variant import Variant, WeightFile
 from edge_llama.weights.hub.retry import TransferSettings
 from edge_llama.weights.store.record import InstalledModel
 from edge_llama.weights.store.store import Store
-from tests.mock_hub import gguf_bytes
+from tests.effort import PATIENCE
+from tests.mock_hub import Kind, gguf_bytes
 
-FAST = TransferSettings(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=0.3)
+FAST = TransferSettings(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=PATIENCE)
 ONCE = replace(FAST, attempts=1)
 REPOSITORY = "owner/Llama-GGUF"
 NAME = "model-Q4_K_M.gguf"
 CONTENT = gguf_bytes(300_000)
 VARIANT = Variant(REPOSITORY, "Q4_K_M", (WeightFile(NAME),))
+
+
+def patience_with(kind: Kind) -> TransferSettings:
+    """To wait for a byte that never comes; all others may take their time."""
+    return replace(FAST, timeout=1.0) if kind == "stall" else FAST
 
 
 def left_over(store: Store) -> list[Path]:

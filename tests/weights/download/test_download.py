@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from edge_llama.weights.hub.hub import Hub
 from edge_llama.weights.store.progress import Progress
 from edge_llama.weights.store.record import InstalledModel
 from edge_llama.weights.store.store import Store
+from tests.effort import PATIENCE
 from tests.mock_hub import MockHub, gguf_bytes
 from tests.weights.download.downloads import (
     CONTENT,
@@ -92,9 +92,8 @@ def test_a_split_model_comes_in_parallel(hub: MockHub, store: Store) -> None:
     hub.add(REPOSITORY, {name: gguf_bytes(200_000, n) for n, name in enumerate(names)})
     hub.throttle = 400_000
     seen: list[Progress] = []
-    began = time.monotonic()
     model = pull(Hub().variants(REPOSITORY)[0], store, on_progress=seen.append, settings=FAST)
-    assert time.monotonic() - began < 1.3
+    assert hub.most_at_once == 3
     assert [file.path.relative_to(store.root / REPOSITORY).as_posix() for file in model.files] == (
         names
     )
@@ -102,7 +101,7 @@ def test_a_split_model_comes_in_parallel(hub: MockHub, store: Store) -> None:
     done = [progress.done for progress in seen if progress.phase == "download"]
     assert done == sorted(done)
     assert any(0 < count < 600_000 for count in done)
-    assert any(progress.rate > 100_000 and progress.eta is not None for progress in seen)
+    assert any(progress.rate > 0 and progress.eta is not None for progress in seen)
     assert (seen[-1].phase, seen[-1].done) == ("verify", 600_000)
 
 
@@ -204,24 +203,23 @@ def test_links_in_the_store_are_replaced_not_followed(
 
 def test_two_pulls_make_one_download(hub: MockHub, store: Store) -> None:
     hub.add(REPOSITORY, {NAME: CONTENT})
-    hub.throttle = 300_000
+    hub.throttle = 20_000
     phases: list[set[str]] = [set(), set()]
     models: list[InstalledModel] = []
 
     def run(index: int) -> None:
-        models.append(
-            pull(
-                VARIANT,
-                Store(store.root),
-                on_progress=lambda progress: phases[index].add(progress.phase),
-            )
-        )
+        def note(progress: Progress) -> None:
+            phases[index].add(progress.phase)
+            if progress.phase == "wait":
+                hub.throttle = None
+
+        models.append(pull(VARIANT, Store(store.root), on_progress=note))
 
     threads = [threading.Thread(target=run, args=(index,)) for index in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert models[0] == models[1]
     assert is_good(models[0])
     assert len(hub.requests_to("resolve")) == 1

@@ -35,6 +35,7 @@ from tests.weights.download.downloads import (
     VARIANT,
     is_good,
     left_over,
+    patience_with,
     staged,
 )
 
@@ -58,7 +59,7 @@ from tests.weights.download.downloads import (
 def test_faults_that_pass(hub: MockHub, store: Store, kind: Kind, on: Place) -> None:
     hub.add(REPOSITORY, {NAME: CONTENT})
     hub.fault(kind, on=on)
-    assert is_good(pull(VARIANT, store, settings=FAST))
+    assert is_good(pull(VARIANT, store, settings=patience_with(kind)))
     assert left_over(store) == []
 
 
@@ -67,20 +68,20 @@ def test_faults_that_stay_are_given_up(hub: MockHub, store: Store, kind: Kind) -
     hub.add(REPOSITORY, {NAME: CONTENT})
     hub.fault(kind, times=99)
     with pytest.raises(HubUnavailable, match="tried 3 times"):
-        pull(VARIANT, store, settings=FAST)
+        pull(VARIANT, store, settings=patience_with(kind))
     assert len(hub.requests_to("cdn")) == 3
     assert store.installed() == []
     assert not (store.root / REPOSITORY).exists()
     assert all(path.stat().st_size > 0 for path in staged(store))
 
 
-@pytest.mark.parametrize("headers", [{"Retry-After": "1"}, {"RateLimit": '"api";r=0;t=1'}])
+@pytest.mark.parametrize("headers", [{"Retry-After": "1000"}, {"RateLimit": '"api";r=0;t=1000'}])
 def test_a_server_may_ask_for_patience(hub: MockHub, store: Store, headers: dict[str, str]) -> None:
     hub.add(REPOSITORY, {NAME: CONTENT})
     hub.fault("status", status=429, headers=headers, on="resolve")
     began = time.monotonic()
     pull(VARIANT, store, settings=replace(FAST, longest_wait=0.4))
-    assert 0.4 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 0.4
 
 
 def test_a_pull_goes_on_where_it_ended(hub: MockHub, store: Store) -> None:

@@ -13,9 +13,10 @@ from edge_llama.weights.hub.retry import TransferSettings
 from edge_llama.weights.store.progress import Progress
 from edge_llama.weights.store.record import InstalledModel, StoredFile
 from edge_llama.weights.store.store import Store
+from tests.effort import PATIENCE
 from tests.mock_hub import MockHub, gguf_bytes
 
-FAST = TransferSettings(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=0.3)
+FAST = TransferSettings(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=PATIENCE)
 REPOSITORY = "owner/Llama-GGUF"
 NAMES = ("sub/m-Q8_0-00001-of-00002.gguf", "sub/m-Q8_0-00002-of-00002.gguf")
 CONTENTS = (gguf_bytes(100_500, 1), gguf_bytes(70_000, 2))

@@ -13,11 +13,10 @@ from edge_llama.errors import (
     WeightsError,
 )
 from edge_llama.weights.download.url import pull_url
-from edge_llama.weights.hub.retry import TransferSettings
 from edge_llama.weights.store.store import Store
 from tests.mock_hub import Kind, MockHub, gguf_bytes
+from tests.weights.download.downloads import FAST, patience_with
 
-FAST = TransferSettings(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=0.3)
 CONTENT = gguf_bytes(200_000)
 
 
@@ -61,7 +60,7 @@ def test_it_goes_on_where_it_ended(hub: MockHub, store: Store, url: str) -> None
 @pytest.mark.parametrize("kind", ["status", "html", "drop", "stall", "truncate"])
 def test_faults_that_pass(hub: MockHub, store: Store, url: str, kind: Kind) -> None:
     hub.fault(kind, times=2)
-    assert pull_url(url, store, settings=FAST).path.read_bytes() == CONTENT
+    assert pull_url(url, store, settings=patience_with(kind)).path.read_bytes() == CONTENT
 
 
 def test_a_server_that_has_only_half_of_it(hub: MockHub, store: Store, url: str) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from edge_llama.weights.download.workers import run_jobs
+from tests.effort import PATIENCE
 
 
 def nothing() -> None:
@@ -14,13 +15,16 @@ def nothing() -> None:
 
 
 def test_results_come_in_order_and_no_more_jobs_run_than_allowed() -> None:
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, lock, two = 0, 0, threading.Lock(), threading.Event()
 
     def job(value: int) -> int:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
+        if running == 2:
+            two.set()
+        assert two.wait(PATIENCE)
         threading.Event().wait(0.01 * (5 - value))
         with lock:
             running -= 1
@@ -41,7 +45,7 @@ def test_the_first_error_stops_the_others() -> None:
 
     def wait() -> None:
         begun.append("wait")
-        assert stop.wait(10)
+        assert stop.wait(PATIENCE)
 
     def never() -> None:
         begun.append("never")

@@ -16,9 +16,10 @@ from edge_llama.errors import (
 from edge_llama.weights.catalog.variant import Variant, WeightFile
 from edge_llama.weights.hub.hub import Hub
 from edge_llama.weights.hub.retry import TransferSettings
+from tests.effort import PATIENCE
 from tests.mock_hub import MockHub, gguf_bytes
 
-FAST = TransferSettings(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=0.5)
+FAST = TransferSettings(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=PATIENCE)
 REPOSITORY = "owner/Llama-GGUF"
 
 

@@ -19,7 +19,10 @@ def stored(path: Path) -> StoredFile:
     return StoredFile(path, found.size, found.sha256, found.chunk_sha256, CHUNK)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=50,
+)
 @given(content=st.binary(max_size=1000), chunk=st.integers(1, 1100))
 def test_the_whole_and_its_chunks(tmp_path: Path, content: bytes, chunk: int) -> None:
     path = tmp_path / "file"
