@@ -20,6 +20,7 @@ def test_what_a_model_was_asked_for_by_is_one_of_its_names(tiny: InstalledModel)
 
 
 def test_an_alias_finds_what_is_installed_without_a_download(store: Store) -> None:
+    store.root.mkdir(parents=True)
     path = write_tiny_gguf(store.root / "llama.gguf")
     store.add(
         [StoredFile(path, path.stat().st_size, "0" * 64)],

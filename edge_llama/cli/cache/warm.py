@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_llama.cli.cache.disk_cache import CacheOptions, open_folder
-from edge_llama.cli.models.plan import plan_here
 from edge_llama.cli.option_group import settings_of, takes_groups
 from edge_llama.cli.options import (
     AllowURL,
@@ -82,6 +81,8 @@ def warm(
     model runs in the same way.
     """
     import asyncio
+
+    from edge_llama.cli.models.plan import plan_here
 
     configure_logging(log_level)
     text, definitions = _read(system), _tools(tools)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_llama.cli.cache.disk_cache import CacheOptions
-from edge_llama.cli.models.plan import plan_here
 from edge_llama.cli.option_group import settings_of, takes_groups
 from edge_llama.cli.options import (
     AllowURL,
@@ -57,12 +56,12 @@ def chat(
 
     With piped input, each line is one message and only the answers are printed.
     """
+    from edge_llama.cli.models.plan import plan_here
+    from edge_llama.engine.protocol.sampling_params import SamplingParams
+
     configure_logging(log_level)
     settings = settings_of(EngineSettings, memory, threads, parallel=1, disk_cache=kept.settings())
     planned = plan_here(model, settings, memory.memory, allow_url=allow_url)
-
-    from edge_llama.engine.protocol.sampling_params import SamplingParams
-
     sampling = SamplingParams() if temperature is None else SamplingParams(temperature=temperature)
     _talk(planned, system, sampling)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_llama.errors import UnknownModel
-from edge_llama.planning.fit import Fit
-from edge_llama.planning.installed import installed_as
 from edge_llama.planning.speed import Speedometer
 
 if TYPE_CHECKING:
+    from edge_llama.planning.fit import Fit
     from edge_llama.weights.catalog.catalog import Architecture, Catalog, CatalogModel
     from edge_llama.weights.catalog.variant import Variant
     from edge_llama.weights.memory.model_shape import ModelShape
@@ -134,6 +133,7 @@ class Describer:
             ModelFileError: its file cannot be read or is no model.
         """
         from edge_llama.planning import reference as references
+        from edge_llama.planning.installed import installed_as
         from edge_llama.weights.demo import DEMO, bundled_model
 
         if (installed := self._store.find(name)) is not None:
@@ -165,6 +165,7 @@ class Describer:
         )
 
     def _local(self, id: str, path: Path, source: str) -> LocalModel:
+        from edge_llama.planning.fit import Fit
         from edge_llama.weights.gguf.model import read_model
         from edge_llama.weights.memory.model_shape import ModelShape
 
@@ -182,6 +183,8 @@ class Describer:
         )
 
     def _available(self, model: CatalogModel, quantization: str | None) -> AvailableModel:
+        from edge_llama.planning.fit import Fit
+
         variants = [v for v in model.variants if quantization in (None, v.quantization)]
         if quantization is not None and not variants:
             known = ", ".join(dict.fromkeys(variant.quantization for variant in model.variants))

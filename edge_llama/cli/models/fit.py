@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from edge_llama.cli.flags import with_flags
 from edge_llama.cli.serve.serve import serve
-from edge_llama.planning.fit import Fit
+
+if TYPE_CHECKING:
+    from edge_llama.planning.fit import Fit
 
 
 def with_serve_flags(fit: Fit) -> Fit:

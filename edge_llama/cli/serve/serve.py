@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,6 @@ from edge_llama.cli.options import (
 )
 from edge_llama.cli.serve.announcement import announce
 from edge_llama.cli.serve.keep_alive import parse_keep_alive
-from edge_llama.cli.serve.models import obtain_all, plan_installed, served_models
 from edge_llama.cli.serve.options import (
     API_KEY_VARIABLE,
     ModelsOptions,
@@ -37,12 +36,14 @@ from edge_llama.cli.serve.options import (
 from edge_llama.cli.terminal.printable import printable
 from edge_llama.errors import SettingsError
 from edge_llama.planning.budget import memory_budget
-from edge_llama.planning.obtain import Obtained
-from edge_llama.planning.planned import Planned, plan_model
 from edge_llama.settings.engine import EngineSettings
 from edge_llama.settings.pool import PoolSettings
 from edge_llama.settings.server import Limits, ServerSettings
 from edge_llama.weights.demo import DEMO
+
+if TYPE_CHECKING:
+    from edge_llama.planning.obtain import Obtained
+    from edge_llama.planning.planned import Planned
 
 Models = Annotated[
     list[str] | None,
@@ -73,6 +74,9 @@ def serve(
     log_level: Verbosity = LogLevel.WARNING,
 ) -> None:
     """Serve models over HTTP with OpenAI's chat API."""
+    from edge_llama.cli.serve.models import obtain_all, plan_installed
+    from edge_llama.planning.planned import plan_model
+
     configure_logging(log_level)
     keep_alive = parse_keep_alive(served.keep_alive)
     budget = memory_budget(memory.memory)
@@ -123,6 +127,7 @@ def _run(
     """Serve until a signal ends it."""
     from edge_llama.api.app import create_app
     from edge_llama.api.http import server
+    from edge_llama.cli.serve.models import served_models
     from edge_llama.cli.serve.startup import Startup
     from edge_llama.pool.registry import ModelRegistry
 
