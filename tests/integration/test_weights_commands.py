@@ -76,9 +76,11 @@ def as_json(environment: dict[str, str], *arguments: str) -> Any:
     return json.loads(out)
 
 
-def wait_for_bytes(hub: MockHub, count: int) -> None:
+def wait_for_bytes(hub: MockHub, count: int, environment: dict[str, str]) -> None:
+    """Until so many were sent, and some of them are in a file."""
+    incoming = Path(environment["EDGE_LLAMA_HOME"]) / "models" / ".incoming"
     until = time.monotonic() + TIMEOUT
-    while hub.served < count:
+    while hub.served < count or not any(path.stat().st_size for path in incoming.rglob("*.part")):
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -86,7 +88,7 @@ def wait_for_bytes(hub: MockHub, count: int) -> None:
 def test_the_life_of_a_model(environment: dict[str, str], hub: MockHub, weights: bytes) -> None:
     hub.throttle, hub.throttle_after = 50_000, len(weights) // 3
     with running(environment, "pull", REPOSITORY):
-        wait_for_bytes(hub, len(weights) // 3)
+        wait_for_bytes(hub, len(weights) // 3, environment)
     assert as_json(environment, "list") == []
 
     hub.throttle = None
@@ -121,7 +123,7 @@ def test_ctrl_c_is_calm_and_a_pull_goes_on(
 ) -> None:
     hub.throttle, hub.throttle_after = 50_000, len(weights) // 3
     with running(environment, command, REPOSITORY) as pull:
-        wait_for_bytes(hub, len(weights) // 3)
+        wait_for_bytes(hub, len(weights) // 3, environment)
         pull.send_signal(signal.SIGINT)
         out, err = pull.communicate(timeout=TIMEOUT)
     assert (pull.returncode, out) == (130, "")
