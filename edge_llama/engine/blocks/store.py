@@ -275,8 +275,8 @@ class BlockStore:
             logger.info("The model is going to be hashed again next time: %s", error)
 
     def _fail(self, text: str, error: OSError) -> None:
-        self._failed = True
         logger.warning(text, error.filename, error.strerror)
+        self._failed = True
 
     def _read_all(self) -> None:
         self._opened.wait()
