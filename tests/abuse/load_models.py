@@ -27,7 +27,8 @@ def load(path: str) -> str:
         settings = EngineSettings(model=path, ctx_size=256, threads=1, parallel=1)
         engine = LoadedEngine(settings, on_progress=lambda: None)
         request = GenerationRequest(prompt=(Text("a b"),), options=GenerationOptions(max_tokens=2))
-        engine.core.add(engine.intake.accept(1, request))
+        token_ids = engine.intake.read(request)
+        engine.core.add(engine.intake.sequences(1, request, token_ids, arrived=0.0))
         while engine.core.has_work:
             engine.core.step()
     except EdgeLlamaError:

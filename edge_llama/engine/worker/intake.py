@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 from edge_llama.engine.constraint import Constraint
@@ -57,11 +56,6 @@ class Intake:
         self._max_tokens = max_tokens
         self._pooling = pooling
         self._generates = generates
-
-    def accept(self, id: int, request: GenerationRequest) -> list[Sequence]:
-        """The sequences of a request, one per choice. Raises as `read` and `sequences`."""
-        arrived = time.perf_counter()
-        return self.sequences(id, request, self.read(request), arrived)
 
     def read(self, request: GenerationRequest) -> list[int]:
         """The token ids of a request's prompt, when all but its grammar is found to be in order.

@@ -8,6 +8,7 @@ from edge_llama.engine.protocol.prompt import Control, Prompt, Text, Tokens
 from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.protocol.wire import Refused
+from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.worker.intake import Intake
 from edge_llama.errors import ContextLengthExceeded, InvalidValue
 
@@ -28,9 +29,13 @@ class NoCompiler:
 INTAKE = Intake(ByteTokenizer(), n_ctx=20, compiler=NoCompiler())
 
 
+def sequences(id: int, request: GenerationRequest, intake: Intake = INTAKE) -> list[Sequence]:
+    return intake.sequences(id, request, intake.read(request), arrived=0.0)
+
+
 def accept(*prompt: Control | Text | Tokens, **fields: object) -> list[int]:
     request = GenerationRequest(prompt=prompt, options=GenerationOptions(**fields))  # type: ignore[arg-type]
-    return INTAKE.accept(1, request)[0].token_ids
+    return sequences(1, request)[0].token_ids
 
 
 def test_segments_become_tokens_and_text_forges_none() -> None:
@@ -42,7 +47,7 @@ def test_each_choice_has_tokens_and_a_seed_of_its_own() -> None:
     request = GenerationRequest(
         prompt=(Text("ab"),), options=GenerationOptions(n=2, sampling=SamplingParams(seed=5))
     )
-    first, second = INTAKE.accept(7, request)
+    first, second = sequences(7, request)
     assert (first.id, first.index, second.index) == (7, 0, 1)
     assert first.token_ids is not second.token_ids
     assert (first.sampling.seed, second.sampling.seed) == (5, 6)
@@ -50,7 +55,7 @@ def test_each_choice_has_tokens_and_a_seed_of_its_own() -> None:
 
 def test_sequences_have_the_cache_domain_of_their_request() -> None:
     request = GenerationRequest(prompt=(Text("ab"),), options=GenerationOptions(cache_domain="a"))
-    assert [sequence.cache_domain for sequence in INTAKE.accept(7, request)] == ["a"]
+    assert [sequence.cache_domain for sequence in sequences(7, request)] == ["a"]
 
 
 @pytest.mark.parametrize(("max_tokens", "length"), [(None, 20), (3, 5), (100, 20)])
@@ -58,7 +63,7 @@ def test_length_is_bounded_by_request_and_context(max_tokens: int | None, length
     request = GenerationRequest(
         prompt=(Text("ab"),), options=GenerationOptions(max_tokens=max_tokens)
     )
-    assert INTAKE.accept(1, request)[0].max_length == length
+    assert sequences(1, request)[0].max_length == length
 
 
 @pytest.mark.parametrize(
@@ -112,4 +117,4 @@ def test_the_servers_limit_of_output_counts_whatever_is_asked(
 ) -> None:
     intake = Intake(ByteTokenizer(), n_ctx=20, compiler=NoCompiler(), max_tokens=allowed)
     request = GenerationRequest(prompt=(Text("abcd"),), options=GenerationOptions(max_tokens=asked))
-    assert intake.accept(1, request)[0].max_length == length
+    assert sequences(1, request, intake)[0].max_length == length
