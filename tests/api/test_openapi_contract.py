@@ -15,6 +15,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
 from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -29,6 +30,7 @@ from edge_llama.api.openapi import openapi_document
 from edge_llama.api.routes import PROJECT_PREFIX
 from edge_llama.settings.server import ServerSettings
 from tests.api.conftest import app_for, client_for
+from tests.effort import PATIENCE
 from tests.fakes import FakeEngine, Script
 
 DOCUMENT = openapi_document(ROOT_ENDPOINTS, V1_ENDPOINTS)
@@ -75,7 +77,11 @@ def check(value: Any, shape: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator(schema).validate(value)
 
 
-WHOLE_SCHEMA = schemathesis.openapi.from_dict(STRICT)
+# All of a stream is read: one that is left is cancelled, now and then with the test itself.
+READ_ALL = SchemathesisConfig.from_dict(
+    {"max-stream-events": 1_000_000, "request-timeout": PATIENCE}
+)
+WHOLE_SCHEMA = schemathesis.openapi.from_dict(STRICT, config=READ_ALL)
 WHOLE_SCHEMA.app = app
 # Of what is served twice, one route is enough.
 SCHEMA = WHOLE_SCHEMA.exclude(
