@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,12 @@ def dotted(module: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_names(module: Path) -> Iterator[str]:
+@cache
+def imported_names(module: Path) -> tuple[str, ...]:
+    return tuple(_imported_names(module))
+
+
+def _imported_names(module: Path) -> Iterator[str]:
     """Every module that `module` imports, anywhere in its code, as absolute dotted names."""
     package = ["edge_llama", *module.parts[:-1]]
     for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
@@ -106,6 +112,7 @@ def imported_rooms(module: Path) -> set[str]:
     return {room_of(name) for name in imported} - {room_of(dotted(module))}
 
 
+@cache
 def _is_ours(name: str) -> bool:
     """Whether it is a module with code of its own, not just a room or a name in a module."""
     path = PACKAGE / Path(*name.split("."))

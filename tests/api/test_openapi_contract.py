@@ -90,7 +90,7 @@ SCHEMA = WHOLE_SCHEMA.exclude(
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_documented(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(
         checks=[

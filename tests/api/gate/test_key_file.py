@@ -119,7 +119,7 @@ def make_huge(path: Path) -> None:
     os.truncate(path, MAX_SIZE + 1)
 
 
-ODD: dict[str, Callable[[Path], object]] = {"4.19 MB": make_huge}
+ODD: dict[str, Callable[[Path], object]] = {"4 MiB": make_huge}
 if os.name == "posix":
     ODD["no regular file"] = os.mkfifo
 
