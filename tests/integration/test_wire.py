@@ -274,12 +274,20 @@ def test_a_silent_stream_is_kept_alive(tiny_gguf: Path) -> None:
 
 def test_health_answers_while_generating(server: tuple[str, subprocess.Popen[str]]) -> None:
     url, _ = server
+    # A machine that is busy may come when nothing is left to generate.
+    assert any(_is_healthy_while_generating(url) for _ in range(10))
+
+
+def _is_healthy_while_generating(url: str) -> bool:
     connection = open_request(url, {**ENDLESS, "stream": True})
     assert connection.recv(4096)
+    # What nobody reads would give up its place.
+    threading.Thread(target=read_on, args=(connection,), daemon=True).start()
     for path in ("/health", "/health/live", "/health/ready"):
         assert httpx.get(url + path).status_code == 200
-    assert figure(url, "requests_running") == 1, "they came when nothing was left to generate"
+    running = figure(url, "requests_running") == 1
     reset(connection)
+    return running
 
 
 def test_a_killed_engine_ends_streams_with_an_error_and_comes_back(
