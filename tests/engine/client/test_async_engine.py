@@ -178,9 +178,10 @@ async def test_long_prompts_hold_up_neither_short_ones_nor_aborts(engine: AsyncE
     await asyncio.sleep(0)
     running.abort()
     assert len(await outputs_of(engine, request("hello"))) == 8
-    assert sum(each.done() for each in reading) < 5
+    waiting = [each for each in reading if not each.done()]
+    assert waiting
     splitting.cancel()
-    reading[1].cancel()
+    waiting[-1].cancel()
     refused = await asyncio.gather(*reading, splitting, return_exceptions=True)
     assert sum(isinstance(each, ContextLengthExceeded) for each in refused) == 5
     assert engine._running == {}
