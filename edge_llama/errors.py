@@ -12,12 +12,16 @@ EdgeLlamaError
 │   ├── ChecksumMismatch      a file is not what it should be
 │   └── DoesNotFit            it needs more memory than there is
 ├── SettingsError             a setting is out of range
+├── StateError                the file of keys and usage cannot be used
 ├── RequestError              a request was refused before any work (param, code)
 │   ├── InvalidValue          a field has a value that cannot be used
 │   ├── UnsupportedParameter  a field would change the output and is not implemented
 │   ├── ContextLengthExceeded the prompt does not fit (n_ctx, prompt_tokens)
 │   ├── RequestCrashesEngine  the engine crashed each time it ran
-│   └── ModelNotFound         no model of that name is served
+│   ├── ModelNotFound         no model of that name is served
+│   ├── LimitReached          the key has used what it may for now (retry_after, seconds)
+│   ├── BudgetExceeded        the key has used what it may
+│   └── ModelNotAllowed       the key may not use that model
 ├── TemplateError             a GGUF's chat template failed or hit a limit
 └── EngineError               the engine process
     ├── EngineStartError      it could not load the model
@@ -73,6 +77,10 @@ class DoesNotFit(WeightsError):
 
 class SettingsError(EdgeLlamaError):
     """A setting is out of range; the text names it and the remedy."""
+
+
+class StateError(EdgeLlamaError):
+    """The file that holds keys and their usage cannot be used; the text names it."""
 
 
 class RequestError(EdgeLlamaError):
@@ -135,6 +143,33 @@ class ModelNotFound(RequestError):
     """No model of that name is served."""
 
     default_code = "model_not_found"
+
+
+class LimitReached(RequestError):
+    """A key has used what it may for now.
+
+    Args:
+        message: which limit.
+        retry_after: seconds after which a retry makes sense.
+    """
+
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BudgetExceeded(RequestError):
+    """A key has used all that it may."""
+
+    default_code = "budget_exceeded"
+
+
+class ModelNotAllowed(RequestError):
+    """A key may not use that model."""
+
+    default_code = "model_not_allowed"
 
 
 class TemplateError(EdgeLlamaError):

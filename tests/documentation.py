@@ -29,6 +29,10 @@ def code_of(text: str) -> Iterator[str]:
     yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
 
 
+GROUPS = {"keys"}
+"""Commands that have commands of their own."""
+
+
 def calls_of(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
     """The calls of edge-llama among `lines`, as (command, flags)."""
     found = []
@@ -36,6 +40,8 @@ def calls_of(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
         if match := re.match(r"\s*[@$]?\s*(?:exec\s+)?(?:\S*/)?edge-llama(?:\s+(.*))?$", line):
             words = shlex.split((match[1] or "").partition(" | ")[0], comments=True)
             command = "" if not words or words[0].startswith("-") else words[0]
+            if command in GROUPS and len(words) > 1:
+                command = f"{command} {words[1]}"
             flags = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
             found.append((command, flags))
     return found

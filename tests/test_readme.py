@@ -19,7 +19,10 @@ def commands() -> dict[str, set[str]]:
     """Every command with its flags; the program itself is the empty name."""
     program: Any = typer.main.get_command(app)
     found = {"": flags_of(program)}
-    found.update({name: flags_of(command) for name, command in program.commands.items()})
+    for name, command in program.commands.items():
+        for own, below in getattr(command, "commands", {}).items():
+            found[f"{name} {own}"] = flags_of(below)
+        found[name] = flags_of(command)
     return found
 
 

@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from edge_llama.accounts.accounts import Accounts
+from edge_llama.accounts.usage_writer import UsageWriter
 from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
 from edge_llama.api.errors import (
     ClientDisconnected,
@@ -20,9 +22,10 @@ from edge_llama.api.errors import (
     handle_wrong_method,
 )
 from edge_llama.api.gate.admission import AdmissionMiddleware
-from edge_llama.api.gate.hashed_key import keys_of
 from edge_llama.api.gate.hosts import HostMiddleware
 from edge_llama.api.gate.key_check import ApiKeyMiddleware
+from edge_llama.api.gate.key_door import KeyDoor
+from edge_llama.api.gate.rate_limit_headers import NAMES as RATE_LIMIT_HEADERS
 from edge_llama.api.http.address import AddressMiddleware
 from edge_llama.api.http.request_id import RequestIdMiddleware
 from edge_llama.api.reply.reply import DROPPED_HEADER
@@ -33,20 +36,29 @@ from edge_llama.pool.registry import ModelRegistry
 from edge_llama.settings.server import ServerSettings
 
 
-def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
+def create_app(
+    registry: ModelRegistry, settings: ServerSettings, accounts: Accounts | None = None
+) -> Starlette:
     """The HTTP API of the models in `registry`.
 
     Its lifespan begins to load the first of them, and unloads all at the end.
+
+    Args:
+        registry: what is served.
+        settings: how.
+        accounts: keys besides those of the settings, and what all of them use; the app closes it.
     """
     state = AppState(
         registry=registry,
         settings=settings,
         root_endpoints=ROOT_ENDPOINTS,
         v1_endpoints=V1_ENDPOINTS,
+        accounts=accounts,
+        usage_writer=None if accounts is None else UsageWriter(accounts),
     )
     app = Starlette(
         routes=routes_of(state),
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, KeyDoor(settings, accounts)),
         exception_handlers={
             EdgeLlamaError: handle_error,
             HTTPException: handle_error,
@@ -62,7 +74,7 @@ def create_app(registry: ModelRegistry, settings: ServerSettings) -> Starlette:
     return app
 
 
-def _middleware(settings: ServerSettings) -> list[Middleware]:
+def _middleware(settings: ServerSettings, door: KeyDoor) -> list[Middleware]:
     """The first is the outermost."""
     layers = [
         Middleware(RequestIdMiddleware),
@@ -77,22 +89,30 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["retry-after", "x-request-id", IGNORED_HEADER, DROPPED_HEADER],
+                expose_headers=[
+                    *("retry-after", "x-request-id", IGNORED_HEADER, DROPPED_HEADER),
+                    *RATE_LIMIT_HEADERS,
+                ],
             )
         )
     return [
         *layers,
-        Middleware(ApiKeyMiddleware, keys=lambda: keys_of(settings)),
+        Middleware(ApiKeyMiddleware, door=door),
         Middleware(AdmissionMiddleware, limits=settings.limits),
     ]
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    registry = state_of(app).registry
+    state = state_of(app)
+    registry, writer = state.registry, state.usage_writer
     first = next(iter(registry))
     registry.pool.preload(first.pooled)
+    if writer is not None:
+        writer.start()
     try:
         yield
     finally:
         await registry.pool.close()
+        if writer is not None:
+            await writer.close()

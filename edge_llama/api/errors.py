@@ -31,14 +31,18 @@ from edge_llama.api.dialect import speaks_anthropic
 from edge_llama.api.shapes import AnthropicError, Error
 from edge_llama.api.state.request_state import request_state
 from edge_llama.errors import (
+    BudgetExceeded,
     EdgeLlamaError,
     EngineDied,
     EngineKilled,
     EngineStartError,
     EngineUnavailable,
+    LimitReached,
+    ModelNotAllowed,
     ModelNotFound,
     RequestError,
     RequestTimedOut,
+    StateError,
     TemplateError,
 )
 
@@ -125,11 +129,14 @@ _SERVER_ERROR = "server_error"
 
 _ANSWERS: dict[type[BaseException], _Answer] = {
     InvalidApiKey: _Answer(401, "authentication_error"),
+    BudgetExceeded: _Answer(402, "billing_error"),
+    ModelNotAllowed: _Answer(403, "permission_error"),
     ModelNotFound: _Answer(404, _INVALID_REQUEST),
     BodyTooLarge: _Answer(413, _INVALID_REQUEST),
     UnsupportedMediaType: _Answer(415, _INVALID_REQUEST),
     HostNotAllowed: _Answer(421, _INVALID_REQUEST),
     TooManyRequests: _Answer(429, "rate_limit_error"),
+    LimitReached: _Answer(429, "rate_limit_error"),
     RequestError: _Answer(400, _INVALID_REQUEST),
     TemplateError: _Answer(400, _INVALID_REQUEST, code="invalid_value"),
     EngineUnavailable: _Answer(503, _SERVER_ERROR),
@@ -137,6 +144,7 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
     RequestTimedOut: _Answer(503, _SERVER_ERROR, code="timeout"),
     ServerStopping: _Answer(503, _SERVER_ERROR),
     ServerFull: _Answer(503, _SERVER_ERROR),
+    StateError: _Answer(503, _SERVER_ERROR, "The API keys cannot be read; the log says why."),
     EngineKilled: _Answer(
         503, _SERVER_ERROR, "The engine was killed while it loaded; the server's log says why."
     ),
@@ -149,6 +157,7 @@ _ANSWERS: dict[type[BaseException], _Answer] = {
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     405: "invalid_request_error",

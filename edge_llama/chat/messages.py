@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
 from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.settings.server import ContextOverflow
@@ -63,10 +64,12 @@ class AnswerRequest:
         options: what is asked of each choice.
         stop: strings that end a choice, after `min_tokens` of the sampling; they are not part of
             its text.
+        meter: counts what it uses.
     """
 
     options: GenerationOptions = field(default_factory=GenerationOptions)
     stop: tuple[str, ...] = ()
+    meter: UsageMeter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,10 @@ import msgspec
 from edge_llama.chat.choice import Choice
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.embedding import Embedding
-from edge_llama.chat.engine import Engine
+from edge_llama.chat.engine import Engine, OutputStream
 from edge_llama.chat.logprobs import TokenNames
 from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextRequest
+from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.template.prefix import shared_prefix
 from edge_llama.chat.template.template import ChatTemplate, template_for
@@ -117,6 +118,7 @@ class ChatModel:
         *,
         tier: ServiceTier = ServiceTier.DEFAULT,
         caller: str = "",
+        meter: UsageMeter | None = None,
     ) -> Embedding:
         """The embedding of a text, or of token ids, which are taken as they are.
 
@@ -126,12 +128,13 @@ class ChatModel:
         """
         await self.engine.ready()
         with _naming("input"):
-            generation = await self.engine.submit(
+            generation = await self._submit(
                 GenerationRequest(
                     prompt=self._embedded_text(text) if isinstance(text, str) else (Tokens(text),),
                     options=GenerationOptions(max_tokens=0, tier=tier, caller=caller),
                     embeds=True,
-                )
+                ),
+                meter,
             )
         try:
             output = await generation.__anext__()
@@ -196,11 +199,25 @@ class ChatModel:
             )
             for index, parser in enumerate(parsers or [None] * options.n)
         ]
-        generation = await self.engine.submit(GenerationRequest(prompt=prompt, options=options))
+        asked = GenerationRequest(prompt=prompt, options=options)
+        generation = await self._submit(asked, request.meter)
         scored = options.prompt_logprobs is not None
         return ChatCompletion(
             generation, choices, self._token_names, dropped=dropped, scored=scored
         )
+
+    async def _submit(self, asked: GenerationRequest, meter: UsageMeter | None) -> OutputStream:
+        generation = await self.engine.submit(asked)
+        if meter is None:
+            return generation
+        most, n = asked.options.max_tokens, asked.options.n
+        if most is not None:
+            most = min(most, self.engine.info.n_ctx - generation.prompt_tokens)
+        try:
+            return meter.metered(generation, n=n, max_tokens=most)
+        except BaseException:
+            generation.abort()
+            raise
 
     def _tool_grammar(self, request: ChatRequest) -> Grammar:
         form = request.options.grammar

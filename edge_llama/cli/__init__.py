@@ -22,6 +22,7 @@ from edge_llama.cli.chat import chat
 from edge_llama.cli.command import ProgramCommand
 from edge_llama.cli.doctor import doctor
 from edge_llama.cli.flags import in_one_line
+from edge_llama.cli.keys.keys import keys
 from edge_llama.cli.models import import_, list_, path, pull, rm, show, verify
 from edge_llama.cli.serve import api_key, serve
 from edge_llama.cli.terminal.exit_codes import epilog, exit_code_of
@@ -56,6 +57,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, cls=ProgramCommand)(_command)
+app.add_typer(keys)
 
 
 def _show_version(wanted: bool) -> None:

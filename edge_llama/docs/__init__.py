@@ -19,6 +19,7 @@ TOPICS = (
     "tuning-and-bench",
     "library",
     "security",
+    "keys",
     "troubleshooting",
 )
 """In the order in which a newcomer would read them."""

@@ -69,6 +69,7 @@ class ServerSettings:
         api_key: when set, every route but /health wants it, or one of `api_keys`, as a Bearer
             token.
         api_keys: more keys, looked at for each request, so that they may change.
+        accounts: there are keys besides these, which are kept with what they use.
         insecure_no_key: allow an address that others can reach without any key.
         share_prefixes: let requests with different API keys share what is computed of prompts that
             begin alike; how fast an answer begins then tells whether another key sent its prompt.
@@ -90,6 +91,7 @@ class ServerSettings:
     port: int = 8000
     api_key: str | None = None
     api_keys: Iterable[ApiKey] = ()
+    accounts: bool = False
     insecure_no_key: bool = False
     share_prefixes: bool = False
     allowed_hosts: tuple[str, ...] = ()
@@ -123,7 +125,7 @@ class ServerSettings:
     @property
     def guarded(self) -> bool:
         """Whether requests need a key."""
-        return self.api_key is not None or any(True for _ in self.api_keys)
+        return self.accounts or self.api_key is not None or any(True for _ in self.api_keys)
 
 
 def is_loopback(host: str) -> bool:

@@ -28,7 +28,7 @@ def anthropic_models(models: Iterable[ServedModel]) -> AnthropicModelList:
     data = [anthropic_model(model, model.id) for model in models]
     return {
         "data": data,
-        "first_id": data[0]["id"],
-        "last_id": data[-1]["id"],
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
         "has_more": False,
     }

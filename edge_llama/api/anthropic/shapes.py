@@ -111,6 +111,6 @@ class AnthropicModelList(TypedDict):
     """One page that has all models."""
 
     data: list[AnthropicModel]
-    first_id: str
-    last_id: str
+    first_id: str | None
+    last_id: str | None
     has_more: Literal[False]

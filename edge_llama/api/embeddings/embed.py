@@ -8,7 +8,9 @@ from edge_llama.api.embeddings.schemas import EmbeddingRequest
 from edge_llama.api.http.disconnect import cancel
 from edge_llama.api.request.prompts import TextOrIds
 from edge_llama.chat.embedding import Embedding
+from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.model import ChatModel
+from edge_llama.engine.protocol.request import ServiceTier
 from edge_llama.errors import InvalidValue
 
 AT_ONCE = 4
@@ -18,7 +20,14 @@ between them. An encoder computes many in one step, and must not wait for more.
 """
 
 
-async def embed_all(chat: ChatModel, asked: EmbeddingRequest, caller: str) -> list[Embedding]:
+async def embed_all(
+    chat: ChatModel,
+    asked: EmbeddingRequest,
+    *,
+    caller: str,
+    tier: ServiceTier,
+    meter: UsageMeter | None,
+) -> list[Embedding]:
     """The embeddings of all inputs, in their order.
 
     Raises:
@@ -34,7 +43,7 @@ async def embed_all(chat: ChatModel, asked: EmbeddingRequest, caller: str) -> li
 
     async def embed(text: TextOrIds) -> Embedding:
         async with places:
-            return await chat.embed(text, tier=asked.tier, caller=caller)
+            return await chat.embed(text, tier=tier, caller=caller, meter=meter)
 
     tasks = [asyncio.create_task(embed(text)) for text in asked.input]
     try:

@@ -11,12 +11,20 @@ from edge_llama.api.embeddings.embed import embed_all
 from edge_llama.api.embeddings.reply import embedding_list
 from edge_llama.api.embeddings.schemas import EmbeddingRequest
 from edge_llama.api.reply.lease import model_of, with_model
+from edge_llama.api.reply.meter import meter_of, tier_of
 from edge_llama.api.request.request_body import parse, read_request
 from edge_llama.api.state.request_state import request_state
 
 
 async def create_embeddings(request: Request) -> JSONResponse:
     asked = await read_request(request, partial(parse, EmbeddingRequest))
-    work = partial(embed_all, asked=asked, caller=request_state(request.scope).caller)
-    embeddings = await with_model(request, model_of(request, asked.model), work)
+    model = model_of(request, asked.model)
+    work = partial(
+        embed_all,
+        asked=asked,
+        caller=request_state(request.scope).caller,
+        tier=tier_of(request, asked.tier),
+        meter=meter_of(request, model),
+    )
+    embeddings = await with_model(request, model, work)
     return JSONResponse(embedding_list(embeddings, asked))

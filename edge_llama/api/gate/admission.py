@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge_llama.accounts.account import Account
 from edge_llama.api.errors import MAX_RETRY_AFTER, ServerStopping, TooManyRequests, error_response
 from edge_llama.api.state.app_state import state_of
 from edge_llama.api.state.request_state import request_state
@@ -21,18 +22,22 @@ class AdmissionMiddleware:
     """Refuses POST requests that would have to wait behind too many others.
 
     A request is under way from the last byte of its body to the last byte of its answer, so that
-    slow senders take nobody's place. Each caller has a queue of his own. A server that is stopping
-    takes no more requests.
+    slow senders take nobody's place. Each caller has a queue of his own, and his account its
+    limits. A server that is stopping takes no more requests.
 
     Args:
         app: what answers; it calls `receive` until the body is whole, and turns what that raises
             into an answer.
         limits: how many requests.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, clock: Callable[[], float] = time.time
+    ) -> None:
         self._app = app
         self._limits = limits
+        self._clock = clock
         self._under_way: Counter[str] = Counter()
         self._receiving = 0
         self._appointments = Appointments()
@@ -46,7 +51,8 @@ class AdmissionMiddleware:
             await self._admit(scope, receive, send)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = request_state(scope).caller
+        state = request_state(scope)
+        caller, account = state.caller, state.account
         received = 0
         admitted = False
 
@@ -58,7 +64,7 @@ class AdmissionMiddleware:
                 received += size
                 self._receiving += size
                 if not message.get("more_body", False):
-                    self._take_place(caller)
+                    self._take_place(caller, account)
                     admitted = True
                 elif self._receiving > MAX_RECEIVING:
                     raise TooManyRequests("The server receives too much at once.", retry_after=1)
@@ -69,18 +75,22 @@ class AdmissionMiddleware:
         finally:
             self._receiving -= received
             if admitted:
-                self._leave(caller)
+                self._leave(caller, account)
 
-    def _take_place(self, caller: str) -> None:
+    def _take_place(self, caller: str, account: Account | None) -> None:
         if self._under_way[caller] >= self._limits.max_requests:
             raise TooManyRequests(
                 f"{self._limits.max_requests} requests run or wait already.",
                 retry_after=self._appointments.make(),
             )
+        if account is not None:
+            account.admit(self._clock())
         self._under_way[caller] += 1
         self._appointments.take_place()
 
-    def _leave(self, caller: str) -> None:
+    def _leave(self, caller: str, account: Account | None) -> None:
+        if account is not None:
+            account.leave()
         self._under_way[caller] -= 1
         if not self._under_way[caller]:
             del self._under_way[caller]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
 
+from edge_llama.accounts.key import hash_key
 from edge_llama.settings.server import ServerSettings
 
 
@@ -18,11 +18,6 @@ class HashedKey(NamedTuple):
 
     name: str
     digest: bytes
-
-
-def hash_key(key: str) -> bytes:
-    """SHA-256 of an API key without the blanks around it."""
-    return hashlib.sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
 
 
 def keys_of(settings: ServerSettings) -> tuple[HashedKey, ...]:

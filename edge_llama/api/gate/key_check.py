@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Collection
-
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge_llama.api.errors import InvalidApiKey, TooManyRequests, error_response
+from edge_llama.api.errors import InvalidApiKey, TooManyRequests, error_response, log_error
 from edge_llama.api.gate.guess_limit import GuessLimit
-from edge_llama.api.gate.hashed_key import HashedKey, hash_key
+from edge_llama.api.gate.key_door import Caller, KeyDoor
+from edge_llama.api.gate.rate_limit_headers import RateLimitHeaders
 from edge_llama.api.state.request_state import request_state
+from edge_llama.errors import StateError
 
 PUBLIC_PATHS = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready"})
 MANUAL_PREFIX = "/docs/"
@@ -27,40 +26,42 @@ class ApiKeyMiddleware:
 
     The key is a Bearer token, or stands in `x-api-key`, as Anthropic's clients send it.
 
-    Who is wrong too often gets a 429 instead. The request's state gets its `caller`.
+    Who is wrong too often gets a 429 instead. The request's state gets its caller and account.
 
     Args:
         app: what is guarded.
-        keys: gives those of the moment; none lets every request pass.
+        door: knows the keys; without any, every request passes.
     """
 
-    def __init__(self, app: ASGIApp, keys: Callable[[], Collection[HashedKey]]) -> None:
+    def __init__(self, app: ASGIApp, door: KeyDoor) -> None:
         self._app = app
-        self._keys = keys
+        self._door = door
         self._guesses = GuessLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        caller = self._caller(scope)
+        try:
+            caller = self._caller(scope)
+        except StateError as error:
+            log_error(error)
+            await error_response(error)(scope, receive, send)
+            return
         if caller is None:
             await error_response(self._refusal(scope))(scope, receive, send)
         else:
-            request_state(scope).caller = caller
+            state = request_state(scope)
+            state.caller, state.account = caller.id, caller.account
+            if caller.account is not None:
+                send = RateLimitHeaders(send, caller.account)
             await self._app(scope, receive, send)
 
-    def _caller(self, scope: Scope) -> str | None:
-        keys = self._keys()
-        if not keys or is_public(scope["path"]):
-            return ""
+    def _caller(self, scope: Scope) -> Caller | None:
+        if is_public(scope["path"]) or not self._door.guarded:
+            return Caller()
         key = _offered_key(Headers(scope=scope))
-        if key is None:
-            return None
-        offered = hash_key(key)
-        # Every key is compared, in the same time whether it fits or not.
-        fitting = [each for each in keys if hmac.compare_digest(each.digest, offered)]
-        return fitting[0].digest.hex() if fitting else None
+        return None if key is None else self._door.find(key)
 
     def _refusal(self, scope: Scope) -> InvalidApiKey | TooManyRequests:
         offered = not {"authorization", "x-api-key"}.isdisjoint(Headers(scope=scope))

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_llama.api.gate.hashed_key import HashedKey, hash_key
+from edge_llama.accounts.key import NAME, check_name, hash_key, new_secret
+from edge_llama.api.gate.hashed_key import HashedKey
 from edge_llama.errors import SettingsError
 from edge_llama.files.regular import read_regular
 
@@ -25,8 +25,7 @@ logger = logging.getLogger(__name__)
 MAX_SIZE = 4 << 20
 """Bytes of a file: some 40,000 keys. It is read between requests."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-f]{{64}})")
+_LINE = re.compile(rf"({NAME.pattern})\s+sha256:([0-9a-f]{{64}})")
 
 
 class KeyFile:
@@ -91,16 +90,13 @@ def add_key(path: Path, name: str) -> str:
     Raises:
         SettingsError: the name cannot be used or is taken, or the file cannot be read or written.
     """
-    if not _NAME.fullmatch(name):
-        raise SettingsError(
-            f"{name!r} cannot name an API key. Take at most 64 letters, digits and . _ @ -."
-        )
+    check_name(name)
     begun = path.exists() and (not path.is_file() or path.stat().st_size)
     if begun and any(key.name == name for key in read_keys(path)):
         raise SettingsError(
             f"{path} has an API key for {name} already. Remove that line to replace the key."
         )
-    key = f"sk-{secrets.token_urlsafe(32)}"
+    key = new_secret()
     line = f"{name} sha256:{hash_key(key).hex()}\n"
     try:
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

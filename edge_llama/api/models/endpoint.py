@@ -8,26 +8,25 @@ from starlette.responses import JSONResponse
 from edge_llama.api.anthropic.models import anthropic_model, anthropic_models
 from edge_llama.api.dialect import speaks_anthropic
 from edge_llama.api.models.shapes import ModelList, ModelOut
-from edge_llama.api.state.app_state import state_of
+from edge_llama.api.reply.lease import model_of, usable_models
 from edge_llama.pool.registry import ServedModel
 
 
 async def list_models(request: Request) -> JSONResponse:
-    registry = state_of(request).registry
+    usable = usable_models(request)
     if speaks_anthropic(request.scope):
-        return JSONResponse(anthropic_models(registry))
+        return JSONResponse(anthropic_models(usable))
     models: ModelList = {
         "object": "list",
-        "data": [model_object(model, model.id) for model in registry],
+        "data": [model_object(model, model.id) for model in usable],
     }
     return JSONResponse(models)
 
 
 async def retrieve_model(request: Request) -> JSONResponse:
-    registry = state_of(request).registry
     name = request.path_params["id"]
     tell = anthropic_model if speaks_anthropic(request.scope) else model_object
-    return JSONResponse(tell(registry.resolve(name), name))
+    return JSONResponse(tell(model_of(request, name), name))
 
 
 def model_object(model: ServedModel, name: str) -> ModelOut:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from edge_llama.api.http.disconnect import unless_disconnected
 from edge_llama.api.state.app_state import state_of
+from edge_llama.api.state.request_state import request_state
 from edge_llama.chat.model import ChatModel
 from edge_llama.pool.registry import ServedModel
 
@@ -20,13 +21,30 @@ def model_of(request: Request, name: str) -> ServedModel:
 
     Raises:
         ModelNotFound: nothing that is served has it.
+        ModelNotAllowed: the request's key may not use it.
     """
-    return state_of(request).registry.resolve(name)
+    model = state_of(request).registry.resolve(name)
+    account = request_state(request.scope).account
+    if account is not None:
+        account.check_model(model.id)
+    return model
 
 
 def first_model(request: Request) -> ServedModel:
-    """The one that clients get who name none."""
-    return next(iter(state_of(request).registry))
+    """The one that clients get who name none.
+
+    Raises:
+        ModelNotAllowed: the request's key may not use any.
+    """
+    models = usable_models(request)
+    return models[0] if models else model_of(request, next(iter(state_of(request).registry)).id)
+
+
+def usable_models(request: Request) -> list[ServedModel]:
+    """Those that the request's key may use, in the order in which they are served."""
+    account = request_state(request.scope).account
+    models = state_of(request).registry
+    return [model for model in models if account is None or account.may_use(model.id)]
 
 
 async def with_model(

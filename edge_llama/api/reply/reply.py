@@ -16,6 +16,7 @@ from edge_llama.api.http.long_json import json_response
 from edge_llama.api.http.sse import AcceptedStream, EventStream
 from edge_llama.api.http.written_list import json_pieces
 from edge_llama.api.reply.begun import Begun, Work
+from edge_llama.api.reply.meter import meter_of, tier_of
 from edge_llama.api.state.app_state import state_of
 from edge_llama.api.state.request_state import request_state
 from edge_llama.chat.completion import ChatCompletion
@@ -72,18 +73,19 @@ async def respond(
         ClientDisconnected: the client went away.
     """
     state = state_of(request)
-    asked = on_behalf(request, asked)
+    asked = on_behalf(request, model, asked)
     asked = replace(asked, overflow=asked.overflow or state.settings.context_overflow)
     running = _running(state.registry, model, asked, reply.prompt_field)
     return await answer(request, running, reply, stream=stream)
 
 
-def on_behalf(request: Request, asked: Asked) -> Asked:
-    """`asked`, for whoever sent `request`."""
+def on_behalf(request: Request, model: ServedModel, asked: Asked) -> Asked:
+    """`asked`, for whoever sent `request`, who pays for it."""
     caller = request_state(request.scope).caller
     domain = "" if state_of(request).settings.share_prefixes else caller
-    options = msgspec.structs.replace(asked.options, cache_domain=domain, caller=caller)
-    return replace(asked, options=options)
+    tier = tier_of(request, asked.options.tier)
+    options = msgspec.structs.replace(asked.options, cache_domain=domain, caller=caller, tier=tier)
+    return replace(asked, options=options, meter=meter_of(request, model))
 
 
 async def answer(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from edge_llama.accounts.accounts import Accounts
+from edge_llama.accounts.usage_writer import UsageWriter
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.pool.registry import ModelRegistry
 from edge_llama.settings.server import ServerSettings
@@ -21,6 +23,8 @@ class AppState:
         settings: how the server behaves.
         root_endpoints: those with whole addresses.
         v1_endpoints: those that are served below `/v1` and below the project's prefix.
+        accounts: keys and what they use, if that is counted.
+        usage_writer: has it written.
         stopping: nothing new is begun any more.
     """
 
@@ -28,6 +32,8 @@ class AppState:
     settings: ServerSettings
     root_endpoints: tuple[Endpoint, ...] = ()
     v1_endpoints: tuple[Endpoint, ...] = ()
+    accounts: Accounts | None = None
+    usage_writer: UsageWriter | None = None
     stopping: bool = False
 
 

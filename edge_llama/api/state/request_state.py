@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
+from edge_llama.accounts.account import Account
+
 _KEY = "edge_llama"
 
 
@@ -16,12 +18,14 @@ class RequestState:
 
     Attributes:
         id: for the log and the x-request-id header.
-        caller: who asks: the hash of the API key, empty if none is needed.
+        caller: tells who asks from others; empty if no key is needed.
+        account: what he uses, if that is counted.
         ignored: paths of the body's fields that are not used.
     """
 
     id: str
     caller: str = ""
+    account: Account | None = None
     ignored: Sequence[str] = ()
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
+from edge_llama.cli.duration import DAY, parse_duration
 from edge_llama.errors import SettingsError
 
 NEVER = "-1"
-LONGEST = 365 * 86400
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)", re.A)
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+LONGEST = 365 * DAY
 
 
 def parse_keep_alive(text: str) -> float | None:
@@ -21,13 +17,10 @@ def parse_keep_alive(text: str) -> float | None:
     """
     if text.strip() == NEVER:
         return None
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise SettingsError(
-            f"--keep-alive {text!r} is not a duration. Write seconds, 30s, 10m or 1h; "
-            "0 unloads at once, -1 never."
-        )
-    seconds = float(match[1]) * _SECONDS[match[2]]
+    try:
+        seconds = parse_duration(text)
+    except SettingsError as error:
+        raise SettingsError(f"--keep-alive {error} 0 unloads at once, -1 never.") from None
     if seconds > LONGEST:
         raise SettingsError(f"--keep-alive {text} is longer than a year. -1 never unloads.")
     return seconds

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from edge_llama.cli.keys.options import StateDir
 from edge_llama.cli.option_group import OptionGroup
 from edge_llama.cli.options import AllowURL
 from edge_llama.settings.engine import CHOOSE_ALL
@@ -141,6 +142,24 @@ class SecurityOptions(OptionGroup):
             help="Write every request to the log, with all that users have said in it.",
         ),
     ] = _SERVER.log_prompts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOptions(OptionGroup):
+    """The keys of `edge-llama keys`, and what they use."""
+
+    PANEL = SecurityOptions.PANEL
+
+    state_dir: StateDir = None
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            "--prices",
+            metavar="FILE",
+            help="A TOML file of what models cost, for budgets of keys.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

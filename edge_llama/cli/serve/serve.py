@@ -22,10 +22,12 @@ from edge_llama.cli.options import (
     Verbosity,
     configure_logging,
 )
+from edge_llama.cli.serve.accounts import open_accounts
 from edge_llama.cli.serve.announcement import announce
 from edge_llama.cli.serve.keep_alive import parse_keep_alive
 from edge_llama.cli.serve.options import (
     API_KEY_VARIABLE,
+    AccountOptions,
     ModelsOptions,
     PrefixOptions,
     RequestOptions,
@@ -42,6 +44,7 @@ from edge_llama.settings.server import Limits, ServerSettings
 from edge_llama.weights.demo import DEMO
 
 if TYPE_CHECKING:
+    from edge_llama.accounts.accounts import Accounts
     from edge_llama.planning.obtain import Obtained
     from edge_llama.planning.planned import Planned
 
@@ -64,6 +67,7 @@ def serve(
     server: ServerOptions,
     served: ModelsOptions,
     security: SecurityOptions,
+    counted: AccountOptions,
     requests: RequestOptions,
     memory: MemoryOptions,
     layout: LayoutOptions,
@@ -85,7 +89,8 @@ def serve(
         *(requests, memory, layout, threads, steps, prefixes),
         disk_cache=kept.settings(prefixes.prefix),
     )
-    settings = _server_settings(server, security, requests)
+    accounts = open_accounts(counted)
+    settings = _server_settings(server, security, requests, accounts)
     plan = partial(plan_model, settings=engine, budget=budget, use_tuned=steps.tuned)
     names = models or ([] if served.model_set else [DEMO])
     found = obtain_all(names, budget, allow_url=served.allow_url)
@@ -94,11 +99,15 @@ def serve(
         plans |= plan_installed(plan)
     if not plans:
         raise SettingsError("None of the installed models can be run here.")
-    _run(plans, served.alias, settings, PoolSettings(memory=budget, keep_alive=keep_alive))
+    pool = PoolSettings(memory=budget, keep_alive=keep_alive)
+    _run(plans, served.alias, settings, pool, accounts)
 
 
 def _server_settings(
-    server: ServerOptions, security: SecurityOptions, requests: RequestOptions
+    server: ServerOptions,
+    security: SecurityOptions,
+    requests: RequestOptions,
+    accounts: Accounts | None,
 ) -> ServerSettings:
     from edge_llama.api.gate.key_file import KeyFile
 
@@ -113,6 +122,7 @@ def _server_settings(
     return settings_of(
         ServerSettings,
         *(server, security, requests),
+        accounts=accounts is not None and accounts.guards,
         api_keys=() if security.api_keys is None else KeyFile(security.api_keys),
         limits=settings_of(Limits, requests, max_requests=most),
     )
@@ -123,6 +133,7 @@ def _run(
     aliases: list[str],
     settings: ServerSettings,
     pool: PoolSettings,
+    accounts: Accounts | None,
 ) -> None:
     """Serve until a signal ends it."""
     from edge_llama.api.app import create_app
@@ -143,5 +154,5 @@ def _run(
     startup = Startup(partial(registry.pool.use, served[0].pooled), tell)
     if sys.stderr.isatty():
         typer.echo(f"Loading {printable(named[0].id)} …", err=True)
-    server.serve(create_app(registry, settings), settings, startup.watch)
+    server.serve(create_app(registry, settings, accounts), settings, startup.watch)
     startup.raise_failure()

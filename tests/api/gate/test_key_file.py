@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.api.gate.hashed_key import hash_key
+from edge_llama.accounts.key import hash_key
 from edge_llama.api.gate.key_file import MAX_SIZE, KeyFile, add_key, read_keys
 from edge_llama.errors import SettingsError
 from edge_llama.settings.server import ServerSettings

@@ -16,6 +16,7 @@ from edge_llama.errors import SettingsError
         ("10m", 600),
         ("1h", 3600),
         ("1.5h", 5400),
+        ("2d", 2 * 86400),
         (" 5m ", 300),
         ("8760h", 365 * 86400),
         ("-1", None),
@@ -25,7 +26,7 @@ def test_durations(text: str, seconds: float | None) -> None:
     assert parse_keep_alive(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "-2", "-1m", "ten", "10 m", "1h30m", "1d", "inf", "nan", "٣"])
+@pytest.mark.parametrize("text", ["", "-2", "-1m", "ten", "10 m", "1h30m", "1w", "inf", "nan", "٣"])
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="is not a duration"):
         parse_keep_alive(text)

@@ -1,0 +1,1 @@
+"""`edge-llama keys`: API keys for the users of a server, their limits and their usage."""
