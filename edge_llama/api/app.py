@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from edge_llama.accounts.accounts import Accounts
 from edge_llama.accounts.usage_writer import UsageWriter
@@ -26,6 +25,7 @@ from edge_llama.api.gate.hosts import HostMiddleware
 from edge_llama.api.gate.key_check import ApiKeyMiddleware
 from edge_llama.api.gate.key_door import KeyDoor
 from edge_llama.api.gate.rate_limit_headers import NAMES as RATE_LIMIT_HEADERS
+from edge_llama.api.gate.web_pages import WebPageMiddleware
 from edge_llama.api.http.address import AddressMiddleware
 from edge_llama.api.http.request_id import RequestIdMiddleware
 from edge_llama.api.reply.reply import DROPPED_HEADER
@@ -85,7 +85,7 @@ def _middleware(settings: ServerSettings, door: KeyDoor) -> list[Middleware]:
         # A browser asks for leave without the key, and shows a refusal only if it may be read.
         layers.append(
             Middleware(
-                CORSMiddleware,
+                WebPageMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],

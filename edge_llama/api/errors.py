@@ -32,6 +32,7 @@ from edge_llama.api.shapes import AnthropicError, Error
 from edge_llama.api.state.request_state import request_state
 from edge_llama.errors import (
     BudgetExceeded,
+    ContextLengthExceeded,
     EdgeLlamaError,
     EngineDied,
     EngineKilled,
@@ -187,6 +188,9 @@ def anthropic_error_body(error: Exception) -> AnthropicError:
     """The same as Anthropic's API tells it."""
     kind = _ANTHROPIC_TYPES.get(_status(error), "api_error")
     message = error_body(error)["error"]["message"]
+    if isinstance(error, ContextLengthExceeded):
+        # Clients look for these words, and shorten the conversation.
+        message = f"prompt is too long: {error.prompt_tokens} tokens > {error.n_ctx} maximum"
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 

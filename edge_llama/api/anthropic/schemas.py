@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import FailFast, Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
 from typing_extensions import NotRequired, Self, TypedDict
 
 from edge_llama.api.anthropic.turns import Texts, Turn
 from edge_llama.api.request.content import MAX_MESSAGES
+from edge_llama.api.request.left_out import LeftOut, documented, other_than, unless_left_out
 from edge_llama.api.request.request_body import RequestBody
 from edge_llama.api.request.sampling import MAX_STOPS, ConversationRequest, Stop, most_tokens
 from edge_llama.api.request.tools import (
@@ -26,7 +28,6 @@ from edge_llama.api.request.validation import (
     Schema,
     invalid,
     missing,
-    unsupported,
 )
 from edge_llama.chat.grammar.json_schema import json_schema_grammar
 from edge_llama.chat.messages import ChatRequest, Message, Role
@@ -39,7 +40,6 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "functions": ([],),
     "logprobs": (False,),
     "max_completion_tokens": (),
-    "mcp_servers": ([],),
     "n": (1,),
     "response_format": (),
     "return_progress": (False,),
@@ -79,8 +79,6 @@ def _custom_tool(value: Any) -> JSONObject:
     """The tool as a function."""
     if not isinstance(value, dict):
         raise invalid('must be a tool such as {"name": "now", "input_schema": {}}.')
-    if value.get("type") not in (None, "custom"):
-        raise unsupported("must be 'custom': the server runs no tools itself.", field="type")
     fields = {"name": "name", "description": "description", "parameters": "input_schema"}
     if not isinstance(value.get("input_schema", {}), dict):
         raise invalid("must be a JSON Schema.", field="input_schema")
@@ -108,6 +106,35 @@ class ToolUse(Schema):
         return ToolChoice(mode, parallel=parallel)
 
 
+def _as_tool_use(value: Any) -> Any:
+    """OpenAI's words for it too."""
+    if isinstance(value, str):
+        value = {"type": value}
+    if isinstance(value, dict) and value.get("type") == "required":
+        return {**value, "type": "any"}
+    return value
+
+
+ToolUseIn = Annotated[
+    ToolUse,
+    BeforeValidator(
+        _as_tool_use,
+        json_schema_input_type=ToolUse | Literal["auto", "any", "none", "required"],
+    ),
+]
+
+
+_BOOKKEEPING = re.compile(r"\A(?:x-anthropic-[a-z0-9-]+: [^\n]*(?:\n|\Z))+", re.I)
+
+
+def _without_bookkeeping(text: str) -> str:
+    """A system text without what a client noted for Anthropic at its begin, in lines like those of
+    headers: `x-anthropic-billing-header: …` is another one in each request, and would keep the
+    prompts from beginning alike.
+    """
+    return _BOOKKEEPING.sub("", text)
+
+
 class Conversation(RequestBody):
     """What was said, and the model that is to read it."""
 
@@ -118,12 +145,19 @@ class Conversation(RequestBody):
     system: Texts = Field(default_factory=list)
     tools: Annotated[
         list[
-            Annotated[JSONObject, PlainValidator(_custom_tool, json_schema_input_type=CustomTool)]
+            Annotated[
+                JSONObject | LeftOut,
+                PlainValidator(
+                    unless_left_out(_custom_tool, other_than("custom")),
+                    json_schema_input_type=CustomTool
+                    | Annotated[LeftOut, documented({"not": {"const": "custom"}})],
+                ),
+            ]
         ],
         FailFast(),
         Field(max_length=MAX_TOOLS),
     ] = Field(default_factory=list)
-    tool_choice: ToolUse = ToolUse(type="auto")
+    tool_choice: ToolUseIn = ToolUse(type="auto")
 
     def to_tools(self) -> tuple[Tool, ...]:
         """The tools, which fit the choice of them.
@@ -131,13 +165,15 @@ class Conversation(RequestBody):
         Raises:
             InvalidValue: they do not.
         """
-        tools = tuple(as_tool(definition, "input_schema") for definition in self.tools)
+        used = (tool for tool in self.tools if not isinstance(tool, LeftOut))
+        tools = tuple(as_tool(definition, "input_schema") for definition in used)
         check_tools(tools, self.tool_choice.to_choice())
         return tools
 
     def to_messages(self) -> tuple[Message, ...]:
         """The system prompt and the turns, free of HTTP and Anthropic."""
-        system = (Message(Role.SYSTEM, "\n".join(self.system)),) if self.system else ()
+        texts = [text for text in map(_without_bookkeeping, self.system) if text]
+        system = (Message(Role.SYSTEM, "\n".join(texts)),) if texts else ()
         return (*system, *(message for turn in self.messages for message in turn.to_messages()))
 
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_val
 from typing_extensions import Self
 
 from edge_llama.api.request.content import MEDIA_PARTS, TextPart, as_parts, part_text
+from edge_llama.api.request.left_out import LeftOut, documented, one_of, unless_left_out
 from edge_llama.api.request.validation import JSONObject, Name, Schema, TextIn, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
@@ -33,15 +34,17 @@ class TextBlock(CachedBlock):
 
 
 class ToolUseBlock(CachedBlock):
-    """A call that the model made."""
+    """A call that the model made; `input` is text if it was cut off."""
 
     type: Literal["tool_use"]
     id: TextIn
     name: Name
-    input: JSONObject = Field(default_factory=dict)
+    input: JSONObject | TextIn = Field(default_factory=dict)
 
     def to_tool_call(self) -> ToolCall:
-        return ToolCall(self.name, json.dumps(self.input, ensure_ascii=False), self.id)
+        written = self.input
+        text = written if isinstance(written, str) else json.dumps(written, ensure_ascii=False)
+        return ToolCall(self.name, text, self.id)
 
 
 class ToolResultBlock(CachedBlock):
@@ -87,7 +90,22 @@ def _read_block(value: Any) -> Schema:
     return _BLOCKS[kind].model_validate(value)
 
 
-TurnBlock: TypeAlias = TextBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
+FOREIGN_BLOCKS = frozenset(
+    {"server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "mcp_tool_use"}
+    | {"mcp_tool_result", "code_execution_tool_result", "bash_code_execution_tool_result"}
+    | {"text_editor_code_execution_tool_result", "tool_search_tool_result", "container_upload"}
+    | {"tool_reference", "compaction"}
+)
+"""What tools that only Anthropic runs leave in a conversation."""
+
+ForeignBlock = Annotated[LeftOut, documented({"enum": sorted(FOREIGN_BLOCKS)})]
+TurnBlock: TypeAlias = TextBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | ForeignBlock
+_TurnBlock: TypeAlias = Annotated[
+    TurnBlock,
+    PlainValidator(
+        unless_left_out(_read_block, one_of(FOREIGN_BLOCKS)), json_schema_input_type=TurnBlock
+    ),
+]
 
 
 class Turn(Schema):
@@ -95,7 +113,7 @@ class Turn(Schema):
 
     role: Literal["user", "assistant", "system"]
     content: Annotated[
-        list[Annotated[TurnBlock, PlainValidator(_read_block, json_schema_input_type=TurnBlock)]],
+        list[_TurnBlock],
         FailFast(),
         BeforeValidator(as_parts, json_schema_input_type=TextIn | list[TurnBlock]),
     ]

@@ -62,9 +62,11 @@ def _of_role(role: str) -> dict[str, JsonValue]:
     return {"properties": {"role": {"const": role}}}
 
 
+_MAY_BE_SILENT = ("assistant", "tool", "function")
+
 _NEEDED_BY_ROLE: list[JsonValue] = [
     {
-        "if": _of_role("assistant"),
+        "if": {"properties": {"role": {"enum": [*_MAY_BE_SILENT]}}},
         "else": {
             "properties": {"content": {"type": ["string", "array"], "minItems": 1}},
             "required": ["content"],
@@ -97,7 +99,7 @@ class ChatMessage(Schema):
     def _fits_its_role(self) -> Self:
         if self.audio is not None:
             raise unsupported("is not supported: this model reads text only.", field="audio")
-        if not self.content and self.role != "assistant":
+        if not self.content and self.role not in _MAY_BE_SILENT:
             raise missing("content")
         if self.role == "tool" and self.tool_call_id is None:
             raise missing("tool_call_id")

@@ -29,6 +29,7 @@ from edge_llama.api.request.tools import (
     Tools,
     as_tool,
     check_tools,
+    functions_of,
 )
 from edge_llama.api.request.validation import Count, Name, invalid
 from edge_llama.chat.messages import ChatRequest
@@ -82,7 +83,7 @@ class ChatCompletionRequest(ConversationRequest):
         Raises:
             RequestError: parameters are out of range, or do not fit together.
         """
-        tools = (*(as_tool(tool.function) for tool in self.tools), *map(as_tool, self.functions))
+        tools = tuple(map(as_tool, functions_of(self.tools) + self.functions))
         choice = self._tool_choice()
         template = self.chat_template_kwargs.to_options()
         check_tools(tools, choice, template.builtin_tools or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,27 @@ MAX_DEPTH = 512
 """Objects and lists within each other: half of what Python's functions can follow."""
 MAX_DIGITS = 400
 """Of a number: a double has up to 309 before the point, and more take ever longer to read."""
+
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]|\xed[\xa0-\xbf]"
+)
+"""As an escape, or as bytes, which are no UTF-8."""
+
+_PLACE = re.compile(r"\(byte (\d+)\)")
+_NOT_UTF8 = "it is not UTF-8"
+_REASONS = {
+    "truncated": "it ends too early",
+    "UTF-8": _NOT_UTF8,
+    "trailing characters": "something follows the object",
+    "object keys must be strings": "a key is not in double quotes",
+    "unicode escape": "\\u must be followed by four hexadecimal digits",
+    "escape": "a backslash is followed by a character that has no meaning there",
+    "invalid number": "a number is not written as JSON has them",
+    "expected": "a sign is missing, such as a comma, a colon or a bracket",
+    "invalid character": "a character cannot stand where it is",
+}
+"""By what the parser says."""
 
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * (MAX_DIGITS + 1)
@@ -58,9 +80,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep() from None
     except UnicodeDecodeError:
-        raise InvalidJson("The body is not valid JSON: it is not UTF-8.") from None
+        raise InvalidJson(f"The body is not valid JSON: {_NOT_UTF8}.") from None
     except msgspec.DecodeError as error:
-        raise InvalidJson(f"The body is not valid JSON: {_reason(error)}.") from None
+        raise InvalidJson(f"The body is not valid JSON: {_reason(error, body)}.") from None
     if not isinstance(value, dict):
         raise InvalidJson("The body must be a JSON object.")
     _check_keys(body, value)
@@ -127,9 +149,16 @@ def _too_deep() -> InvalidJson:
     return InvalidJson("The body is not valid JSON: it is nested too deeply.")
 
 
-def _reason(error: msgspec.DecodeError) -> str:
-    text = str(error).removeprefix("JSON is malformed: ").partition(" - at ")[0]
-    return text[:1].lower() + text[1:]
+def _reason(error: msgspec.DecodeError, body: bytes) -> str:
+    """What is wrong, in words of ours: the parser's are for programmers of parsers."""
+    if _LONE_SURROGATE.search(body):
+        return "it has half of a surrogate pair. Send whole characters"
+    text = str(error)
+    place = f" (byte {found[1]})" if (found := _PLACE.search(text)) else ""
+    for known, words in _REASONS.items():
+        if known in text:
+            return words + place
+    return f"it has a fault{place}"
 
 
 def _check_length(declared: str, max_bytes: int) -> None:

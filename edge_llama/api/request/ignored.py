@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator
 
+from edge_llama.api.request.left_out import LeftOut
 from edge_llama.api.request.validation import Schema
 
 MAX_IGNORED = 20
@@ -40,7 +41,9 @@ def _unknown(schema: Schema, prefix: str) -> Iterator[str]:
             yield from _unknown(value, f"{path}.")
         elif isinstance(value, list):
             for entry in value:
-                if isinstance(entry, Schema):
+                if isinstance(entry, LeftOut):
+                    yield f"{path}[].{entry.type}"
+                elif isinstance(entry, Schema):
                     yield from _unknown(entry, f"{path}[].")
 
 

@@ -13,9 +13,9 @@ from edge_llama.engine.protocol.grammar import Grammar
 
 
 class JSONSchemaFormat(Schema):
-    """A named schema. `strict` makes no difference: every schema is enforced."""
+    """A schema. `strict` makes no difference: every schema is enforced."""
 
-    name: Name
+    name: Name | None = None
     description: Any = None
     strict: Any = None
     schema_: Annotated[JSONObject, Field(alias="schema")] = Field(default_factory=dict)

@@ -34,10 +34,13 @@ _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def _as_list(value: Any) -> Any:
+    """Without empty strings, which stop nothing."""
     if isinstance(value, str):
-        return [_usable_stop(value)]
+        value = [value]
     if isinstance(value, list):
-        return value
+        return [
+            without_nul(text) if isinstance(text, str) else text for text in value if text != ""
+        ]
     raise invalid("must be a string or a list of strings.")
 
 
@@ -48,6 +51,11 @@ def _usable_stop(text: str) -> str:
 
 
 def _token_biases(value: Any) -> dict[int, float]:
+    """Of an object, or of llama.cpp's list of pairs, in which false bans a token."""
+    if value is False:
+        return {}
+    if isinstance(value, list):
+        value = dict(map(_bias_pair, value))
     if not isinstance(value, dict):
         raise invalid('must be an object such as {"1234": -100}.')
     if len(value) > MAX_BIASES:
@@ -56,6 +64,12 @@ def _token_biases(value: Any) -> dict[int, float]:
             "grammar what the answer is made of."
         )
     return {_token_id(key): _bias(bias) for key, bias in value.items() if bias is not None}
+
+
+def _bias_pair(pair: Any) -> tuple[str, Any]:
+    if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) is not int:
+        raise invalid("must have pairs of a token id and a number, such as [1234, -100].")
+    return str(pair[0]), -100 if pair[1] is False else pair[1]
 
 
 def _token_id(key: str) -> int:
@@ -80,21 +94,39 @@ def _range(low: float, high: float) -> Any:
 
 
 Stop = Annotated[str, AfterValidator(_usable_stop), Field(json_schema_extra={"minLength": 1})]
-_StopText = Annotated[str, Field(min_length=1)]
 
 
 def _no_limit(value: Any) -> Any:
-    """LM Studio's and llama.cpp's way to ask for as much as there is room for."""
-    return None if value == -1 else value
+    """LM Studio's, llama.cpp's and Ollama's way to ask for as much as there is room for."""
+    return None if value in (-1, -2) else value
+
+
+def _off_if(*values: float) -> BeforeValidator:
+    """For a parameter that other servers take these values of for none at all."""
+    return BeforeValidator(lambda value: None if value in values else value)
+
+
+RANDOM_SEEDS = (-1, 2**32 - 1)
+"""llama.cpp's, of signed and of unsigned numbers, for another seed each time."""
 
 
 Amount = Annotated[int, Field(ge=0, le=INT64_MAX), Integral]
 TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), Integral]
 TokenLimit = Annotated[
-    Count | None, BeforeValidator(_no_limit, json_schema_input_type=Count | Literal[-1] | None)
+    Count | None, BeforeValidator(_no_limit, json_schema_input_type=Count | Literal[-1, -2] | None)
 ]
 TokenLimitOrZero = Annotated[
-    Amount | None, BeforeValidator(_no_limit, json_schema_input_type=Amount | Literal[-1] | None)
+    Amount | None,
+    BeforeValidator(_no_limit, json_schema_input_type=Amount | Literal[-1, -2] | None),
+]
+
+
+Penalty = Annotated[
+    Annotated[Number, Field(ge=0.01, le=100)] | None,
+    BeforeValidator(
+        lambda value: None if value == 0 else value,
+        json_schema_input_type=Annotated[float, Field(ge=0.01, le=100)] | Literal[0] | None,
+    ),
 ]
 
 
@@ -111,9 +143,9 @@ class SampledRequest(RequestBody):
     min_p: Annotated[Number, _range(0, 1)] | None = None
     frequency_penalty: Annotated[Number, _range(-2, 2)] | None = None
     presence_penalty: Annotated[Number, _range(-2, 2)] | None = None
-    repetition_penalty: Annotated[Number, _range(0.01, 100)] | None = None
-    repeat_penalty: Annotated[Number, Field(ge=0.01, le=100)] | None = None
-    seed: Integer | None = None
+    repetition_penalty: Annotated[Penalty, _range(0.01, 100)] = None
+    repeat_penalty: Penalty = None
+    seed: Annotated[Integer | None, _off_if(*RANDOM_SEEDS)] = None
     logit_bias: (
         Annotated[
             dict[int, float],
@@ -121,7 +153,9 @@ class SampledRequest(RequestBody):
                 _token_biases,
                 json_schema_input_type=Annotated[
                     dict[TokenId, Bias | None], Field(max_length=MAX_BIASES)
-                ],
+                ]
+                | Annotated[list[tuple[int, Bias | Literal[False]]], Field(max_length=MAX_BIASES)]
+                | Literal[False],
             ),
         ]
         | None
@@ -129,10 +163,10 @@ class SampledRequest(RequestBody):
     ignore_eos: bool | None = None
     min_tokens: Amount = 0
     stop: Annotated[
-        list[Stop],
+        list[str],
         FailFast(),
         Field(max_length=MAX_STOPS),
-        BeforeValidator(_as_list, json_schema_input_type=_StopText | list[_StopText]),
+        BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
     ] = Field(default_factory=list)
     grammar: TextIn | None = None
     regex: TextIn | None = None

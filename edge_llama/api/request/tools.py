@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PlainValidator
 from typing_extensions import NotRequired, TypedDict
 
+from edge_llama.api.request.left_out import LeftOut, documented, other_than, unless_left_out
 from edge_llama.api.request.validation import (
     JSONObject,
     Schema,
@@ -29,7 +30,7 @@ _OPTIONAL = {"description": (str, "a string"), "parameters": (dict, "a JSON Sche
 
 
 def only_functions(kind: Any) -> Any:
-    """For the `type` of a tool."""
+    """For the `type` of a call or of a choice."""
     if kind == "custom":
         raise unsupported("is 'custom', but only functions can be called. Leave it out.")
     return kind
@@ -73,26 +74,46 @@ FunctionDefinition = Annotated[
 class FunctionTool(Schema):
     """A function that the model may call."""
 
-    type: Annotated[Literal["function"], BeforeValidator(only_functions)] = "function"
+    type: Literal["function"] = "function"
     function: FunctionDefinition
 
 
-Tools = Annotated[list[FunctionTool], FailFast(), Field(max_length=MAX_TOOLS)]
+ToolIn = Annotated[
+    FunctionTool | LeftOut,
+    PlainValidator(
+        unless_left_out(FunctionTool.model_validate, other_than("function")),
+        json_schema_input_type=FunctionTool
+        | Annotated[LeftOut, documented({"not": {"const": "function"}})],
+    ),
+]
+Tools = Annotated[list[ToolIn], FailFast(), Field(max_length=MAX_TOOLS)]
+"""The functions of a chat. Tools of other kinds are left out."""
+
+
+def functions_of(tools: Sequence[FunctionTool | LeftOut]) -> list[JSONObject]:
+    """The functions among the tools."""
+    return [tool.function for tool in tools if isinstance(tool, FunctionTool)]
 
 
 def as_tool(definition: JSONObject, schema_path: str = "function.parameters") -> Tool:
     return Tool({"type": "function", "function": definition}, schema_path)
 
 
+_MODES = {mode.value: mode for mode in CallMode} | {"any": CallMode.REQUIRED}
+"""`any` is Anthropic's and Mistral's word."""
+
+
 def _tool_choice(value: Any) -> ToolChoice:
     if isinstance(value, str):
-        if value not in set(CallMode):
+        if value not in _MODES:
             raise invalid("must be 'none', 'auto', 'required' or a tool.")
-        return ToolChoice(CallMode(value))
+        return ToolChoice(_MODES[value])
     if not isinstance(value, dict):
         raise invalid('must be "auto", "none", "required" or an object that names a tool.')
     if value.get("type") == "allowed_tools":
         return _allowed_tools(value.get("allowed_tools", value))
+    if value.get("type") in _MODES and not value.keys() & {"function", "name"}:
+        return ToolChoice(_MODES[value["type"]])
     only_functions(value.get("type"))
     return ToolChoice(CallMode.REQUIRED, frozenset({_tool_name(value)}), parallel=False)
 
@@ -111,7 +132,7 @@ def _tool_name(value: Any) -> str:
     holder = value.get("function", value) if isinstance(value, dict) else None
     name = holder.get("name") if isinstance(holder, dict) else None
     if not isinstance(name, str):
-        raise invalid("must name a function.")
+        raise invalid("must name a function: this server runs no tools of other kinds.")
     return name
 
 
@@ -119,7 +140,7 @@ ToolChoiceIn = Annotated[
     ToolChoice,
     PlainValidator(
         _tool_choice,
-        json_schema_input_type=Literal["none", "auto", "required"] | JSONObject,
+        json_schema_input_type=Literal["none", "auto", "required", "any"] | JSONObject,
     ),
 ]
 
@@ -137,7 +158,10 @@ def check_tools(tools: Sequence[Tool], choice: ToolChoice, builtin: Sequence[str
         if name in names[:index]:
             raise InvalidValue(f"tools has {name} twice.", param="tools")
     if choice.mode is CallMode.REQUIRED and not names:
-        raise InvalidValue("tool_choice is only allowed with tools.", param="tool_choice")
+        raise InvalidValue(
+            "tool_choice asks for a call, and tools has no function that could be called.",
+            param="tool_choice",
+        )
     for name in choice.names or ():
         if name not in names:
             raise InvalidValue(

@@ -16,7 +16,6 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     # OpenAI's
     "modalities": (["text"], []),
     "audio": (),
-    "web_search_options": (),
     "moderation": (),
     # of llama.cpp, vLLM and others
     "add_generation_prompt": (True,),

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, FailFast, PlainValidator
 from typing_extensions import TypedDict
 
 from edge_llama.api.request.content import as_parts, part_text
+from edge_llama.api.request.left_out import LeftOut, documented, one_of, unless_left_out
 from edge_llama.api.request.validation import Name, Schema, TextIn, invalid, unsupported
 from edge_llama.chat.messages import Message, Role, ToolCall
 
@@ -91,6 +92,16 @@ _ITEMS: dict[str, type[Schema]] = {
 }
 
 
+FOREIGN_ITEMS = frozenset(
+    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"}
+    | {"computer_call", "computer_call_output", "local_shell_call", "local_shell_call_output"}
+    | {"shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output"}
+    | {"custom_tool_call", "custom_tool_call_output", "compaction"}
+    | {"mcp_call", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"}
+)
+"""What tools that only OpenAI runs leave in a conversation."""
+
+
 def _read_item(value: Any) -> Schema:
     if not isinstance(value, dict):
         raise invalid('must be an item such as {"role": "user", "content": "Hello"}.')
@@ -103,8 +114,14 @@ def _read_item(value: Any) -> Schema:
     return _ITEMS[kind].model_validate(value)
 
 
-Item: TypeAlias = MessageItem | FunctionCallItem | FunctionCallOutputItem | ReasoningItem
-InputItem: TypeAlias = Annotated[Item, PlainValidator(_read_item, json_schema_input_type=Item)]
+ForeignItem = Annotated[LeftOut, documented({"enum": sorted(FOREIGN_ITEMS)})]
+Item: TypeAlias = (
+    MessageItem | FunctionCallItem | FunctionCallOutputItem | ReasoningItem | ForeignItem
+)
+InputItem: TypeAlias = Annotated[
+    Item,
+    PlainValidator(unless_left_out(_read_item, one_of(FOREIGN_ITEMS)), json_schema_input_type=Item),
+]
 
 
 def to_messages(items: Iterable[Item]) -> Iterator[Message]:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_val
 from typing_extensions import NotRequired, Self
 
 from edge_llama.api.request.content import MAX_MESSAGES
+from edge_llama.api.request.left_out import LeftOut, documented, other_than, unless_left_out
 from edge_llama.api.request.sampling import ConversationRequest, TopLogprobs, most_tokens
 from edge_llama.api.request.tools import (
     MAX_TOOLS,
@@ -27,7 +28,6 @@ from edge_llama.api.request.validation import (
     TextIn,
     invalid,
     missing,
-    unsupported,
     without_nul,
 )
 from edge_llama.api.responses.items import InputItem, Item, to_messages
@@ -75,8 +75,6 @@ class FlatFunction(FunctionShape):
 def _flat_function(value: Any) -> JSONObject:
     if not isinstance(value, dict):
         raise invalid('must be a function such as {"type": "function", "name": "now"}.')
-    if value.get("type", "function") != "function":
-        raise unsupported("must be 'function': the server runs no tools itself.", field="type")
     return function_definition({k: v for k, v in value.items() if k != "type"})
 
 
@@ -138,7 +136,12 @@ class ResponsesRequest(ConversationRequest):
     tools: Annotated[
         list[
             Annotated[
-                JSONObject, PlainValidator(_flat_function, json_schema_input_type=FlatFunction)
+                JSONObject | LeftOut,
+                PlainValidator(
+                    unless_left_out(_flat_function, other_than("function")),
+                    json_schema_input_type=FlatFunction
+                    | Annotated[LeftOut, documented({"not": {"const": "function"}})],
+                ),
             ]
         ],
         FailFast(),
@@ -159,7 +162,7 @@ class ResponsesRequest(ConversationRequest):
         Raises:
             RequestError: parameters are out of range, or do not fit together.
         """
-        tools = tuple(as_tool(definition, "parameters") for definition in self.tools)
+        tools = tuple(as_tool(definition, "parameters") for definition in self._functions())
         parallel = self.tool_choice.parallel and self.parallel_tool_calls
         check_tools(tools, self.tool_choice)
         system = () if self.instructions is None else (Message(Role.SYSTEM, self.instructions),)
@@ -200,7 +203,11 @@ class ResponsesRequest(ConversationRequest):
     def told_tools(self) -> list[JSONObject]:
         """`tools` as the response repeats them."""
         absent = {"description": None, "parameters": None, "strict": None}
-        return [{"type": "function"} | absent | definition for definition in self.tools]
+        return [{"type": "function"} | absent | definition for definition in self._functions()]
+
+    def _functions(self) -> list[JSONObject]:
+        """The tools that are used."""
+        return [tool for tool in self.tools if not isinstance(tool, LeftOut)]
 
     @property
     def text_format(self) -> JSONObject:

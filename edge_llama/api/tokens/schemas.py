@@ -17,6 +17,7 @@ from edge_llama.api.request.tools import (
     Tools,
     as_tool,
     check_tools,
+    functions_of,
 )
 from edge_llama.api.request.validation import Name, invalid, missing
 from edge_llama.chat.messages import ChatRequest
@@ -75,7 +76,7 @@ class TokenizeRequest(RequestBody):
         return await chat.tokenize(self.content, bos=self.add_special, field="content")
 
     def _conversation(self) -> ChatRequest:
-        tools = tuple(as_tool(tool.function) for tool in self.tools)
+        tools = tuple(map(as_tool, functions_of(self.tools)))
         template = self.chat_template_kwargs.to_options()
         check_tools(tools, self.tool_choice, template.builtin_tools or ())
         return ChatRequest(

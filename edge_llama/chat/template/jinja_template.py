@@ -9,7 +9,7 @@ from typing import Any
 from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
 from edge_llama.chat.template.control_pattern import control_pattern, findable
 from edge_llama.chat.template.jinja_process import JinjaProcess
-from edge_llama.chat.template.json_text import dump_json, load_json
+from edge_llama.chat.template.json_text import call_arguments, dump_json
 from edge_llama.chat.tools.tool import Tool
 from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.prompt import Control, Prompt, Segment, Text
@@ -145,6 +145,6 @@ def _message_objects(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
 
 
 def _call_object(call: ToolCall, param: str) -> dict[str, Any]:
-    arguments = load_json(call.arguments, param=f"{param}.function.arguments")
+    arguments = call_arguments(call.arguments, param=f"{param}.function.arguments")
     function = {"name": call.name, "arguments": arguments}
     return {"id": call.id, "type": "function", "function": function}

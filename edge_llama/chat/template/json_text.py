@@ -36,11 +36,12 @@ def dump_json(
     return "".join(written)
 
 
-def load_json(text: str, *, param: str) -> Any:
-    """The value of a JSON text; blank text is an empty object, as models leave out arguments.
+def call_arguments(text: str, *, param: str) -> Any:
+    """The arguments of a call, of JSON text; blank text is an empty object, as models leave them
+    out. What is not JSON, as of a call that was cut off, stays text.
 
     Raises:
-        InvalidValue: not JSON, or nested too deeply; names `param`.
+        InvalidValue: they are nested too deeply; names `param`.
     """
     if not text.strip():
         return {}
@@ -48,8 +49,8 @@ def load_json(text: str, *, param: str) -> Any:
         return json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise InvalidValue(f"{param} is nested too deeply.", param=param) from None
-    except ValueError as error:
-        raise InvalidValue(f"{param} is not JSON: {error}.", param=param) from None
+    except ValueError:
+        return text
 
 
 def _refuse(constant: str) -> None:

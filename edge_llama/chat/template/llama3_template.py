@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
-from edge_llama.chat.template.json_text import dump_json, load_json
+from edge_llama.chat.template.json_text import call_arguments, dump_json
 from edge_llama.chat.tools import call_format
 from edge_llama.chat.tools.tool import CODE_INTERPRETER, Tool
 from edge_llama.engine.protocol.prompt import MAX_PROMPT_BYTES, Control, Prompt, Segment, Text
@@ -149,7 +149,7 @@ def _calls(calls: Sequence[ToolCall], options: TemplateOptions, param: str) -> I
 
 def _call_text(call: ToolCall, builtin: Sequence[str], param: str) -> str:
     param = f"{param}.function.arguments"
-    arguments = load_json(call.arguments, param=param)
+    arguments = call_arguments(call.arguments, param=param)
     if call.name in builtin and isinstance(arguments, dict):
         if call.name == CODE_INTERPRETER:
             return str(arguments.get("code", ""))

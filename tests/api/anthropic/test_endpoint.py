@@ -278,3 +278,16 @@ async def test_no_tool_may_be_called() -> None:
     body = HI | {"tools": TOOLS, "tool_choice": {"type": "none"}}
     assert (await client_for(engine).post(PATH, json=body)).status_code == 200
     assert engine.submitted[0].options.grammar is None
+
+
+async def test_too_long_a_prompt_is_told_in_words_that_clients_look_for() -> None:
+    client = client_for(FakeEngine(Script(refuse=ContextLengthExceeded(10, 99))))
+    refused = await client.post("/v1/messages", json=HI)
+    assert refused.status_code == 400
+    assert refused.json() == {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "message": "prompt is too long: 99 tokens > 10 maximum",
+        },
+    }

@@ -6,6 +6,7 @@ import pytest
 
 from edge_llama.api.anthropic.schemas import MessagesRequest
 from edge_llama.api.request.request_body import parse
+from edge_llama.chat.messages import Message, Role
 from edge_llama.engine.protocol.grammar import JSONSchema
 from edge_llama.errors import RequestError
 
@@ -63,12 +64,10 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
         ({"stop_sequences": "END"}, "stop_sequences", "invalid_value"),
         ({"stop_sequences": [""]}, "stop_sequences[0]", "invalid_value"),
         ({"system": 5}, "system", "invalid_value"),
-        ({"tools": [{"type": "web_search_20250305"}]}, "tools[0].type", "unsupported_parameter"),
         ({"tools": [{"input_schema": {}}]}, "tools[0].name", "invalid_value"),
         ({"tools": [{"name": "f", "input_schema": 1}]}, "tools[0].input_schema", "invalid_value"),
         ({"tool_choice": {"type": "any"}}, "tool_choice", "invalid_value"),
         ({"tool_choice": {"type": "tool"}}, "tool_choice.name", "invalid_value"),
-        ({"mcp_servers": [{}]}, "mcp_servers", "unsupported_parameter"),
         ({"n": 2}, "n", "unsupported_parameter"),
         (
             {"output_config": {"format": {"type": "json_schema"}}},
@@ -91,3 +90,25 @@ def test_faults(fault: dict[str, Any], param: str, code: str) -> None:
     with pytest.raises(RequestError) as caught:
         parse(MessagesRequest, HI | fault).to_chat_request()
     assert (caught.value.param, caught.value.code) == (param, code)
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "x-anthropic-billing-header: cc_version=2.1; cch=1a2b;\nBe brief.",
+        "X-Anthropic-Billing-Header: cch=3c4d\nx-anthropic-x: 1\nBe brief.",
+        [
+            {"type": "text", "text": "x-anthropic-billing-header: cch=5e6f;"},
+            {"type": "text", "text": "Be brief."},
+        ],
+    ],
+)
+def test_what_clients_note_for_anthropic_is_no_part_of_the_prompt(system: Any) -> None:
+    asked = parse(MessagesRequest, HI | {"system": system})
+    assert asked.to_messages()[0] == Message(Role.SYSTEM, "Be brief.")
+
+
+def test_other_words_that_look_like_a_header_stay() -> None:
+    for text in ("x-ray: describe the picture.", "Be brief.\nx-anthropic-billing-header: 1"):
+        said = parse(MessagesRequest, HI | {"system": text}).to_messages()[0]
+        assert said.content == text

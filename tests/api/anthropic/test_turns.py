@@ -88,7 +88,7 @@ def test_thinking_is_left_out() -> None:
             "unsupported_parameter",
         ),
         (
-            {"role": "user", "content": [{"type": "server_tool_use"}]},
+            {"role": "user", "content": [{"type": "hologram"}]},
             "messages[0].content[0].type",
             "unsupported_parameter",
         ),

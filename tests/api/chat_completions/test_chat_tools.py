@@ -164,7 +164,6 @@ async def test_log_probabilities_are_told_of_text_only() -> None:
             {"tools": [{"type": "function", "function": {"name": "f", "description": 1}}]},
             "tools[0].function.description",
         ),
-        ({"tools": [{"type": "mcp"}]}, "tools[0].type"),
         ({"tools": TOOLS * 65}, "tools"),
         ({"grammar": 'root ::= "x"'}, "grammar"),
     ],

@@ -92,6 +92,7 @@ def test_max_completion_tokens_wins() -> None:
     assert parse(max_tokens=5).options.max_tokens == 5
     assert parse(max_tokens=5, max_completion_tokens=9).options.max_tokens == 9
     assert parse(max_tokens=-1).options.max_tokens is None
+    assert parse(max_tokens=-2).options.max_tokens is None
     assert parse(max_tokens=5, max_completion_tokens=-1).options.max_tokens == 5
     assert parse(max_tokens=2**63 - 1).options.max_tokens == 2**31 - 1
 
@@ -100,32 +101,38 @@ def test_repeat_penalty_is_another_name() -> None:
     assert parse(repeat_penalty=1.3).options.sampling.repetition_penalty == 1.3
     both = parse(repeat_penalty=1.3, repetition_penalty=1.2)
     assert both.options.sampling.repetition_penalty == 1.2
-    assert refusal(repeat_penalty=0).param == "repeat_penalty"
-    assert refusal(repetition_penalty=0).param == "repetition_penalty"
+    assert refusal(repeat_penalty=-1).param == "repeat_penalty"
+    assert refusal(repetition_penalty=-1).param == "repetition_penalty"
+    assert parse(repeat_penalty=0, repetition_penalty=0.0).options.sampling.repetition_penalty == 1
 
 
 def test_top_k_of_minus_one_keeps_all() -> None:
     assert parse(top_k=-1).options.sampling.top_k == 0
 
 
-@pytest.mark.parametrize("seed", [0, 1, -1, 2**32 - 1, 2**63 - 1, -(2**63)])
+@pytest.mark.parametrize("seed", [0, 1, -2, 2**32, 2**63 - 1, -(2**63)])
 def test_any_64_bit_seed_is_folded(seed: int) -> None:
     folded = parse(seed=seed).options.sampling.seed
     assert folded is not None
     assert 0 <= folded <= MAX_SEED
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32 - 1, 4294967295.0, None])
+def test_seeds_of_other_servers_that_ask_for_another_one_each_time(seed: float | None) -> None:
+    assert parse(seed=seed).options.sampling.seed is None
+
+
 def test_stop_is_a_string_or_a_list() -> None:
     assert parse(stop="END").stop == ("END",)
     assert parse(stop=["a", "b", "c", "d", "e"]).stop == ("a", "b", "c", "d", "e")
-    assert parse(stop=[]).stop == ()
+    for nothing in ([], "", [""], None):
+        assert parse(stop=nothing).stop == ()
+    assert parse(stop=["a", ""]).stop == ("a",)
 
 
 @pytest.mark.parametrize(
     ("stop", "param", "text"),
     [
-        ("", "stop", "must not be empty"),
-        (["a", ""], "stop[1]", "must not be empty"),
         (["a", 5], "stop[1]", "must be a string"),
         (5, "stop", "must be a string or a list of strings"),
         (["x"] * 10_000, "stop", "at most 256 entries"),
@@ -151,7 +158,10 @@ def test_bad_stops(stop: Any, param: str, text: str) -> None:
         {"1": "5"},
         {"1": True},
         {"1": 10**400},
-        [],
+        [["1", 5]],
+        [[1]],
+        [5],
+        True,
         "1",
         5,
     ],
@@ -160,6 +170,13 @@ def test_bad_logit_biases(bias: Any) -> None:
     error = refusal(logit_bias=bias)
     assert (error.param, error.code) == ("logit_bias", "invalid_value")
     assert len(error.message) < 200
+
+
+def test_logit_bias_is_taken_in_llama_servers_forms_too() -> None:
+    assert parse(logit_bias=[[5, 1.5], [7, False]]).options.sampling.logit_bias == {5: 1.5, 7: -100}
+    nothings: list[Any] = [[], {}, False, None]
+    for nothing in nothings:
+        assert parse(logit_bias=nothing).options.sampling.logit_bias == {}
 
 
 def test_logit_bias_has_room_for_the_tokens_of_a_script() -> None:
@@ -191,7 +208,7 @@ def test_logit_bias_has_room_for_the_tokens_of_a_script() -> None:
         ("top_k", True, "top_k must be an integer."),
         ("seed", 2**63, "seed must be at most 9223372036854775807."),
         ("max_tokens", 0, "max_tokens must be at least 1."),
-        ("max_completion_tokens", -2, "max_completion_tokens must be at least 1."),
+        ("max_completion_tokens", -3, "max_completion_tokens must be at least 1."),
         ("n", 0, "n must be at least 1."),
         ("n", 9, "n must be at most 8."),
         ("n", 10**6, "n must be at most 8."),
@@ -226,7 +243,6 @@ def test_integers_may_be_written_as_floats() -> None:
     [
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy"}),
-        ("web_search_options", {}),
         ("moderation", {}),
         ("do_sample", False),
         ("n_predict", 5),

@@ -164,7 +164,7 @@ async def test_the_best_of_several_are_told() -> None:
         ({"logprobs": 21}, "logprobs", "invalid_value"),
         ({"logprobs": True}, "logprobs", "invalid_value"),
         ({"return_progress": True}, "return_progress", "invalid_value"),
-        ({"max_tokens": -2}, "max_tokens", "invalid_value"),
+        ({"max_tokens": -3}, "max_tokens", "invalid_value"),
         ({"temperature": 3}, "temperature", "invalid_value"),
         ({"stream_options": {}}, "stream_options", "invalid_value"),
         ({"prompt": ["x"] * 100, "n": 8}, "prompt", "invalid_value"),

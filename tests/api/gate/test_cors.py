@@ -68,3 +68,20 @@ async def test_all_pages_may_if_told_so() -> None:
 def test_an_origin_is_written_as_browsers_do(origin: str) -> None:
     with pytest.raises(SettingsError, match="`cors_origins`"):
         ServerSettings(cors_origins=(origin,))
+
+
+@pytest.mark.parametrize(
+    ("origins", "status"), [((MINE,), 200), (("*",), 200), (("https://b",), 400)]
+)
+async def test_an_allowed_public_page_may_reach_this_machine(
+    origins: tuple[str, ...], status: int
+) -> None:
+    client = client_for(FakeEngine(), ServerSettings(cors_origins=origins))
+    asked = {"Origin": MINE, **PREFLIGHT, "Access-Control-Request-Private-Network": "true"}
+    leave = await client.options("/v1/chat/completions", headers=asked)
+    assert leave.status_code == status
+    allowed = leave.headers.get("Access-Control-Allow-Private-Network")
+    assert allowed == ("true" if status == 200 else None)
+    del asked["Access-Control-Request-Private-Network"]
+    plain = await client.options("/v1/chat/completions", headers=asked)
+    assert "Access-Control-Allow-Private-Network" not in plain.headers

@@ -191,7 +191,7 @@ def test_the_reason_is_told() -> None:
         parse_object(b'{"a": [' + b"{}," * 10_000 + b"{}]}")
     with pytest.raises(InvalidJson, match="more than 400 digits"):
         parse_object(b'{"a": -1.' + b"9" * 401 + b"}")
-    with pytest.raises(InvalidJson, match=r"not valid JSON: trailing characters"):
+    with pytest.raises(InvalidJson, match="something follows the object"):
         parse_object(b"{} x")
     with pytest.raises(InvalidJson, match="nested too deeply"):
         parse_object(b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}")
@@ -292,3 +292,28 @@ async def test_only_a_setting_of_its_own_logs_what_users_say(
     said = [record.getMessage() for record in caplog.records if "canary" in record.getMessage()]
     assert len(said) == log_prompts
     assert all("\n" not in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"a": "\\ud83d"}', "it has half of a surrogate pair. Send whole characters."),
+        (b'{"a": "\\ud83d', "it has half of a surrogate pair. Send whole characters."),
+        (b'{"a": "\\ude00x"}', "it has half of a surrogate pair. Send whole characters."),
+        (b'{"a": "\xed\xa0\x80"}', "it has half of a surrogate pair. Send whole characters."),
+        (b'{"a": "\\ud83d\\ude00"', "it ends too early."),
+        (b"", "it ends too early."),
+        (b'{"a": "\xe2\x28\xa1"}', "it is not UTF-8."),
+        (b"{} x", "something follows the object (byte 4)."),
+        (b"{'a': 1}", "a key is not in double quotes (byte 1)."),
+        (b'{"a": 01}', "a number is not written as JSON has them (byte 7)."),
+        (b'{"a": "\\x"}', "a backslash is followed by a character that has no meaning there (b"),
+        (b'{"a": "\\uZZ"}', "\\u must be followed by four hexadecimal digits (byte 10)."),
+        (b'{"a": 1 "b": 2}', "a sign is missing, such as a comma, a colon or a bracket (byte 8)."),
+        (b'{"a": tru}', "a character cannot stand where it is (byte 10)."),
+    ],
+)
+def test_a_fault_is_told_in_words_of_ours(body: bytes, said: str) -> None:
+    with pytest.raises(InvalidJson) as caught:
+        parse_object(body)
+    assert caught.value.message.startswith(f"The body is not valid JSON: {said}")

@@ -104,7 +104,7 @@ def test_reasoning_is_left_out() -> None:
         ([{"role": "tool", "content": "Hi"}], "input[0].role", "invalid_value"),
         ([{"type": 5}], "input[0].type", "invalid_value"),
         ([{"type": "item_reference", "id": "x"}], "input[0].type", "unsupported_parameter"),
-        ([{"type": "computer_call"}], "input[0].type", "unsupported_parameter"),
+        ([{"type": "hologram"}], "input[0].type", "unsupported_parameter"),
         ([{"type": "function_call", "name": "f"}], "input[0].call_id", "invalid_value"),
         ([{"type": "function_call", "call_id": "c"}], "input[0].name", "invalid_value"),
         (

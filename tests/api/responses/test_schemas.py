@@ -66,7 +66,6 @@ def test_harmless_parameters_pass(harmless: dict[str, Any]) -> None:
         ({"conversation": {"id": "conv_1"}}, "conversation", "unsupported_parameter"),
         ({"background": True}, "background", "unsupported_parameter"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt", "unsupported_parameter"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_parameter"),
         ({"tools": [{"type": "function"}]}, "tools[0].name", "invalid_value"),
         (
             {"tools": [{"type": "function", "name": "f", "parameters": 1}]},

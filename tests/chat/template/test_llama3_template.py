@@ -101,12 +101,15 @@ def test_blank_arguments_are_an_empty_object() -> None:
     assert Text('\n\n{"name": "f", "parameters": {}}') in render(user("?"), calls(" "))
 
 
-@pytest.mark.parametrize(
-    "arguments", ["{", "nope", '{"a": NaN}', "1" * 5000, "[" * 100_000, "{'a': 1}"]
-)
-def test_arguments_that_are_not_json_are_refused(arguments: str) -> None:
-    with pytest.raises(InvalidValue) as caught:
-        render(user("?"), calls("{}", arguments))
+@pytest.mark.parametrize("arguments", ['{"', "nope", '{"a": NaN}', "1" * 5000, "{'a': 1}"])
+def test_arguments_that_were_cut_off_are_shown_as_text(arguments: str) -> None:
+    written = Text(f'\n\n{{"name": "f", "parameters": {json.dumps(arguments)}}}')
+    assert written in render(user("?"), calls(arguments))
+
+
+def test_arguments_nested_too_deeply_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="too deeply") as caught:
+        render(user("?"), calls("{}", "[" * 100_000))
     assert caught.value.param == "messages[1].tool_calls[1].function.arguments"
 
 
