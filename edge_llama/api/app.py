@@ -29,7 +29,8 @@ from edge_llama.api.gate.web_pages import WebPageMiddleware
 from edge_llama.api.http.address import AddressMiddleware
 from edge_llama.api.http.request_id import RequestIdMiddleware
 from edge_llama.api.reply.reply import DROPPED_HEADER
-from edge_llama.api.routes import IGNORED_HEADER, routes_of
+from edge_llama.api.request.ignored import IGNORED_HEADER
+from edge_llama.api.routes import routes_of
 from edge_llama.api.state.app_state import AppState, give_state, state_of
 from edge_llama.errors import EdgeLlamaError
 from edge_llama.pool.registry import ModelRegistry

@@ -17,8 +17,9 @@ from starlette.responses import Response
 import edge_llama
 from edge_llama.api.endpoint import Endpoint
 from edge_llama.api.gate.key_check import is_public
+from edge_llama.api.request.ignored import IGNORED_HEADER
 from edge_llama.api.request.sampling import ConversationRequest
-from edge_llama.api.routes import IGNORED_HEADER, PROJECT_PREFIX
+from edge_llama.api.routes import PROJECT_PREFIX
 from edge_llama.api.state.app_state import state_of
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")

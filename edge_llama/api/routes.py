@@ -11,12 +11,11 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_llama.api.endpoint import Endpoint
-from edge_llama.api.request.ignored import ignored_header
+from edge_llama.api.request.ignored import IGNORED_HEADER, ignored_header
 from edge_llama.api.state.app_state import AppState, state_of
 from edge_llama.api.state.request_state import request_state
 from edge_llama.errors import InvalidValue
 
-IGNORED_HEADER = "X-Edge-Llama-Ignored"
 PROJECT_PREFIX = "/project/{project}/genai/{model:path}/v1"
 
 _PROJECT = re.compile(r"p-.+")

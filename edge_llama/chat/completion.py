@@ -26,6 +26,9 @@ class ChatCompletion:
         names: of the model's tokens.
         dropped: what was left out of the conversation because it was too long.
         scored: the log-probabilities of the prompt were asked for.
+
+    Attributes:
+        unenforced: paths of what its tools' schemas ask for and calls need not have.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class ChatCompletion:
         scored: bool = False,
     ) -> None:
         self.dropped = dropped
+        self.unenforced: tuple[str, ...] = ()
         self._generation = generation
         self._choices = choices
         self._names = names

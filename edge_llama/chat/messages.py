@@ -80,6 +80,7 @@ class ChatRequest(AnswerRequest):
         messages: at least one.
         tools: functions declared to the model.
         tool_choice: what it may do with them.
+        strict_tools: refuse schemas of arguments of which something cannot be enforced.
         template: how the conversation is written.
         overflow: what becomes of it when it is too long; None refuses it.
     """
@@ -87,6 +88,7 @@ class ChatRequest(AnswerRequest):
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    strict_tools: bool = False
     template: TemplateOptions = DEFAULT_OPTIONS
     overflow: ContextOverflow | None = None
 

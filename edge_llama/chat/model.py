@@ -27,12 +27,15 @@ from edge_llama.chat.tools.call_format import PYTHON_TAG
 from edge_llama.chat.tools.tool import Tool
 from edge_llama.chat.tools.tool_calls import ToolCallParser
 from edge_llama.chat.tools.tool_grammar import tool_grammar
-from edge_llama.engine.protocol.grammar import Grammar, JSONSchema
+from edge_llama.chat.tools.tool_parameters import Effort, ToolParameters
+from edge_llama.engine.protocol.grammar import CFG, JSONSchema, TriggeredCFG
 from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.prompt import Prompt, Text, Tokens
 from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
 from edge_llama.errors import InvalidValue, RequestError, TemplateError
 from edge_llama.text.output_decoder import OutputDecoder
+
+_EFFORTS = (Effort.FULL, Effort.PLAIN, Effort.OBJECTS)
 
 logger = logging.getLogger(__name__)
 
@@ -92,13 +95,31 @@ class ChatModel:
             prompt = await self._chat_prompt(request)
             if not request.calls_tools:
                 return await self._run(prompt, request, dropped=dropped)
-            names = [tool.name for tool in request.tools]
-            builtin = request.template.builtin_tools or ()
-            parsers = [ToolCallParser(names, builtin) for _ in range(request.options.n)]
-            grammar = self._tool_grammar(request)
+            return await self._call(prompt, request, dropped)
+
+    async def _call(
+        self, prompt: Prompt, request: ChatRequest, dropped: Dropped | None
+    ) -> ChatCompletion:
+        """Run a request that has tools. What does not compile of their schemas is tried again with
+        less of them."""
+        names = [tool.name for tool in request.tools]
+        builtin = request.template.builtin_tools or ()
+        efforts = (Effort.STRICT,) if request.strict_tools else _EFFORTS
+        for effort in efforts:
+            parameters = ToolParameters(effort)
+            grammar = self._tool_grammar(request, parameters)
             options = msgspec.structs.replace(request.options, grammar=grammar)
-            request = replace(request, options=options)
-            return await self._run(prompt, request, parsers, dropped=dropped)
+            asked = replace(request, options=options)
+            parsers = [ToolCallParser(names, builtin) for _ in range(options.n)]
+            try:
+                completion = await self._run(prompt, asked, parsers, dropped=dropped)
+            except InvalidValue as error:
+                if error.param != grammar.param or effort is efforts[-1]:
+                    raise
+            else:
+                completion.unenforced = tuple(parameters.left_out)
+                return completion
+        raise AssertionError("the last effort returns or raises")
 
     async def complete(self, request: TextRequest) -> ChatCompletion:
         """Continue a text. Everything that can be refused is refused here.
@@ -219,7 +240,7 @@ class ChatModel:
             generation.abort()
             raise
 
-    def _tool_grammar(self, request: ChatRequest) -> Grammar:
+    def _tool_grammar(self, request: ChatRequest, parameters: ToolParameters) -> CFG | TriggeredCFG:
         form = request.options.grammar
         if form is not None and not isinstance(form, JSONSchema):
             raise InvalidValue(f"{form.param} and tools exclude each other.", param=form.param)
@@ -229,6 +250,7 @@ class ChatModel:
             builtin=request.template.builtin_tools or (),
             tagged=PYTHON_TAG in self.engine.info.control_tokens,
             form=form,
+            parameters=parameters,
         )
 
     async def _chat_prompt(self, request: ChatRequest) -> Prompt:

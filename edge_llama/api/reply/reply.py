@@ -17,12 +17,13 @@ from edge_llama.api.http.sse import AcceptedStream, EventStream
 from edge_llama.api.http.written_list import json_pieces
 from edge_llama.api.reply.begun import Begun, Work
 from edge_llama.api.reply.meter import meter_of, tier_of
+from edge_llama.api.request.ignored import IGNORED_HEADER, ignored_header
 from edge_llama.api.state.app_state import state_of
 from edge_llama.api.state.request_state import request_state
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.messages import AnswerRequest, ChatRequest
 from edge_llama.errors import RequestError
-from edge_llama.pool.registry import ModelRegistry, ServedModel
+from edge_llama.pool.registry import ServedModel
 
 DROPPED_HEADER = "X-Edge-Llama-Dropped-Messages"
 
@@ -74,8 +75,12 @@ async def respond(
     """
     state = state_of(request)
     asked = on_behalf(request, model, asked)
-    asked = replace(asked, overflow=asked.overflow or state.settings.context_overflow)
-    running = _running(state.registry, model, asked, reply.prompt_field)
+    asked = replace(
+        asked,
+        overflow=asked.overflow or state.settings.context_overflow,
+        strict_tools=state.settings.strict,
+    )
+    running = _running(request, model, asked, reply.prompt_field)
     return await answer(request, running, reply, stream=stream)
 
 
@@ -134,19 +139,25 @@ async def _whole(
 
 @asynccontextmanager
 async def _running(
-    registry: ModelRegistry, model: ServedModel, asked: ChatRequest, prompt_field: str
+    request: Request, model: ServedModel, asked: ChatRequest, prompt_field: str
 ) -> AsyncIterator[Begun[ChatCompletion]]:
     """The accepted request. Its model stays loaded until this is left."""
-    async with registry.pool.use(model.pooled) as chat:
+    async with state_of(request).registry.pool.use(model.pooled) as chat:
         with _naming(prompt_field):
             completion = await chat.start(asked)
         async with completion:
-            yield Begun(completion, _headers(completion))
+            yield Begun(completion, _headers(request, completion))
 
 
-def _headers(completion: ChatCompletion) -> Mapping[str, str]:
-    dropped = completion.dropped
-    return {} if dropped is None else {DROPPED_HEADER: str(dropped.messages)}
+def _headers(request: Request, completion: ChatCompletion) -> Mapping[str, str]:
+    headers = {}
+    if completion.dropped is not None:
+        headers[DROPPED_HEADER] = str(completion.dropped.messages)
+    if completion.unenforced:
+        state = request_state(request.scope)
+        state.ignored = list(dict.fromkeys([*state.ignored, *completion.unenforced]))
+        headers[IGNORED_HEADER] = ignored_header(state.ignored)
+    return headers
 
 
 @contextmanager

@@ -8,10 +8,15 @@ from collections.abc import Container, Iterable, Iterator
 from edge_llama.api.request.left_out import LeftOut
 from edge_llama.api.request.validation import Schema
 
+IGNORED_HEADER = "X-Edge-Llama-Ignored"
+
 MAX_IGNORED = 20
 """Names in the header; more are cut off with `...`."""
 
-_SHOWABLE = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+MAX_NAME = 100
+"""Characters of a name."""
+
+_SHOWABLE = re.compile(r"[A-Za-z0-9_.\[\]$-]+")
 
 
 def ignored_fields(asked: Schema, harmless: Container[str]) -> list[str]:
@@ -49,5 +54,9 @@ def _unknown(schema: Schema, prefix: str) -> Iterator[str]:
 
 def ignored_header(ignored: Iterable[str]) -> str:
     """The names for a header, without what a header cannot carry."""
-    names = [name if _SHOWABLE.fullmatch(name) else "?" for name in ignored]
+    names = [_shortened(name) if _SHOWABLE.fullmatch(name) else "?" for name in ignored]
     return ",".join(names[:MAX_IGNORED] + ["..."] * (len(names) > MAX_IGNORED))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 3]}..."

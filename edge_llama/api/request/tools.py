@@ -37,9 +37,7 @@ def only_functions(kind: Any) -> Any:
 
 
 def function_definition(value: JSONObject) -> JSONObject:
-    """A function as the model is shown it: without what is null, and without `strict`, which makes
-    no difference.
-    """
+    """A function as the model is shown it: without what is null."""
     name = value.get("name")
     if name is None:
         raise missing("name")
@@ -48,7 +46,7 @@ def function_definition(value: JSONObject) -> JSONObject:
     for field, (kind, words) in _OPTIONAL.items():
         if not isinstance(value.get(field), (kind, type(None))):
             raise invalid(f"must be {words}.", field=field)
-    return {k: v for k, v in value.items() if v is not None and k != "strict"}
+    return {k: v for k, v in value.items() if v is not None}
 
 
 class FunctionShape(TypedDict):

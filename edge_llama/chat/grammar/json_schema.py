@@ -22,9 +22,13 @@ UNSUPPORTED = frozenset(
 _OFF_IF_FALSE = frozenset({"not", "uniqueItems"})
 """Keywords that restrict nothing when they are false."""
 
-DROPPED = frozenset({"x-guidance", "$schema", "$dynamicAnchor", "$recursiveAnchor"})
+DROPPED = frozenset(
+    {"x-guidance", "$schema", "$dynamicAnchor", "$recursiveAnchor"}
+    | {"title", "description", "default", "examples", "example", "$comment", "deprecated"}
+    | {"readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"}
+)
 """llguidance's own options, which are ours to set; older drafts, in which it would know fewer
-keywords; and names of places to which no reference can lead.
+keywords; names of places to which no reference can lead; and what is for readers alone.
 """
 
 MAX_NUMBER = 2**53

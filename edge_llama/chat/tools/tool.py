@@ -34,6 +34,11 @@ class Tool:
         """The JSON Schema of its arguments."""
         return self.definition["function"].get("parameters") or {}
 
+    @property
+    def strict(self) -> bool:
+        """All of the schema is enforced, or the request refused."""
+        return self.definition["function"].get("strict") is True
+
 
 class CallMode(str, Enum):
     """Whether the model may, or must, call a tool."""

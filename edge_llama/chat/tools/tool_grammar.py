@@ -7,15 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edge_llama.chat.grammar.json_schema import enforceable
 from edge_llama.chat.tools import call_format
 from edge_llama.chat.tools.tool import CODE_INTERPRETER, SEARCHES, CallMode, Tool, ToolChoice
+from edge_llama.chat.tools.tool_parameters import Effort, ToolParameters
 from edge_llama.engine.protocol.grammar import CFG, JSON_STYLE, JSONSchema, Trigger, TriggeredCFG
 from edge_llama.errors import InvalidValue
 
 MAX_TOOLS = 128
-
-_COMBINED = frozenset({"anyOf", "oneOf", "allOf", "$ref", "patternProperties"})
 
 
 def tool_grammar(
@@ -25,6 +23,7 @@ def tool_grammar(
     builtin: Sequence[str] = (),
     tagged: bool = True,
     form: JSONSchema | None = None,
+    parameters: ToolParameters | None = None,
 ) -> CFG | TriggeredCFG:
     """What an answer with tools can be: free text, calls, or text and then calls.
 
@@ -37,19 +36,21 @@ def tool_grammar(
         builtin: names of the built-in tools that may be called.
         tagged: the vocabulary has `<|python_tag|>`.
         form: what the answer must look like if it calls nothing.
+        parameters: makes schemas of arguments enforceable; None enforces all of them.
 
     Raises:
         RequestError: a schema of arguments cannot be enforced, or nothing may be called.
     """
+    parameters = parameters or ToolParameters(Effort.STRICT)
     functions = [
-        (tool.name, _parameters(tool, f"tools[{index}].{tool.schema_path}"))
+        (tool.name, parameters.of(tool, f"tools[{index}].{tool.schema_path}"))
         for index, tool in enumerate(tools)
         if choice.allows(tool.name)
     ]
     searches = [name for name in builtin if name in SEARCHES and choice.allows(name)]
     code = CODE_INTERPRETER in builtin and choice.allows(CODE_INTERPRETER)
     if not functions and not (tagged and (searches or code)):
-        raise InvalidValue("tool_choice leaves no tool that can be called.", param="tool_choice")
+        raise _nothing_to_call(builtin, choice)
     starts: list[str] = []
     rules: list[str] = []
     if functions:
@@ -68,6 +69,18 @@ def tool_grammar(
     triggers = _triggers([name for name, _ in functions])
     control = (call_format.PYTHON_TAG,) if tagged else ()
     return TriggeredCFG(grammar, tuple(triggers), control, "tools")
+
+
+def _nothing_to_call(builtin: Sequence[str], choice: ToolChoice) -> InvalidValue:
+    if builtin and choice.names is None:
+        return InvalidValue(
+            "This model has no token <|python_tag|>, without which it cannot call "
+            f"{', '.join(builtin)}. Give it functions in tools.",
+            param="chat_template_kwargs.builtin_tools",
+        )
+    return InvalidValue(
+        "tool_choice allows none of the tools. Name at least one of them.", param="tool_choice"
+    )
 
 
 _QUERY = 'QUERY: /[^"\\\\\\n]+/'
@@ -132,19 +145,3 @@ def _literal(text: str) -> str:
 
 def _json(schema: dict[str, Any]) -> str:
     return f"%json {json.dumps(schema | {'x-guidance': JSON_STYLE})}"
-
-
-def _parameters(tool: Tool, param: str) -> dict[str, Any]:
-    """The schema of a function's arguments: an object, which has no other than its properties
-    where the schema leaves that open.
-
-    Raises:
-        RequestError: it cannot be enforced.
-    """
-    schema = enforceable(tool.parameters, param=param)
-    if schema.get("type", "object") != "object":
-        raise InvalidValue(f"{param}.type must be 'object'.", param=f"{param}.type")
-    properties = schema.get("properties", {})
-    if not schema or ("properties" in schema and not _COMBINED & schema.keys()):
-        schema = {"additionalProperties": False, **schema, "properties": properties}
-    return {**schema, "type": "object"}

@@ -63,7 +63,7 @@ async def test_the_refusal_names_the_field(strict: httpx.AsyncClient) -> None:
     [
         ({"messages": [USER | {"name": "ann"}, USER | {"name": "bo"}]}, "messages[].name"),
         ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x"),
-        ({"Größe": 1, "a\r\nSet-Cookie: b": 1, "x" * 100: 1, "ok": 1}, "?,?,?,ok"),
+        ({"Größe": 1, "a\r\nSet-Cookie: b": 1, "x" * 101: 1, "ok": 1}, f"?,?,{'x' * 97}...,ok"),
         ({f"f{n}": 1 for n in range(25)}, ",".join(f"f{n}" for n in range(20)) + ",..."),
     ],
 )

@@ -7,10 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from edge_llama.api.routes import IGNORED_HEADER
+from edge_llama.api.request.ignored import IGNORED_HEADER
+from edge_llama.engine.protocol.request import GenerationRequest
+from edge_llama.errors import InvalidValue
 from edge_llama.settings.server import ServerSettings
 from tests.api.conftest import client_for
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, FakeGeneration
 
 HELLO = [{"role": "user", "content": "Hello"}]
 ADD = {"name": "add", "parameters": {"type": "object"}}
@@ -170,3 +172,90 @@ async def test_a_format_needs_no_name(client: httpx.AsyncClient) -> None:
     form = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
     answer = await ask(client, "/chat/completions", CHAT | {"response_format": form})
     assert answer.status_code == 200, answer.text
+
+
+ODD = {
+    "type": "object",
+    "properties": {
+        "user": {"type": "STRING", "pattern": "^(?!root$)", "description": "x" * 2001},
+        "tags": {"type": "array", "uniqueItems": True},
+    },
+}
+UNENFORCED = ["properties.user.pattern", "properties.tags.uniqueItems"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body", "tool", "place"),
+    [
+        (
+            "/chat/completions",
+            CHAT,
+            {"type": "function", "function": {"name": "f", "parameters": ODD}},
+            "tools[0].function.parameters",
+        ),
+        (
+            "/responses",
+            RESPONSE,
+            {"type": "function", "name": "f", "parameters": ODD},
+            "tools[0].parameters",
+        ),
+        ("/messages", MESSAGE, {"name": "f", "input_schema": ODD}, "tools[0].input_schema"),
+    ],
+)
+async def test_a_schema_that_cannot_be_enforced_whole(
+    path: str, body: dict[str, Any], tool: dict[str, Any], place: str, stream: bool
+) -> None:
+    engine = FakeEngine()
+    asked = body | {"tools": [tool], "stream": stream}
+    answer = await ask(client_for(engine), path, asked)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers[IGNORED_HEADER] == ",".join(f"{place}.{name}" for name in UNENFORCED)
+    shown = "".join(str(segment) for segment in engine.submitted[0].prompt)
+    assert "(?!root$)" in shown
+    assert "x" * 2001 in shown
+    strict = await ask(client_for(FakeEngine(), ServerSettings(strict=True)), path, asked)
+    assert strict.status_code == 400
+    assert strict.json()["error"]["message"].startswith(place)
+
+
+async def test_a_strict_function_is_enforced_whole_or_refused(client: httpx.AsyncClient) -> None:
+    function = {"name": "f", "parameters": ODD, "strict": True}
+    asked = CHAT | {"tools": [{"type": "function", "function": function}]}
+    refused = await ask(client, "/chat/completions", asked)
+    assert refused.status_code == 400
+    param = "tools[0].function.parameters.properties.tags.uniqueItems"
+    assert refused.json()["error"]["param"] == param
+
+
+class Picky(FakeEngine):
+    """Compiles no grammar that has one of these words."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__()
+        self._words = words
+
+    async def submit(self, request: GenerationRequest) -> FakeGeneration:
+        assert request.options.grammar is not None
+        if any(word in request.options.grammar.text for word in self._words):
+            raise InvalidValue("tools cannot be used: too long.", param="tools")
+        return await super().submit(request)
+
+
+@pytest.mark.parametrize(
+    ("words", "ignored"),
+    [
+        (["oneOf"], "tools[0].function.parameters.properties.a.pattern"),
+        (["oneOf", "properties"], "tools[0].function.parameters"),
+        (["name"], None),
+    ],
+)
+async def test_what_does_not_compile_is_tried_with_less_of_it(
+    words: list[str], ignored: str | None
+) -> None:
+    parts = {"a": {"type": "string", "pattern": "^a+$"}, "b": {"oneOf": [{"type": "string"}]}}
+    function = {"name": "f", "parameters": {"type": "object", "properties": parts}}
+    asked = CHAT | {"tools": [{"type": "function", "function": function}]}
+    answer = await ask(client_for(Picky(*words)), "/chat/completions", asked)
+    assert answer.status_code == (400 if ignored is None else 200), answer.text
+    assert answer.headers.get(IGNORED_HEADER) == ignored

@@ -313,6 +313,7 @@ async def test_the_response_repeats_the_choice(choice: Any) -> None:
 
 
 async def test_faults_of_tools_name_their_place() -> None:
-    tools = [*TOOLS, {"type": "function", "name": "f", "parameters": {"not": {}}}]
+    odd = {"type": "function", "name": "f", "strict": True, "parameters": {"not": {}}}
+    tools = [*TOOLS, odd]
     reply = (await client_for(FakeEngine()).post(PATH, json=HI | {"tools": tools})).json()
     assert reply["error"]["param"] == "tools[2].parameters.not"

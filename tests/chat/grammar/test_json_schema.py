@@ -32,7 +32,7 @@ def test_what_can_be_enforced_stays_as_it_is() -> None:
         "properties": {"a": {"$ref": "#/$defs/x"}, "b": True},
         "$defs": {"x": {"anyOf": [{"enum": [1, None, {"not": 1}]}, {"type": "string"}]}},
         "uniqueItems": False,
-        "title": "kept",
+        "$id": "kept",
     }
     result = enforceable(schema, param="s")
     assert result == {key: value for key, value in schema.items() if key != "uniqueItems"}
@@ -47,6 +47,10 @@ def test_what_can_be_enforced_stays_as_it_is() -> None:
         ("$schema", "http://json-schema.org/draft-04/schema#"),
         ("$dynamicAnchor", "a"),
         ("$recursiveAnchor", True),
+        ("title", "A"),
+        ("description", "b" * 20_000),
+        ("examples", ["c" * 5000]),
+        ("default", {"d": "e" * 5000}),
     ],
 )
 def test_what_changes_nothing_here_is_dropped(keyword: str, value: Any) -> None:
