@@ -78,7 +78,8 @@ MAY_IMPORT: dict[str, set[str]] = {
             "engine.client",
             "engine.protocol",
         ),
-        *("errors", "machine", "planning", "pool", "settings", "tune", "units", "weights"),
+        *("errors", "files", "machine", "planning", "pool", "settings", "tune", "units"),
+        "weights",
     },
     "__main__": {"cli"},
 }

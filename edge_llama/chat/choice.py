@@ -13,12 +13,11 @@ from edge_llama.chat.events import (
     ToolCallStarted,
 )
 from edge_llama.chat.logprobs import LogprobQueue, TokenNames
-from edge_llama.chat.tools.call_format import PYTHON_TAG
 from edge_llama.chat.tools.tool_calls import (
     CallArguments,
+    CallParser,
     CallStarted,
     Part,
-    ToolCallParser,
 )
 from edge_llama.engine.protocol.output import FinishReason, Output
 from edge_llama.text.output_decoder import OutputDecoder
@@ -43,7 +42,7 @@ class Choice:
         index: int,
         decoder: OutputDecoder,
         names: TokenNames,
-        parser: ToolCallParser | None = None,
+        parser: CallParser | None = None,
     ) -> None:
         self.tokens = 0
         self._index = index
@@ -74,9 +73,11 @@ class Choice:
             if output.logprobs:
                 entry = self._names.entry(output.logprobs[position])
                 self._logprobs.put(entry, self._decoder.decoded)
-            if self._parser is not None and self._names.text(token, piece) == PYTHON_TAG:
-                yield from self._parse(self._decoder.flush())
-                yield from self._parser.tag()
+            if self._parser is not None and self._parser.controls:
+                text = self._names.text(token, piece)
+                if text in self._parser.controls:
+                    yield from self._parse(self._decoder.flush())
+                    yield from self._parser.control(text)
             yield from self._parse(self._decoder.feed(piece))
             if self._parser is not None and self._parser.called:
                 # A stop string must not break what the tool is given.

@@ -28,7 +28,7 @@ class ChatCompletion:
         scored: the log-probabilities of the prompt were asked for.
 
     Attributes:
-        unenforced: paths of what its tools' schemas ask for and calls need not have.
+        unused: paths of what was asked for and could not be used.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ChatCompletion:
         scored: bool = False,
     ) -> None:
         self.dropped = dropped
-        self.unenforced: tuple[str, ...] = ()
+        self.unused: tuple[str, ...] = ()
         self._generation = generation
         self._choices = choices
         self._names = names

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
@@ -39,18 +41,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class TemplateOptions:
-    """What Llama 3.1's chat template can be asked for.
+    """What a chat template can be asked for.
 
     Attributes:
         builtin_tools: built-in tools that the model may use; None is another thing than none.
-        date: today's date as the model is told it; None is a fixed one, so that prompts share
-            their beginning.
+        date: today's date as the model is told it; None leaves it to the calendar.
         tools_in_user_message: functions are declared in the first user turn, not in the system's.
+        others: variables of templates other than Llama 3.1's, by name.
     """
 
     builtin_tools: tuple[str, ...] | None = None
     date: str | None = None
     tools_in_user_message: bool = True
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 DEFAULT_OPTIONS = TemplateOptions()
@@ -80,22 +83,26 @@ class ChatRequest(AnswerRequest):
         messages: at least one.
         tools: functions declared to the model.
         tool_choice: what it may do with them.
-        strict_tools: refuse schemas of arguments of which something cannot be enforced.
+        strict: refuse what cannot be used whole, such as schemas of arguments of which something
+            cannot be enforced.
         template: how the conversation is written.
+        told_tools: the tools stand in the system message.
         overflow: what becomes of it when it is too long; None refuses it.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
-    strict_tools: bool = False
+    strict: bool = False
     template: TemplateOptions = DEFAULT_OPTIONS
     overflow: ContextOverflow | None = None
+    told_tools: bool = False
 
     @property
     def offered_tools(self) -> tuple[Tool, ...]:
         """The functions that the model is shown: without a choice, none tempt it."""
-        return () if self.tool_choice.mode is CallMode.NONE else self.tools
+        hidden = self.told_tools or self.tool_choice.mode is CallMode.NONE
+        return () if hidden else self.tools
 
     @property
     def calls_tools(self) -> bool:

@@ -22,17 +22,19 @@ from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.template.prefix import shared_prefix
 from edge_llama.chat.template.template import ChatTemplate, template_for
 from edge_llama.chat.template.text_prompt import TextPrompts
+from edge_llama.chat.template.told_tools import told_tools
 from edge_llama.chat.tokens import TokenRow
-from edge_llama.chat.tools.call_format import PYTHON_TAG
-from edge_llama.chat.tools.tool import Tool
-from edge_llama.chat.tools.tool_calls import ToolCallParser
-from edge_llama.chat.tools.tool_grammar import tool_grammar
+from edge_llama.chat.tools.marked_form import HERMES
+from edge_llama.chat.tools.tool import CallMode, Tool
+from edge_llama.chat.tools.tool_calls import CallParser
 from edge_llama.chat.tools.tool_parameters import Effort, ToolParameters
-from edge_llama.engine.protocol.grammar import CFG, JSONSchema, TriggeredCFG
+from edge_llama.chat.tools.tool_syntax import ToolSyntax
+from edge_llama.engine.protocol.grammar import JSONSchema
 from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.prompt import Prompt, Text, Tokens
 from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
-from edge_llama.errors import InvalidValue, RequestError, TemplateError
+from edge_llama.errors import InvalidValue, RequestError, TemplateError, UnsupportedParameter
+from edge_llama.settings.prompts import DEFAULT_PROMPTS, PromptSettings
 from edge_llama.text.output_decoder import OutputDecoder
 
 _EFFORTS = (Effort.FULL, Effort.PLAIN, Effort.OBJECTS)
@@ -45,10 +47,12 @@ class ChatModel:
 
     Args:
         engine: runs the model; starting and stopping it is its owner's business.
+        prompts: how conversations are written.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, prompts: PromptSettings = DEFAULT_PROMPTS) -> None:
         self.engine = engine
+        self._prompts = prompts
         self._template: ChatTemplate | None = None
         self._building = asyncio.Lock()
 
@@ -92,32 +96,74 @@ class ChatModel:
             if request.overflow == "truncate_oldest":
                 await self.engine.ready()
                 request, dropped = await fit(request, self.engine.info.n_ctx, self.count)
+            template = await self._built_template()
+            request, unused = await self._usable(request, template)
             prompt = await self._chat_prompt(request)
-            if not request.calls_tools:
-                return await self._run(prompt, request, dropped=dropped)
-            return await self._call(prompt, request, dropped)
+            if request.calls_tools:
+                completion = await self._call(prompt, request, template, dropped)
+            else:
+                completion = await self._run(prompt, request, dropped=dropped)
+            completion.unused = (*unused, *completion.unused)
+            return completion
+
+    async def _usable(
+        self, request: ChatRequest, template: ChatTemplate
+    ) -> tuple[ChatRequest, list[str]]:
+        """What the model's template can write of a request, and the paths of the rest.
+
+        Raises:
+            UnsupportedParameter: the request is strict, or demands what is left out.
+        """
+        unused = [f"chat_template_kwargs.{n}" for n in template.unknown_arguments(request.template)]
+        if unused and request.strict:
+            raise UnsupportedParameter(
+                f"{unused[0]} is not known to this model's chat template. Leave it out.",
+                param=unused[0],
+            )
+        if not request.offered_tools or await asyncio.to_thread(template.shows_tools):
+            return request, unused
+        if self._prompts.tools_prompt:
+            return told_tools(request), unused
+        if request.strict or request.tool_choice.mode is CallMode.REQUIRED:
+            raise UnsupportedParameter(
+                "This model's chat template shows it no tools. Leave them out, or have the server "
+                "show them in the system message (`tools_prompt`).",
+                param="tools",
+            )
+        return replace(request, tools=()), [*unused, "tools"]
 
     async def _call(
-        self, prompt: Prompt, request: ChatRequest, dropped: Dropped | None
+        self,
+        prompt: Prompt,
+        request: ChatRequest,
+        template: ChatTemplate,
+        dropped: Dropped | None,
     ) -> ChatCompletion:
         """Run a request that has tools. What does not compile of their schemas is tried again with
         less of them."""
-        names = [tool.name for tool in request.tools]
-        builtin = request.template.builtin_tools or ()
-        efforts = (Effort.STRICT,) if request.strict_tools else _EFFORTS
+        form = request.options.grammar
+        if form is not None and not isinstance(form, JSONSchema):
+            raise InvalidValue(f"{form.param} and tools exclude each other.", param=form.param)
+        syntax = ToolSyntax(
+            HERMES if request.told_tools else template.call_form,
+            self.engine.info.control_tokens,
+            request.tools,
+            request.template.builtin_tools or (),
+        )
+        efforts = (Effort.STRICT,) if request.strict else _EFFORTS
         for effort in efforts:
             parameters = ToolParameters(effort)
-            grammar = self._tool_grammar(request, parameters)
+            grammar = syntax.grammar(request.tool_choice, form, parameters)
             options = msgspec.structs.replace(request.options, grammar=grammar)
             asked = replace(request, options=options)
-            parsers = [ToolCallParser(names, builtin) for _ in range(options.n)]
+            parsers = [syntax.parser() for _ in range(options.n)]
             try:
                 completion = await self._run(prompt, asked, parsers, dropped=dropped)
             except InvalidValue as error:
                 if error.param != grammar.param or effort is efforts[-1]:
                     raise
             else:
-                completion.unenforced = tuple(parameters.left_out)
+                completion.unused = tuple(parameters.left_out)
                 return completion
         raise AssertionError("the last effort returns or raises")
 
@@ -205,7 +251,7 @@ class ChatModel:
         self,
         prompt: Prompt,
         request: AnswerRequest,
-        parsers: Sequence[ToolCallParser] = (),
+        parsers: Sequence[CallParser] = (),
         *,
         dropped: Dropped | None = None,
     ) -> ChatCompletion:
@@ -239,19 +285,6 @@ class ChatModel:
         except BaseException:
             generation.abort()
             raise
-
-    def _tool_grammar(self, request: ChatRequest, parameters: ToolParameters) -> CFG | TriggeredCFG:
-        form = request.options.grammar
-        if form is not None and not isinstance(form, JSONSchema):
-            raise InvalidValue(f"{form.param} and tools exclude each other.", param=form.param)
-        return tool_grammar(
-            request.tools,
-            request.tool_choice,
-            builtin=request.template.builtin_tools or (),
-            tagged=PYTHON_TAG in self.engine.info.control_tokens,
-            form=form,
-            parameters=parameters,
-        )
 
     async def _chat_prompt(self, request: ChatRequest) -> Prompt:
         template = await self._built_template()
@@ -293,7 +326,7 @@ class ChatModel:
             if self._template is None:
                 info = info or await self.engine.ready()
                 _check_generates(info)
-                self._template = await asyncio.to_thread(template_for, info)
+                self._template = await asyncio.to_thread(template_for, info, self._prompts)
             return self._template
 
 

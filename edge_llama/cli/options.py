@@ -6,6 +6,7 @@ import logging
 import os
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from edge_llama.cli.completion import complete_installed, complete_model
 from edge_llama.cli.option_group import OptionGroup
 from edge_llama.errors import SettingsError
 from edge_llama.settings.engine import CHOOSE_ALL, KVLayout, KVType
+from edge_llama.settings.prompts import DEFAULT_PROMPTS, PromptSettings
 from edge_llama.units import parse_size
 
 
@@ -31,6 +33,10 @@ def parse_ctx_size(text: str) -> int | None:
         raise SettingsError(
             f"--ctx-size {text!r} is no number of tokens. Write 8192, or auto."
         ) from None
+
+
+MAX_TEMPLATE = 1 << 20
+"""Bytes of a chat template."""
 
 
 class LogLevel(str, Enum):
@@ -113,6 +119,62 @@ class MemoryOptions(OptionGroup):
             show_default=False,
         ),
     ] = CHOOSE_ALL.kv_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptOptions(OptionGroup):
+    """How conversations are written."""
+
+    PANEL = "Prompts"
+
+    chat_template: Annotated[
+        Path | None,
+        typer.Option(
+            "--chat-template",
+            metavar="FILE",
+            help="A Jinja file that takes the place of the model's own chat template.",
+            show_default=False,
+        ),
+    ] = None
+    date: Annotated[
+        str,
+        typer.Option(
+            "--date",
+            metavar="YYYY-MM-DD|today|fixed",
+            help="The date that models are told. Default: today for templates that ask for it, "
+            "as that of Llama 3.2 does; else fixed, as in Llama 3.1's own.",
+            show_default=False,
+        ),
+    ] = DEFAULT_PROMPTS.date
+    tools_prompt: Annotated[
+        bool,
+        typer.Option(
+            "--tools-prompt",
+            help="Show tools in the system message to models whose template shows none.",
+        ),
+    ] = DEFAULT_PROMPTS.tools_prompt
+
+    def settings(self) -> PromptSettings:
+        """
+        Raises:
+            SettingsError: the date is none, or the file cannot be read.
+        """
+        template = "" if self.chat_template is None else _template(self.chat_template)
+        return PromptSettings(
+            chat_template=template, date=self.date, tools_prompt=self.tools_prompt
+        )
+
+
+def _template(path: Path) -> str:
+    from edge_llama.files.regular import read_regular
+
+    try:
+        text = read_regular(path, MAX_TEMPLATE, follow=True).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"`chat_template` {path} cannot be read: {error}.") from None
+    if not text.strip():
+        raise SettingsError(f"`chat_template` {path} is empty. Name a Jinja file.")
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

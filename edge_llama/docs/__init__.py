@@ -15,6 +15,7 @@ TOPICS = (
     "http-api",
     "structured-output",
     "tools",
+    "chat-templates",
     "caching",
     "tuning-and-bench",
     "library",

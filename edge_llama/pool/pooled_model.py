@@ -14,6 +14,7 @@ from edge_llama.engine.client.async_engine import EngineState
 from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.stats import EngineStats
 from edge_llama.errors import EngineDied, EngineUnavailable
+from edge_llama.settings.prompts import DEFAULT_PROMPTS, PromptSettings
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class PooledModel:
         name: what it is called in the log.
         make_engine: gives a new engine for each load.
         memory: bytes that it needs while it is loaded.
+        prompts: how conversations are written for it.
 
     Attributes:
         info: what was known when it was last loaded, None before the first time.
@@ -69,7 +71,14 @@ class PooledModel:
         timer: unloads an idle model, or lets a failed one be tried again.
     """
 
-    def __init__(self, name: str, make_engine: Callable[[], Engine], *, memory: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        make_engine: Callable[[], Engine],
+        *,
+        memory: int = 0,
+        prompts: PromptSettings = DEFAULT_PROMPTS,
+    ) -> None:
         self.name = name
         self.memory = memory
         self.info: ModelInfo | None = None
@@ -83,6 +92,7 @@ class PooledModel:
         self.queued_at = self.loaded_at = self.used_at = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self._make_engine = make_engine
+        self._prompts = prompts
 
     @property
     def state(self) -> ModelState:
@@ -110,7 +120,7 @@ class PooledModel:
             EngineStartError: the engine could not load the model.
         """
         engine = self._make_engine()
-        self.chat = ChatModel(engine)
+        self.chat = ChatModel(engine, self._prompts)
         engine.launch()
         self.info = await self.chat.loaded()
 

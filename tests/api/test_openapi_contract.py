@@ -179,7 +179,9 @@ async def test_messages_are_documented_as_they_are_taken(
         ("logit_bias", {"5": 101}, False),
         ("chat_template_kwargs", {"builtin_tools": ["brave_search"]}, True),
         ("chat_template_kwargs", {"builtin_tools": ["search"]}, False),
-        ("chat_template_kwargs", {"thinking": True}, False),
+        ("chat_template_kwargs", {"thinking": True}, True),
+        ("chat_template_kwargs", {"messages": []}, False),
+        ("chat_template_kwargs", {"a b": 1}, False),
     ],
 )
 async def test_fields_are_documented_as_they_are_taken(

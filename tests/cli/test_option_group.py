@@ -9,11 +9,13 @@ from typer.testing import CliRunner
 
 from edge_llama.cli import bench
 from edge_llama.cli.command import ProgramCommand
+from edge_llama.cli.keys import options as keys_options
 from edge_llama.cli.option_group import OptionGroup, settings_of, takes_groups
 from edge_llama.cli.serve.keep_alive import parse_keep_alive
 from edge_llama.cli.serve.options import ModelsOptions, RequestOptions
 from edge_llama.settings.engine import EngineSettings
 from edge_llama.settings.pool import PoolSettings
+from edge_llama.settings.prompts import PromptSettings
 from edge_llama.settings.server import Limits, ServerSettings
 
 
@@ -86,17 +88,18 @@ def test_settings_take_what_they_have_a_field_for() -> None:
 NO_SETTINGS = {
     *("memory", "cache_dir", "cache_size", "prefix"),
     *("model_set", "alias", "keep_alive", "allow_url", "tuned", "max_queue"),
+    *("state_dir", "prices", "chat_template"),
 }
 """Fields of groups from which a command makes something itself."""
 
-OTHERS = (__name__, bench.__name__)
+OTHERS = (__name__, bench.__name__, keys_options.__name__)
 """Modules with groups that are not about settings."""
 
 GROUPS = [group for group in OptionGroup.__subclasses__() if group.__module__ not in OTHERS]
 FIELDS = {each.name: each for group in GROUPS for each in fields(group)}
 SETTINGS = {
     each.name: getattr(settings, each.name)
-    for settings in (EngineSettings(), ServerSettings(), Limits())
+    for settings in (EngineSettings(), ServerSettings(), Limits(), PromptSettings())
     for each in fields(settings)
 }
 

@@ -78,7 +78,7 @@ async def respond(
     asked = replace(
         asked,
         overflow=asked.overflow or state.settings.context_overflow,
-        strict_tools=state.settings.strict,
+        strict=state.settings.strict,
     )
     running = _running(request, model, asked, reply.prompt_field)
     return await answer(request, running, reply, stream=stream)
@@ -153,9 +153,9 @@ def _headers(request: Request, completion: ChatCompletion) -> Mapping[str, str]:
     headers = {}
     if completion.dropped is not None:
         headers[DROPPED_HEADER] = str(completion.dropped.messages)
-    if completion.unenforced:
+    if completion.unused:
         state = request_state(request.scope)
-        state.ignored = list(dict.fromkeys([*state.ignored, *completion.unenforced]))
+        state.ignored = list(dict.fromkeys([*state.ignored, *completion.unused]))
         headers[IGNORED_HEADER] = ignored_header(state.ignored)
     return headers
 

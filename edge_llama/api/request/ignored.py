@@ -38,7 +38,8 @@ def ignored_fields(asked: Schema, harmless: Container[str]) -> list[str]:
 
 
 def _unknown(schema: Schema, prefix: str) -> Iterator[str]:
-    yield from (prefix + name for name in schema.model_extra or ())
+    if not schema.takes_all:
+        yield from (prefix + name for name in schema.model_extra or ())
     for name, field in type(schema).model_fields.items():
         value = getattr(schema, name)
         path = prefix + (field.alias or name)

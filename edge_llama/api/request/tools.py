@@ -25,6 +25,7 @@ from edge_llama.errors import InvalidValue
 MAX_TOOLS = 128
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 FunctionName = Annotated[str, Field(pattern=f"^{_NAME.pattern}$")]
 _OPTIONAL = {"description": (str, "a string"), "parameters": (dict, "a JSON Schema")}
 
@@ -174,18 +175,34 @@ def _builtin_tools(value: Any) -> Any:
     return value
 
 
-def _known_only(value: Any) -> Any:
+RESERVED = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
+"""Variables of chat templates that are not a client's to set."""
+
+
+def _names_of_variables(value: Any) -> Any:
     if not isinstance(value, dict):
         raise invalid("must be an object.")
-    for key in value.keys() - TemplateArguments.model_fields.keys():
-        raise unsupported("is not known to Llama 3.1's chat template. Leave it out.", field=key)
+    for key in value:
+        if key in RESERVED or not _VARIABLE.fullmatch(key):
+            raise invalid("is no variable that a request can set. Leave it out.", field=key)
     return value
 
 
 class TemplateArguments(Schema):
-    """Variables of Llama 3.1's chat template, under its names."""
+    """Variables of the model's chat template, under its names. Those that are here are Llama 3.1's.
 
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+    What a template does not know is not used, and named as such.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "propertyNames": {
+                "pattern": "^[A-Za-z][A-Za-z0-9_]*$",
+                "not": {"enum": [*sorted(RESERVED)]},
+            }
+        }
+    )
+    takes_all = True
 
     builtin_tools: (
         Annotated[
@@ -207,7 +224,8 @@ class TemplateArguments(Schema):
             builtin_tools=None if self.builtin_tools is None else tuple(self.builtin_tools),
             date=self.date_string,
             tools_in_user_message=self.tools_in_user_message,
+            others=dict(self.model_extra or {}),
         )
 
 
-TemplateArgumentsField = Annotated[TemplateArguments, BeforeValidator(_known_only)]
+TemplateArgumentsField = Annotated[TemplateArguments, BeforeValidator(_names_of_variables)]

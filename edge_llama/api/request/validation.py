@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -51,7 +51,13 @@ _TEXTS = {
 
 
 class Schema(BaseModel):
-    """The base of all request schemas: unknown keys are kept apart, null means absent."""
+    """The base of all request schemas: unknown keys are kept apart, null means absent.
+
+    Attributes:
+        takes_all: unknown keys are used too.
+    """
+
+    takes_all: ClassVar[bool] = False
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
+from edge_llama.chat.template.calendar import Calendar
 from edge_llama.chat.template.control_pattern import control_pattern, findable
 from edge_llama.chat.template.jinja_process import JinjaProcess
 from edge_llama.chat.template.json_text import call_arguments, dump_json
+from edge_llama.chat.tools.marked_form import form_of
 from edge_llama.chat.tools.tool import Tool
 from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.prompt import Control, Prompt, Segment, Text
-from edge_llama.errors import InvalidValue
+from edge_llama.errors import InvalidValue, TemplateError
 
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Unicode keeps these free for the inner use of programs."""
+
+PROBE = "probe_7f3a9c"
+"""The name of a tool that no conversation has."""
 
 MAX_CONVERSATION = 2 * 1024 * 1024
 """Characters of a conversation as JSON, far beyond what fits into any model's context."""
@@ -34,13 +40,32 @@ class JinjaTemplate:
     template that joins pieces of text may still make a spelling of them: such a conversation is
     refused.
 
+    Args:
+        info: of the model.
+        source: the template; None is the model's own.
+        tool_source: the one for conversations with tools; empty takes `source`.
+        calendar: tells the date to templates that ask for it.
+
     Raises:
         TemplateError: the template cannot be compiled.
     """
 
-    def __init__(self, info: ModelInfo) -> None:
-        self._template = info.chat_template
-        self._process = JinjaProcess(info.chat_template, info.bos_token, info.eos_token)
+    def __init__(
+        self,
+        info: ModelInfo,
+        source: str | None = None,
+        *,
+        tool_source: str = "",
+        calendar: Calendar | None = None,
+    ) -> None:
+        source = info.chat_template if source is None else source
+        self._template = source + tool_source
+        self._calendar = calendar or Calendar()
+        self._process = JinjaProcess(source, info.bos_token, info.eos_token)
+        self._tool_process = self._process
+        if tool_source:
+            self._tool_process = JinjaProcess(tool_source, info.bos_token, info.eos_token)
+        self.call_form = form_of(tool_source or source)
         self._bos = Control(info.bos_token) if info.bos_token in info.control_tokens else None
         spellings = findable(info.control_tokens)
         self._control = control_pattern(spellings)
@@ -50,7 +75,7 @@ class JinjaTemplate:
         # Letters are left out: role names, which the template compares, must stay whole.
         signs = "".join(sorted({t[0] for t in spellings if not t[0].isalnum()}))
         self._first_sign = re.compile(f"(?P<first>[{re.escape(signs)}])" if signs else "(?!)")
-        self._joins = _JOINING.search(info.chat_template) is not None
+        self._joins = _JOINING.search(self._template) is not None
 
     def render(
         self,
@@ -65,14 +90,12 @@ class JinjaTemplate:
                 control token, or a field of it is unusable.
             TemplateError: the template failed or ran into a limit.
         """
-        if options != DEFAULT_OPTIONS:
-            raise InvalidValue(
-                "chat_template_kwargs are for Llama 3.1's chat template, which this model has not.",
-                param="chat_template_kwargs",
-            )
+        unknown = self.unknown_arguments(options)
+        arguments = _arguments(options)
         conversation = {
             "messages": list(_message_objects(messages)),
             "tools": [tool.definition for tool in tools] or None,
+            "arguments": {n: v for n, v in arguments.items() if n not in unknown},
         }
         mark = self._free_mark(_checked_json(conversation))
         try:
@@ -87,6 +110,25 @@ class JinjaTemplate:
             return (self._bos, *segments)
         return segments
 
+    @cached_property
+    def _shows_tools(self) -> bool:
+        probe = {"type": "function", "function": {"name": PROBE, "parameters": {}}}
+        asked = {"messages": [{"role": "user", "content": "Hi"}], "tools": [probe]}
+        try:
+            return PROBE in self._rendered({**asked, "arguments": {}}, NONCHARACTERS[0])
+        except (InvalidValue, TemplateError):
+            return True  # it wants another conversation, and may show them in that
+
+    def shows_tools(self) -> bool:
+        return self._shows_tools
+
+    def unknown_arguments(self, options: TemplateOptions) -> list[str]:
+        return [
+            name
+            for name in _arguments(options)
+            if not re.search(rf"\b{re.escape(name)}\b", self._template)
+        ]
+
     def _free_mark(self, text: str) -> str:
         for mark in NONCHARACTERS:
             if mark not in text and mark not in self._template:
@@ -94,7 +136,12 @@ class JinjaTemplate:
         raise InvalidValue("The messages use every Unicode noncharacter.", param="messages")
 
     def _segments(self, marked: Any, mark: str) -> Prompt:
-        return tuple(self._split(self._process.render({**marked, "mark": mark}), mark))
+        return tuple(self._split(self._rendered(marked, mark), mark))
+
+    def _rendered(self, conversation: dict[str, Any], mark: str) -> str:
+        process = self._tool_process if conversation["tools"] else self._process
+        today = self._calendar.day(asked=True).isoformat()
+        return process.render({**conversation, "mark": mark, "today": today})
 
     def _split(self, rendered: str, mark: str) -> Iterator[Segment]:
         for position, piece in enumerate(self._control.split(rendered)):
@@ -113,6 +160,18 @@ def _mark(value: Any, mark: str, places: re.Pattern[str]) -> Any:
     if isinstance(value, list):
         return [_mark(item, mark, places) for item in value]
     return value
+
+
+def _arguments(options: TemplateOptions) -> dict[str, Any]:
+    """What is asked of the template, by the names of its variables."""
+    given: dict[str, Any] = {
+        "builtin_tools": None if options.builtin_tools is None else list(options.builtin_tools),
+        "date_string": options.date,
+        "tools_in_user_message": None if options.tools_in_user_message else False,
+    }
+    return {name: value for name, value in given.items() if value is not None} | dict(
+        options.others
+    )
 
 
 def _controls(segments: Prompt) -> list[Segment]:

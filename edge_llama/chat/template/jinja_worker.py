@@ -10,12 +10,12 @@ One line of JSON each way. First comes the template, then one conversation after
 
 ```
 {"template": str, "bos_token": str, "eos_token": str}    → {"text": ""} | {"error": str}
-{"messages": […], "tools": […] | null, "mark": str}      → {"text": str} | {"error": str}
-                                                           | {"refused": str}
+{"messages": […], "tools": […] | null, "arguments": {…},  → {"text": str} | {"error": str}
+ "mark": str, "today": str}                                  | {"refused": str}
 ```
 
-The environment is that of transformers' `apply_chat_template`, but for the date, which is fixed so
-that prompts share their beginning.
+The environment is that of transformers' `apply_chat_template`, but for the clock: it is midnight of
+the day that the request names, so that prompts share their beginning for a day.
 """
 
 from __future__ import annotations
@@ -45,9 +45,6 @@ MEMORY_LIMIT = 256 * 1024 * 1024
 OUTPUT_LIMIT = 8 * 1024 * 1024
 """Characters of one rendering."""
 
-TODAY = datetime.datetime(2024, 7, 26)
-"""The date of Llama 3.1's own template."""
-
 
 class TemplateRefusal(Exception):
     """The template called `raise_exception`: it cannot write this conversation."""
@@ -68,13 +65,14 @@ class Renderer:
 
     def __init__(self) -> None:
         self._mark = ""
+        self._today = datetime.datetime.min
         self._environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
         )
         self._environment.filters["tojson"] = self._to_json
         self._environment.filters["from_json"] = json.loads
         self._environment.globals.update(
-            raise_exception=_refuse, strftime_now=TODAY.strftime, documents=None
+            raise_exception=_refuse, strftime_now=self._strftime_now, documents=None
         )
 
     def compile(self, template: str, bos_token: str, eos_token: str) -> str:
@@ -87,7 +85,14 @@ class Renderer:
         self._template = self._environment.from_string(template, globals=tokens)
         return ""
 
-    def render(self, messages: list[Any], tools: list[Any] | None, mark: str) -> str:
+    def render(
+        self,
+        messages: list[Any],
+        tools: list[Any] | None,
+        arguments: dict[str, Any],
+        mark: str,
+        today: str,
+    ) -> str:
         """The prompt, up to and with the header of the assistant's turn.
 
         Raises:
@@ -95,16 +100,20 @@ class Renderer:
             Exception: whatever else the template's code raises.
         """
         self._mark = mark
+        self._today = datetime.datetime.fromisoformat(today)
         pieces: list[str] = []
         room = OUTPUT_LIMIT
         for piece in self._template.generate(
-            messages=messages, tools=tools, add_generation_prompt=True
+            **{**arguments, "messages": messages, "tools": tools, "add_generation_prompt": True}
         ):
             room -= len(piece)
             if room < 0:
                 raise ValueError(f"it wrote more than {OUTPUT_LIMIT} characters")
             pieces.append(piece)
         return "".join(pieces)
+
+    def _strftime_now(self, format: str) -> str:
+        return self._today.strftime(format)
 
     def _to_json(
         self,

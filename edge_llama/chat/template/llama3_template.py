@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from edge_llama.chat.messages import DEFAULT_OPTIONS, Message, Role, TemplateOptions, ToolCall
+from edge_llama.chat.template.calendar import Calendar, written
 from edge_llama.chat.template.json_text import call_arguments, dump_json
 from edge_llama.chat.tools import call_format
 from edge_llama.chat.tools.tool import CODE_INTERPRETER, Tool
@@ -22,7 +24,6 @@ CONTROL_TOKENS = frozenset(
 )
 
 ENVIRONMENT = "Environment: ipython\n"
-FIXED_DATE = "26 Jul 2024"
 CALL_FORMAT = (
     'Respond in the format {"name": function name, "parameters": dictionary of argument name and '
     "its value}.Do not use variables.\n\n"
@@ -48,7 +49,23 @@ class Llama3Template:
 
     Format: https://github.com/meta-llama/llama-models, the chat template in the model's
     tokenizer_config.json.
+
+    Args:
+        calendar: tells the date where a request does not.
+        asks_date: the model's own template asks for today's, as that of Llama 3.2 does.
     """
+
+    call_form = None
+
+    def __init__(self, calendar: Calendar | None = None, *, asks_date: bool = False) -> None:
+        self._calendar = calendar or Calendar()
+        self._asks_date = asks_date
+
+    def shows_tools(self) -> bool:
+        return True
+
+    def unknown_arguments(self, options: TemplateOptions) -> list[str]:
+        return sorted(options.others)
 
     def render(
         self,
@@ -61,6 +78,9 @@ class Llama3Template:
         Raises:
             InvalidValue: the conversation cannot be written in this format; names the field.
         """
+        if options.date is None:
+            day = self._calendar.day(asked=self._asks_date)
+            options = replace(options, date=written(day))
         return tuple(_segments(messages, tools, options))
 
 
@@ -87,8 +107,7 @@ def _system_text(system: str, tools: Sequence[Tool], options: TemplateOptions) -
     if options.builtin_tools is not None:
         named = [name for name in options.builtin_tools if name != CODE_INTERPRETER]
         text += f"Tools: {', '.join(named)}\n\n"
-    date = FIXED_DATE if options.date is None else options.date
-    text += f"Cutting Knowledge Date: December 2023\nToday Date: {date}\n\n"
+    text += f"Cutting Knowledge Date: December 2023\nToday Date: {options.date}\n\n"
     if tools and not options.tools_in_user_message:
         text += SYSTEM_TOOLS_HEADER + _definitions(tools)
     return text + system

@@ -12,6 +12,7 @@ Format: https://github.com/meta-llama/llama-models/blob/main/models/llama3_1/pro
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 PYTHON_TAG = "<|python_tag|>"
 
@@ -27,18 +28,47 @@ END = "}"
 SEARCH_END = '")'
 
 
-def openings(name: str) -> list[str]:
-    """What a call of a function can begin with, up to its arguments; the usual way first.
+FENCES = ("```json\n", "```\n")
+"""What the models put before a call that they write as code."""
 
-    The models write the other ones too, after the definitions that they are shown.
+_SPACES = (
+    ("", " ", " "),
+    ("", "", " "),
+    ("", "", ""),
+    ("", " ", ""),
+    ("\n  ", " ", "\n  "),
+    ("\n    ", " ", "\n    "),
+)
+"""White space after a brace, after a colon and after a comma; the usual way first."""
+
+BRACE = "{"
+"""What arguments begin with; it tells that an opening is whole."""
+
+
+def opening(name: str) -> str:
+    """What a call of a function begins with, up to its arguments."""
+    return f'{{"name": {_quoted(name)}, "parameters": '
+
+
+def openings(name: str) -> list[str]:
+    """What a call of a function can begin with, up to the brace of its arguments.
+
+    The models write other ones than the usual too, after the definitions that they are shown.
     """
-    quoted = json.dumps(name, ensure_ascii=False)
-    rest = ', "parameters": '
-    return [
-        f'{{"name": {quoted}{rest}',
-        f'{{"name":{quoted}{rest}',
-        f'{{"type": "function", "name": {quoted}{rest}',
-    ]
+    return list(_openings(_quoted(name)))
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
+def _openings(quoted: str) -> Iterator[str]:
+    for arguments in ("parameters", "arguments"):
+        for brace, colon, comma in _SPACES:
+            for last in {colon, " "}:
+                rest = f'"name":{colon}{quoted},{comma}"{arguments}":{last}{BRACE}'
+                yield f"{{{brace}{rest}"
+                yield f'{{{brace}"type":{colon}"function",{comma}{rest}'
 
 
 def search_opening(name: str) -> str:

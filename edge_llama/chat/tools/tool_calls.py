@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from edge_llama.chat.tools import call_format
 from edge_llama.chat.tools.json_end import JSONEnd
@@ -29,8 +29,36 @@ class CallArguments:
 
 Part: TypeAlias = str | CallStarted | CallArguments
 """Text is what is no call; never empty."""
-_Reading: TypeAlias = Generator[Part, None, str]
+Reading: TypeAlias = Generator[Part, None, str]
 """Gives parts, and returns the text that another stage has to read."""
+
+
+class CallParser(Protocol):
+    """Finds calls in an answer as it comes, in pieces of any size.
+
+    Attributes:
+        called: a call has begun.
+        controls: control tokens that it has to be told.
+    """
+
+    called: bool
+    controls: frozenset[str]
+
+    def feed(self, text: str) -> Iterator[Part]:
+        """The parts that more text gives."""
+        ...
+
+    def control(self, spelling: str) -> Iterator[Part]:
+        """The answer has one of `controls` here."""
+        ...
+
+    def flush(self, *, complete: bool) -> Iterator[Part]:
+        """What was held back, because the answer ends here.
+
+        Args:
+            complete: it was not cut off.
+        """
+        ...
 
 
 class ToolCallParser:
@@ -49,19 +77,25 @@ class ToolCallParser:
 
     Attributes:
         called: a call has begun.
+        controls: control tokens that it has to be told.
     """
+
+    controls = frozenset({call_format.PYTHON_TAG})
 
     def __init__(self, functions: Sequence[str], builtin: Sequence[str] = ()) -> None:
         self.called = False
         self._functions = {
-            opening: name for name in functions for opening in call_format.openings(name)
+            fence + opening: name
+            for name in functions
+            for opening in call_format.openings(name)
+            for fence in ("", *call_format.FENCES)
         }
         self._searches = {
             call_format.search_opening(name): name for name in builtin if name in SEARCHES
         }
         self._code = CODE_INTERPRETER in builtin
         self._object = JSONEnd()
-        self._stage: Callable[[str], _Reading] = self._text
+        self._stage: Callable[[str], Reading] = self._text
         self._matcher = StopMatcher(self._functions)
 
     def feed(self, text: str) -> Iterator[Part]:
@@ -69,8 +103,8 @@ class ToolCallParser:
         while text:
             text = yield from self._stage(text)
 
-    def tag(self) -> Iterator[Part]:
-        """The answer has the control token `<|python_tag|>` here."""
+    def control(self, spelling: str) -> Iterator[Part]:
+        """The answer has one of `controls` here."""
         yield from self.flush(complete=False)
         self._matcher = StopMatcher([*self._functions, *self._searches])
         self._stage = self._tagged if self._code else self._text
@@ -89,7 +123,7 @@ class ToolCallParser:
         if self._stage == self._code_text and complete:
             yield CallArguments('"}')
 
-    def _text(self, text: str) -> _Reading:
+    def _text(self, text: str) -> Reading:
         before = self._matcher.feed(text)
         if before:
             yield before
@@ -97,7 +131,7 @@ class ToolCallParser:
             return ""
         return (yield from self._begin(self._matcher.matched, self._matcher.rest))
 
-    def _tagged(self, text: str) -> _Reading:
+    def _tagged(self, text: str) -> Reading:
         before = self._matcher.feed(text)
         if self._matcher.matched is not None and not before:
             return (yield from self._begin(self._matcher.matched, self._matcher.rest))
@@ -106,7 +140,7 @@ class ToolCallParser:
             return (self._matcher.matched or self._matcher.flush()) + self._matcher.rest
         return ""
 
-    def _begin(self, opening: str, rest: str) -> _Reading:
+    def _begin(self, opening: str, rest: str) -> Reading:
         self.called = True
         if opening in self._searches:
             yield CallStarted(self._searches[opening])
@@ -116,6 +150,7 @@ class ToolCallParser:
             yield CallStarted(self._functions[opening.removeprefix(call_format.SEPARATOR)])
             self._object = JSONEnd()
             self._expect(self._arguments)
+            rest = call_format.BRACE + rest
         return rest
 
     def _begin_code(self, text: str) -> Iterator[Part]:
@@ -124,11 +159,11 @@ class ToolCallParser:
         yield CallArguments('{"code": "' + _escaped(text))
         self._stage = self._code_text
 
-    def _code_text(self, text: str) -> _Reading:
+    def _code_text(self, text: str) -> Reading:
         yield CallArguments(_escaped(text))
         return ""
 
-    def _arguments(self, text: str) -> _Reading:
+    def _arguments(self, text: str) -> Reading:
         end = self._object.feed(text)
         yield CallArguments(text[:end])
         if end is None:
@@ -136,12 +171,12 @@ class ToolCallParser:
         self._expect(self._closing)
         return text[end:]
 
-    def _closing(self, text: str) -> _Reading:
+    def _closing(self, text: str) -> Reading:
         self._expect(self._text, [call_format.SEPARATOR + each for each in self._functions])
         yield from ()
         return text.removeprefix(call_format.END)
 
-    def _query(self, text: str) -> _Reading:
+    def _query(self, text: str) -> Reading:
         before = self._matcher.feed(text)
         if before:
             yield CallArguments(_escaped(before))
@@ -152,7 +187,7 @@ class ToolCallParser:
         self._expect(self._text)
         return rest
 
-    def _expect(self, stage: Callable[[str], _Reading], openings: Sequence[str] = ()) -> None:
+    def _expect(self, stage: Callable[[str], Reading], openings: Sequence[str] = ()) -> None:
         self._stage = stage
         self._matcher = StopMatcher(openings)
 

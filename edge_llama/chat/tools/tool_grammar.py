@@ -91,8 +91,7 @@ def _functions(functions: Sequence[tuple[str, dict[str, Any]]], *, parallel: boo
     yield "more: " + (f"({_literal(call_format.SEPARATOR)} call)*" if parallel else '""')
     yield "call: " + " | ".join(f"call_{i}" for i in range(len(functions)))
     for i, (name, parameters) in enumerate(functions):
-        opening, *_ = call_format.openings(name)
-        yield f"call_{i}: {_literal(opening)} arguments_{i}"
+        yield f"call_{i}: {_literal(call_format.opening(name))} arguments_{i}"
         yield f"arguments_{i}: {_json(parameters)} {_literal(call_format.END)}"
 
 
@@ -101,8 +100,8 @@ def _triggers(names: Sequence[str]) -> Iterator[Trigger]:
     if names:
         yield Trigger(call_format.START, call_format.START, at_start=True)
     for name in names:
-        usual, *others = call_format.openings(name)
-        for opening in (usual, *others):
+        usual = call_format.opening(name) + call_format.BRACE
+        for opening in call_format.openings(name):
             yield Trigger(opening, usual)
 
 

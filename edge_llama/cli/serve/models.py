@@ -20,6 +20,7 @@ from edge_llama.planning.planned import Planned
 
 if TYPE_CHECKING:
     from edge_llama.pool.registry import ServedModel
+    from edge_llama.settings.prompts import PromptSettings
 
 
 def obtain_all(names: Sequence[str], budget: int, *, allow_url: bool) -> list[Obtained]:
@@ -62,23 +63,29 @@ def plan_installed(plan: Callable[[Obtained], Planned]) -> dict[Obtained, Planne
     return plans
 
 
-def served_models(plans: Mapping[Obtained, Planned], aliases: Sequence[str]) -> list[ServedModel]:
+def served_models(
+    plans: Mapping[Obtained, Planned], aliases: Sequence[str], prompts: PromptSettings
+) -> list[ServedModel]:
     """What the server's registry takes.
 
     Args:
+        plans: how each model is run.
         aliases: values of `--alias`.
+        prompts: how conversations are written.
 
     Raises:
         SettingsError: as for `assign_aliases`.
     """
     names = assign_aliases([model.name for model in plans], aliases)
     return [
-        _served(model, planned, its)
+        _served(model, planned, its, prompts)
         for (model, planned), its in zip(plans.items(), names, strict=True)
     ]
 
 
-def _served(model: Obtained, planned: Planned, aliases: tuple[str, ...]) -> ServedModel:
+def _served(
+    model: Obtained, planned: Planned, aliases: tuple[str, ...], prompts: PromptSettings
+) -> ServedModel:
     from edge_llama.engine.client.async_engine import AsyncEngine
     from edge_llama.pool.pooled_model import PooledModel
     from edge_llama.pool.registry import ServedModel
@@ -86,7 +93,9 @@ def _served(model: Obtained, planned: Planned, aliases: tuple[str, ...]) -> Serv
     memory = 0 if planned.memory is None else planned.memory.total
     return ServedModel(
         model.name.id,
-        PooledModel(model.name.id, partial(AsyncEngine, planned.settings), memory=memory),
+        PooledModel(
+            model.name.id, partial(AsyncEngine, planned.settings), memory=memory, prompts=prompts
+        ),
         aliases=aliases,
         planned_context=planned.settings.ctx_size,
         file_quantization=None if planned.memory is None else planned.memory.shape.quantization,

@@ -18,6 +18,7 @@ from edge_llama.cli.options import (
     LayoutOptions,
     LogLevel,
     MemoryOptions,
+    PromptOptions,
     ThreadOptions,
     Verbosity,
     configure_logging,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from edge_llama.accounts.accounts import Accounts
     from edge_llama.planning.obtain import Obtained
     from edge_llama.planning.planned import Planned
+    from edge_llama.pool.registry import ModelRegistry
 
 Models = Annotated[
     list[str] | None,
@@ -69,6 +71,7 @@ def serve(
     security: SecurityOptions,
     counted: AccountOptions,
     requests: RequestOptions,
+    prompts: PromptOptions,
     memory: MemoryOptions,
     layout: LayoutOptions,
     threads: ThreadOptions,
@@ -78,11 +81,13 @@ def serve(
     log_level: Verbosity = LogLevel.WARNING,
 ) -> None:
     """Serve models over HTTP with OpenAI's chat API."""
-    from edge_llama.cli.serve.models import obtain_all, plan_installed
+    from edge_llama.cli.serve.models import obtain_all, plan_installed, served_models
     from edge_llama.planning.planned import plan_model
+    from edge_llama.pool.registry import ModelRegistry
 
     configure_logging(log_level)
     keep_alive = parse_keep_alive(served.keep_alive)
+    written = prompts.settings()
     budget = memory_budget(memory.memory)
     engine = settings_of(
         EngineSettings,
@@ -100,7 +105,8 @@ def serve(
     if not plans:
         raise SettingsError("None of the installed models can be run here.")
     pool = PoolSettings(memory=budget, keep_alive=keep_alive)
-    _run(plans, served.alias, settings, pool, accounts)
+    registry = ModelRegistry(served_models(plans, served.alias, written), pool)
+    _run(plans, registry, settings, accounts)
 
 
 def _server_settings(
@@ -130,20 +136,16 @@ def _server_settings(
 
 def _run(
     plans: Mapping[Obtained, Planned],
-    aliases: list[str],
+    registry: ModelRegistry,
     settings: ServerSettings,
-    pool: PoolSettings,
     accounts: Accounts | None,
 ) -> None:
     """Serve until a signal ends it."""
     from edge_llama.api.app import create_app
     from edge_llama.api.http import server
-    from edge_llama.cli.serve.models import served_models
     from edge_llama.cli.serve.startup import Startup
-    from edge_llama.pool.registry import ModelRegistry
 
-    served = served_models(plans, aliases)
-    registry = ModelRegistry(served, pool)
+    served = [*registry]
     named = [model.name for model in plans]
     notes = [note for planned in plans.values() for note in planned.why]
 

@@ -80,4 +80,11 @@ class Regex(msgspec.Struct, frozen=True, tag="regex", array_like=True):
     param: str = "regex"
 
 
+def control_name(spelling: str) -> str:
+    """A control token in llguidance's Lark syntax, which wants angle brackets around it."""
+    if spelling.startswith("<") and spelling.endswith(">"):
+        return spelling
+    return f"<{spelling.strip('[]')}>"
+
+
 Grammar: TypeAlias = JSONSchema | CFG | TriggeredCFG | Regex

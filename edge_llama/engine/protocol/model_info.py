@@ -22,6 +22,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         eos_token: spelling of the end-of-sequence token, empty if there is none.
         control_tokens: ids by spelling.
         chat_template: the GGUF's Jinja template, empty if it has none.
+        tool_chat_template: the one for conversations with tools, empty if there is none.
         n_embd: numbers of an embedding.
         text_frame: token ids before and after a text of which an embedding is made.
         encoder: it embeds texts and cannot continue them.
@@ -40,6 +41,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     eos_token: str
     control_tokens: dict[str, int]
     chat_template: str
+    tool_chat_template: str = ""
     n_embd: int
     text_frame: tuple[tuple[int, ...], tuple[int, ...]]
     encoder: bool

@@ -20,6 +20,7 @@ from edge_llama.engine.protocol.grammar import (
     JSONSchema,
     Regex,
     TriggeredCFG,
+    control_name,
 )
 from edge_llama.engine.sample.grammar_constraint import GrammarConstraint
 from edge_llama.engine.sample.grammar_trial import GrammarTrial
@@ -49,7 +50,7 @@ class ConstraintCompiler:
 
     def __init__(self, vocab: Vocab) -> None:
         self._vocab = vocab
-        self._trial = GrammarTrial(sorted(vocab.control_tokens))
+        self._trial = GrammarTrial(sorted(map(control_name, vocab.control_tokens)))
 
     def compile(self, grammar: Grammar) -> Constraint:
         """The constraint at the beginning of an output.
@@ -117,7 +118,7 @@ class ConstraintCompiler:
         control = set(vocab.control_tokens.values())
         tokenizer: LLTokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]
             tokens=[
-                CONTROL_MARK + vocab.spelling(token).encode()
+                CONTROL_MARK + control_name(vocab.spelling(token)).encode()
                 if token in control
                 else vocab.read_piece(token)
                 for token in range(vocab.n_tokens)

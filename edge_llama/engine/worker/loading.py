@@ -331,6 +331,7 @@ def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:
         eos_token=vocab.spelling(vocab.eos),
         control_tokens=vocab.control_tokens,
         chat_template=model.chat_template,
+        tool_chat_template=model.metadata("tokenizer.chat_template.tool_use"),
         n_embd=model.n_embd,
         text_frame=vocab.frame,
         encoder=model.is_encoder,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge_llama.chat.messages import Message, Role, ToolCall
+from edge_llama.chat.template.calendar import Calendar
 from edge_llama.chat.template.jinja_process import JinjaProcess
 from edge_llama.chat.template.jinja_template import NONCHARACTERS, JinjaTemplate
 from edge_llama.chat.tools.tool import Tool
@@ -33,7 +34,8 @@ def template(source: str, bos_token: str = "") -> JinjaTemplate:
             chat_template=source,
             bos_token=bos_token,
             eos_token="</s>",
-        )
+        ),
+        calendar=Calendar("2026-12-01"),
     )
 
 
@@ -174,7 +176,7 @@ def text_of_messages(source: str, *messages: Message) -> str:
     [
         ("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}", "01"),
         ("a{% generation %}b{{ messages|length }}{% endgeneration %}c", "ab1c"),
-        ("{{ strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+        ("{{ strftime_now('%d %b %Y %H:%M') }}", "01 Dec 2026 00:00"),
         ("{{ {'b': '<é>', 'a': 1} | tojson }}", '{"b": "<é>", "a": 1}'),
         ("{{ {'a': 1} | tojson(indent=2) }}", '{\n  "a": 1\n}'),
         ("  {% if true %}\nx\n  {% endif %}\ny", "x\ny"),
@@ -297,7 +299,18 @@ def kill_child(process: JinjaProcess) -> None:
 def test_a_child_that_ended_while_idle_is_replaced() -> None:
     process = JinjaProcess("{{ messages|length }}", "", "")
     kill_child(process)
-    assert process.render({"messages": [1, 2], "tools": None, "mark": "m"}) == "2"
+    assert (
+        process.render(
+            {
+                "messages": [1, 2],
+                "tools": None,
+                "arguments": {},
+                "mark": "m",
+                "today": "2024-07-26",
+            }
+        )
+        == "2"
+    )
     kill_child(process)
 
 

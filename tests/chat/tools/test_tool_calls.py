@@ -47,7 +47,7 @@ def parse(
     for piece in pieces:
         for position, text in enumerate(piece.split(TAG)):
             if position:
-                parts += parser.tag()
+                parts += parser.control("<|python_tag|>")
             parts += parser.feed(text)
     parts += parser.flush(complete=complete)
     assert "" not in parts
@@ -140,11 +140,29 @@ def test_the_name_comes_before_the_arguments_and_text_is_not_held_back() -> None
     assert list(parser.feed("Let me see")) == ["Let me see"]
     assert list(parser.feed(' {"na')) == [" "]
     assert list(parser.feed("ïve")) == ['{"naïve']
-    assert list(parser.feed('{"name": "add", "parameters": ')) == [CallStarted("add")]
-    assert list(parser.feed('{"a')) == [CallArguments('{"a')]
+    assert list(parser.feed('{"name": "add", "parameters": ')) == []
+    assert list(parser.feed('{"a')) == [CallStarted("add"), CallArguments('{"a')]
     assert list(parser.feed('": 1}')) == [CallArguments('": 1}')]
     assert list(parser.feed("}")) == []
     assert list(parser.flush(complete=True)) == []
+
+
+SPELLINGS = (
+    '{"name":"add", "parameters": {"a": 1}}',
+    '{"name":"add","parameters":{"a": 1}}',
+    '{"name": "add", "arguments": {"a": 1}}',
+    '{"type": "function", "name": "add", "parameters": {"a": 1}}',
+    '{"type":"function","name":"add","arguments":{"a": 1}}',
+    '{\n  "name": "add",\n  "parameters": {"a": 1}}',
+    '{\n    "type": "function",\n    "name": "add",\n    "parameters": {"a": 1}}',
+    '```json\n{"name": "add", "parameters": {"a": 1}}',
+)
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_calls_in_other_spellings_are_calls(text: str) -> None:
+    assert parse(text) == parse(*text) == call("add", '{"a": 1}')
+    assert parse("So: ", text) == ["So: ", *call("add", '{"a": 1}')]
 
 
 def test_without_builtin_tools_the_tag_only_announces_a_call() -> None:

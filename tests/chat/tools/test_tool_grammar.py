@@ -17,6 +17,7 @@ from edge_llama.engine.constraint import Constraint
 from edge_llama.engine.protocol.grammar import Grammar, TriggeredCFG
 from edge_llama.engine.sample.constraint_compiler import ConstraintCompiler
 from edge_llama.errors import InvalidValue, RequestError, UnsupportedParameter
+from tests.chat.tools.test_tool_calls import SPELLINGS
 
 DEMO = Path("models/demo/edge-llama-demo.gguf")
 TAG = "<|python_tag|>"
@@ -137,7 +138,16 @@ def test_a_token_that_ends_an_opening_goes_on_as_arguments_do(speaker: Speaker) 
         after = speaker.tokens_after(grammar, opening)
         assert any(text[0] == " " for text in after)
         assert ("x" in after) == opening.startswith("So")
-        assert all(f"{text}{{".startswith(" {") for text in after if text[0] == " ")
+    after = speaker.tokens_after(grammar, '{"name": "add", "parameters":')
+    assert all(f"{text}{{".startswith(" {") for text in after)
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_other_spellings_are_held_to_the_schema(speaker: Speaker, text: str) -> None:
+    grammar = tool_grammar(TOOLS, AUTO)
+    whole = text.replace('"a": 1', '"a": 1, "b": 2')
+    assert speaker.can_say(grammar, f"So: {whole}")
+    assert not speaker.can_say(grammar, f"So: {text}")
 
 
 def test_builtin_tools(speaker: Speaker) -> None:
