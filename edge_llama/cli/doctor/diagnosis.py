@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from edge_llama import __version__
 from edge_llama.errors import DoesNotFit, EngineStartError, ModelFileError
@@ -83,12 +82,14 @@ class Environment:
         hub_token: HF_TOKEN has a token.
         hub_endpoint: host of HF_ENDPOINT, a mirror of the hub; None if it is not set.
         wait_policy: OMP_WAIT_POLICY, how llama.cpp's threads wait for each other.
+        faults: what keeps models from being downloaded, a line for each variable.
     """
 
     hub_offline: bool
     hub_token: bool
     hub_endpoint: str | None
     wait_policy: str | None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +210,14 @@ def _folder(purpose: str, path: Path) -> Folder:
 
 
 def _environment() -> Environment:
-    endpoint = os.environ.get("HF_ENDPOINT")
+    from edge_llama.weights.hub.environment import endpoint_host, environment_faults
+
     return Environment(
         hub_offline=os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"),
         hub_token=bool(os.environ.get("HF_TOKEN")),
-        hub_endpoint=endpoint and (urlsplit(endpoint).hostname or "not a URL"),
+        hub_endpoint=endpoint_host(),
         wait_policy=os.environ.get("OMP_WAIT_POLICY"),
+        faults=tuple(environment_faults()),
     )
 
 

@@ -41,6 +41,7 @@ def find_problems(diagnosis: Diagnosis) -> list[Problem]:
         *_cpu_problems(diagnosis),
         *_memory_problems(diagnosis),
         *_folder_problems(diagnosis),
+        *_network_problems(diagnosis),
     ]
     return sorted(found, key=lambda problem: not problem.stops)
 
@@ -134,3 +135,9 @@ def _folder_problems(diagnosis: Diagnosis) -> Iterator[Problem]:
                 "are free.",
                 "Delete what is not needed, for example with edge-llama rm.",
             )
+
+
+def _network_problems(diagnosis: Diagnosis) -> Iterator[Problem]:
+    for fault in diagnosis.environment.faults:
+        what, _, remedy = fault.partition(". ")
+        yield Problem(f"{what}, so that nothing can be downloaded.", remedy)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from edge_llama.errors import HubUnavailable, WeightsError
+from edge_llama.weights.hub.environment import check_environment, proxy_in_use, unusable
 from edge_llama.weights.hub.retry import Unsteady
 
 _TRY_AGAIN = frozenset({408, 416, 429, 500, 502, 503, 504})
@@ -46,11 +47,12 @@ def huggingface_hub() -> ModuleType:
 
     Raises:
         HubUnavailable: HF_HUB_OFFLINE forbids to use it.
-        WeightsError: the proxy settings in the environment cannot be used.
+        SettingsError: a variable of the environment cannot be used.
     """
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
             raise HubUnavailable(f"{name} is set, so nothing is downloaded.")
+    check_environment()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     import huggingface_hub.constants
@@ -59,10 +61,8 @@ def huggingface_hub() -> ModuleType:
 
     try:
         huggingface_hub.get_session()
-    except (ImportError, ValueError) as error:
-        raise WeightsError(
-            f"The proxy settings of the environment cannot be used: {error}."
-        ) from error
+    except Exception as error:  # each client has classes of its own
+        raise unusable(error) from error
     return huggingface_hub
 
 
@@ -88,6 +88,8 @@ def unsteady(name: str) -> Iterator[None]:
         raise HubUnavailable("huggingface-hub is in offline mode.") from error
     except transport_error as error:
         reason = str(error) or type(error).__name__
+        if proxy := proxy_in_use():
+            reason += f", by the proxy of {proxy}"
         raise Unsteady(f"{name} cannot be reached ({reason})") from error
 
 

@@ -14,6 +14,7 @@ from edge_llama.errors import (
     ChecksumMismatch,
     GatedRepository,
     HubUnavailable,
+    SettingsError,
     UnknownModel,
     WeightsError,
 )
@@ -147,6 +148,10 @@ class Hub:
                     retry_after(error.response.headers),
                 ) from error
             raise self._refusal(error.response, repository) from error
+        except UnicodeEncodeError as error:
+            raise SettingsError(
+                "The token that `hf auth login` keeps is damaged. Call it again, or set HF_TOKEN."
+            ) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise HubUnavailable(
                 f"{self.endpoint} does not answer like a hub. If HF_ENDPOINT is set, check it; "

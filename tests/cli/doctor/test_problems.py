@@ -107,3 +107,11 @@ def test_what_stops_everything_comes_first() -> None:
     broken = LlamaCpp(None, "broken", None)
     problems = find_problems(replace(HEALTHY, environment=environment, llama_cpp=broken))
     assert [problem.stops for problem in problems] == [True, False]
+
+
+def test_what_keeps_models_from_being_downloaded_is_a_note() -> None:
+    fault = "HTTPS_PROXY names no host. Unset it."
+    environment = replace(HEALTHY.environment, faults=(fault,))
+    problem = only_problem(replace(HEALTHY, environment=environment))
+    assert problem.what == "HTTPS_PROXY names no host, so that nothing can be downloaded."
+    assert (problem.remedy, problem.stops) == ("Unset it.", False)
