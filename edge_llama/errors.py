@@ -3,6 +3,7 @@
 ```
 EdgeLlamaError
 ├── ModelFileError            a GGUF is missing, unreadable or not a Llama model
+│   └── NoLanguageModel       it is a projector, an adapter or the like
 ├── WeightsError              weights cannot be got, kept or run here
 │   ├── UnknownModel          no catalog, store or hub entry of that name
 │   ├── HubUnavailable        no network, or the hub does not answer
@@ -41,6 +42,10 @@ class EdgeLlamaError(Exception):
 
 class ModelFileError(EdgeLlamaError):
     """A model file is missing, unreadable or not a model that can be run."""
+
+
+class NoLanguageModel(ModelFileError):
+    """A GGUF belongs to a model and is none: a projector, an adapter, calibration data."""
 
 
 class WeightsError(EdgeLlamaError):

@@ -35,12 +35,21 @@ Kind = Literal["status", "html", "corrupt", "truncate", "short", "stall", "no ra
 _PIECE = 16 << 10
 
 
-def gguf_bytes(size: int, seed: int = 0) -> bytes:
-    """A GGUF of `size` bytes, at least 97: one tensor of noise, and nothing that could be run."""
+def gguf_bytes(size: int, seed: int = 0, *, kind: str = "") -> bytes:
+    """A GGUF of `size` bytes, at least 129: one tensor of noise, and nothing that could be run.
+
+    Args:
+        kind: its `general.type`, up to seven letters.
+    """
+    start = 128 if kind else 96
     head = struct.pack("<4sIQQ", b"GGUF", 3, 1, 1)
-    head += struct.pack("<Q1sIB", 1, b"k", 0, 0)  # metadata: k = 0
-    head += struct.pack("<Q1sIQIQ", 1, b"t", 1, size - 96, 24, 0)  # tensor t: bytes, at 0
-    return head.ljust(96, b"\0") + random.Random(seed).randbytes(size - 96)
+    if kind:
+        text = kind.encode()
+        head += struct.pack(f"<Q12sIQ{len(text)}s", 12, b"general.type", 8, len(text), text)
+    else:
+        head += struct.pack("<Q1sIB", 1, b"k", 0, 0)  # metadata: k = 0
+    head += struct.pack("<Q1sIQIQ", 1, b"t", 1, size - start, 24, 0)  # tensor t: bytes, at 0
+    return head.ljust(start, b"\0") + random.Random(seed).randbytes(size - start)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from edge_llama.errors import DoesNotFit, UnknownModel
 from edge_llama.planning.reference import CatalogReference, HubReference
 from edge_llama.units import format_size
 from edge_llama.weights.catalog.catalog import Catalog, CatalogModel
+from edge_llama.weights.catalog.file_kind import FileKind, kind_by_name
 from edge_llama.weights.catalog.variant import Variant
 from edge_llama.weights.hub.hub import Hub
 from edge_llama.weights.memory.fit import choose_variant
@@ -64,12 +65,12 @@ def _as_model(reference: HubReference, known: CatalogModel | None) -> CatalogMod
         id=name,
         name=name,
         architecture=known.architecture if known else None,
-        variants=_on_hub(name, reference.revision),
+        variants=_on_hub(name, reference.revision, reference.filename),
     )
 
 
-def _on_hub(repository: str, revision: str | None) -> tuple[Variant, ...]:
-    return tuple(Hub().variants(repository, revision))
+def _on_hub(repository: str, revision: str | None, file: str | None = None) -> tuple[Variant, ...]:
+    return tuple(Hub().variants(repository, revision, file))
 
 
 def _wanted(model: CatalogModel, quantization: str | None, filename: str | None) -> Variant:
@@ -78,8 +79,13 @@ def _wanted(model: CatalogModel, quantization: str | None, filename: str | None)
             return variant
         if any(file.path == filename for file in variant.files):
             return variant
-    names = dict.fromkeys(variant.quantization for variant in model.variants)
-    raise UnknownModel(f"{model.id} has no {filename or quantization}. It has {', '.join(names)}.")
+    names = ", ".join(dict.fromkeys(variant.quantization for variant in model.variants))
+    if filename is not None and (kind := kind_by_name(filename)) is not FileKind.MODEL:
+        raise UnknownModel(
+            f"{filename} is {kind.value} by its name, if {model.id} has it, and no model. It has "
+            f"{names}."
+        )
+    raise UnknownModel(f"{model.id} has no {filename or quantization}. It has {names}.")
 
 
 def _check_fit(model: CatalogModel, variant: Variant, budget: int, catalog: Catalog) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from edge_llama.errors import ModelFileError
+from edge_llama.weights.catalog.file_kind import FileKind
 from edge_llama.weights.catalog.quantization import UNKNOWN
 from edge_llama.weights.catalog.split import group_variants
 from edge_llama.weights.catalog.variant import WeightFile
-from edge_llama.weights.gguf.file_type import is_language_model, quantization_in
+from edge_llama.weights.gguf.file_type import kind_in, quantization_in
 from edge_llama.weights.gguf.header import read_header
 
 _HALF_DOWNLOADS = (".part", ".partial", "-partial", ".incomplete", ".downloadinprogress")
@@ -79,7 +80,7 @@ class Findings:
         """The GGUF at `path`; None, and counted, if it cannot be used."""
         try:
             str(path).encode()  # what is not UTF-8 cannot be recorded
-            if path.is_file() and is_language_model(header := read_header(path)):
+            if path.is_file() and kind_in(header := read_header(path)) is FileKind.MODEL:
                 size = path.stat().st_size
                 return FoundFile(path, name, size, quantization_in(header), sha256)
         except (OSError, ModelFileError, UnicodeEncodeError):

@@ -31,6 +31,8 @@ QUALITY = (
     "Q4_K_M",
     "Q4_K_S",
     "IQ4_NL",
+    "NVFP4",
+    "MXFP4",
     "IQ4_XS",
     "Q4_1",
     "Q4_0",
@@ -50,10 +52,12 @@ QUALITY = (
     "IQ2_S",
     "IQ2_XS",
     "IQ2_XXS",
+    "Q2_0",
     "TQ2_0",
     "IQ1_M",
     "TQ1_0",
     "IQ1_S",
+    "Q1_0",
 )
 """Best first."""
 
@@ -63,12 +67,20 @@ RETIRED = ("Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8")
 UNKNOWN = "unknown"
 """The quantization of a file whose name does not tell it."""
 
-_ALIASES = {"FP32": "F32", "FP16": "F16", "Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+_ALIASES = {
+    "FP32": "F32",
+    "FP16": "F16",
+    "Q3_K": "Q3_K_M",
+    "Q4_K": "Q4_K_M",
+    "Q5_K": "Q5_K_M",
+    "MXFP4_MOE": "MXFP4",
+}
 _DYNAMIC = "UD-"  # Unsloth's mixes: the same size class, other tensors
 
 _NAMES = sorted((*QUALITY, *RETIRED, *_ALIASES), key=len, reverse=True)
+_OTHER_MIX = r"[A-Z0-9]|_(?:[0-9]|[SMLX][A-Z]{0,2}(?![A-Z0-9]))"  # of which nothing is known
 _NAME = re.compile(
-    rf"(?<![A-Z0-9])({_DYNAMIC})?({'|'.join(_NAMES)})(?![A-Z0-9_])", re.IGNORECASE | re.ASCII
+    rf"(?<![A-Z0-9])({_DYNAMIC})?({'|'.join(_NAMES)})(?!{_OTHER_MIX})", re.IGNORECASE | re.ASCII
 )
 
 

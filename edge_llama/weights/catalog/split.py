@@ -6,13 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from edge_llama.weights.catalog.quantization import UNKNOWN, quality_rank, quantization_of
 from edge_llama.weights.catalog.variant import Variant, WeightFile
 
 _PART = re.compile(r"(?P<prefix>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf", re.I | re.A | re.S)
-_NOT_WEIGHTS = ("mmproj", "imatrix")  # GGUFs too, but of a vision part and of calibration data
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +57,14 @@ def is_complete(paths: Sequence[str]) -> bool:
 def group_variants(
     repository: str, files: Iterable[WeightFile], revision: str | None = None
 ) -> list[Variant]:
-    """The models among the files of a repository, best quality first.
+    """The models that files make up, best quality first.
 
-    What is not a GGUF of weights is left out, and so is a split model that lacks a part. Several
+    What is no GGUF is left out, and so is a split model that lacks a part. Several
     variants may have the same quantization, where a repository holds more than one model.
     """
     groups: defaultdict[str, list[WeightFile]] = defaultdict(list)
     for file in sorted(files, key=lambda file: file.path):
-        if _is_weights(file.path):
+        if file.path.lower().endswith(".gguf"):
             part = split_part(file.path)
             groups[part.prefix if part else file.path].append(file)
     variants = [
@@ -75,8 +73,3 @@ def group_variants(
         if is_complete([file.path for file in group])
     ]
     return sorted(variants, key=lambda variant: quality_rank(variant.quantization))
-
-
-def _is_weights(path: str) -> bool:
-    name = PurePosixPath(path).name.lower()
-    return name.endswith(".gguf") and not name.startswith(_NOT_WEIGHTS)

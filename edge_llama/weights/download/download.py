@@ -21,6 +21,7 @@ from edge_llama.errors import (
     ChecksumMismatch,
     HubUnavailable,
     ModelFileError,
+    NoLanguageModel,
     NotEnoughSpace,
     WeightsError,
 )
@@ -29,6 +30,7 @@ from edge_llama.files.hash import FileHash, hash_file
 from edge_llama.units import format_size
 from edge_llama.weights.catalog.variant import Variant
 from edge_llama.weights.download.workers import run_jobs
+from edge_llama.weights.gguf.file_type import see_that_it_is_a_model
 from edge_llama.weights.gguf.header import check_header, read_header
 from edge_llama.weights.hub.hub import Hub
 from edge_llama.weights.hub.retry import Stopped, TransferSettings
@@ -65,6 +67,7 @@ def pull(
         HubUnavailable: no network, or the hub failed too often.
         NotEnoughSpace: the disk is too full; with the numbers, before the first byte.
         ChecksumMismatch: what came twice was not what it should be; it was removed.
+        NoLanguageModel: the header says so; it was removed. The text names the repository's models.
         WeightsError: the store cannot be written, or the file is not a GGUF.
     """
     targets = [store.location(variant.repository, file.path) for file in variant.files]
@@ -80,7 +83,10 @@ def pull(
         with naming_alternatives(store):
             revision, remotes = Hub(settings).locate(variant)
             download = Download(store, remotes, targets, settings)
-            files = download.run(on_progress)
+            try:
+                files = download.run(on_progress)
+            except NoLanguageModel as error:
+                raise NoLanguageModel(f"{error} {Hub(settings).instead_of(variant)}") from error
         return store.add(
             files,
             quantization=variant.quantization,
@@ -226,10 +232,12 @@ class Download:
             return hash_file(path, on_bytes=hashed)
 
     def _checked(self, part: _Part, found: FileHash) -> StoredFile:
-        # Without a checksum, the header is what tells a file that is cut off.
-        check = check_header if part.remote.sha256 else read_header
         try:
-            check(part.staged)
+            self._check_header(part)
+        except NoLanguageModel:
+            with changing(self._store.root):
+                part.staged.unlink()
+            raise
         except ModelFileError as error:
             with changing(self._store.root):
                 part.staged.unlink()
@@ -237,6 +245,18 @@ class Download:
                 f"{part.remote.name} is what its server has, but no model that can be run: {error}"
             ) from error
         return _stored(part.target, found)
+
+    def _check_header(self, part: _Part) -> None:
+        check_header(part.staged)
+        try:
+            header = read_header(part.staged)
+        except ModelFileError:
+            # Without a checksum, the header is what tells a file that is cut off. With one, what
+            # this version cannot read is the right file all the same.
+            if part.remote.sha256 is None:
+                raise
+        else:
+            see_that_it_is_a_model(part.target, header)
 
 
 @dataclass(frozen=True, slots=True)

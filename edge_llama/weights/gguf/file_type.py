@@ -1,4 +1,4 @@
-"""What a GGUF's header says about its quantization.
+"""What a GGUF's header says that it is, and about its quantization.
 
 `general.file_type` has the numbers of `llama_ftype` in
 https://github.com/ggml-org/llama.cpp/blob/master/include/llama.h.
@@ -6,6 +6,10 @@ https://github.com/ggml-org/llama.cpp/blob/master/include/llama.h.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from edge_llama.errors import NoLanguageModel
+from edge_llama.weights.catalog.file_kind import FileKind
 from edge_llama.weights.gguf.header import GGUFHeader
 
 _NAMES = {
@@ -41,7 +45,25 @@ _NAMES = {
     32: "BF16",
     36: "TQ1_0",
     37: "TQ2_0",
+    38: "MXFP4",
+    39: "NVFP4",
+    40: "Q1_0",
+    41: "Q2_0",
 }
+_TYPES = {
+    "adapter": FileKind.ADAPTER,
+    "imatrix": FileKind.CALIBRATION,
+    "mmproj": FileKind.PROJECTOR,
+    "clip-vision": FileKind.PROJECTOR,
+}
+"""Of `general.type`."""
+_ARCHITECTURES = {
+    "clip": FileKind.PROJECTOR,
+    "controlvector": FileKind.CONTROL_VECTOR,
+    "eagle3": FileKind.DRAFT,
+    "dflash": FileKind.DRAFT,
+}
+"""Of `general.architecture`, that no model has which runs by itself."""
 
 
 def quantization_in(header: GGUFHeader) -> str | None:
@@ -50,10 +72,30 @@ def quantization_in(header: GGUFHeader) -> str | None:
     return _NAMES.get(number) if isinstance(number, int) else None
 
 
-def is_language_model(header: GGUFHeader) -> bool:
-    """False for what belongs to a model without being one: projectors, adapters, calibration."""
+def kind_in(header: GGUFHeader) -> FileKind:
+    """What the header of a file, the first if there are several, says that it is."""
     metadata = header.metadata
-    return (
-        metadata.get("general.type", "model") == "model"
-        and metadata.get("general.architecture") != "clip"
-    )
+    for key, known in (("general.type", _TYPES), ("general.architecture", _ARCHITECTURES)):
+        value = metadata.get(key)
+        # llama.cpp reads a text up to a NUL.
+        if isinstance(value, str) and (kind := known.get(value.partition("\0")[0])):
+            return kind
+    # The first part of a split model may have metadata alone.
+    if metadata.get("tokenizer.ggml.model") and not header.tensors and _is_whole(header):
+        return FileKind.VOCABULARY
+    return FileKind.MODEL
+
+
+def see_that_it_is_a_model(path: Path, header: GGUFHeader) -> None:
+    """Refuse what belongs to a model without being one.
+
+    Raises:
+        NoLanguageModel: it is a projector, an adapter or the like; the text says what.
+    """
+    if (kind := kind_in(header)) is not FileKind.MODEL:
+        raise NoLanguageModel(f"{path.name} is {kind.value}, as its header tells, and no model.")
+
+
+def _is_whole(header: GGUFHeader) -> bool:
+    parts = header.metadata.get("split.count", 1)
+    return not isinstance(parts, int) or parts <= 1

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_llama.errors import ModelFileError
+from edge_llama.errors import ModelFileError, NoLanguageModel
+from edge_llama.weights.catalog.file_kind import FileKind, kind_by_name
 from edge_llama.weights.catalog.split import split_part
+from edge_llama.weights.gguf.file_type import see_that_it_is_a_model
 from edge_llama.weights.gguf.header import GGUFHeader, SkippedArray, TensorInfo, read_header
 
 SPLIT_COUNT, SPLIT_NUMBER = "split.count", "split.no"  # the number is from 0
 SPLIT_TENSORS = "split.tensors.count"
+
+_NAMED_BESIDE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,13 @@ def read_model(path: Path) -> GGUFModel:
     Raises:
         ModelFileError: a file is missing, unreadable, cut off or malformed, or `path` is a part
             other than the first.
+        NoLanguageModel: it belongs to a model and is none; the text names those beside it.
     """
     first = GGUFModel((path,), (read_header(path),))
+    try:
+        see_that_it_is_a_model(path, first.headers[0])
+    except NoLanguageModel as error:
+        raise NoLanguageModel(f"{error}{_beside(path)}") from error
     parts = first.number(SPLIT_COUNT) or 1
     if parts == 1:
         return first
@@ -87,6 +96,16 @@ def read_model(path: Path) -> GGUFModel:
             "of one model. Download them again."
         )
     return model
+
+
+def _beside(path: Path) -> str:
+    """The models in the same folder, by their names."""
+    try:
+        names = sorted(each.name for each in path.parent.glob("*.gguf") if each != path)
+    except OSError:
+        names = []
+    models = [name for name in names if kind_by_name(name) is FileKind.MODEL][:_NAMED_BESIDE]
+    return f" Beside it: {', '.join(models)}." if models else " Give the model it belongs to."
 
 
 def _part_paths(first: GGUFModel, parts: int) -> tuple[Path, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,8 +18,9 @@ from edge_llama.errors import (
     UnknownModel,
     WeightsError,
 )
+from edge_llama.weights.catalog.file_kind import kind_by_name, language_models
 from edge_llama.weights.catalog.safe_name import check_name
-from edge_llama.weights.catalog.split import group_variants
+from edge_llama.weights.catalog.split import all_parts, group_variants
 from edge_llama.weights.catalog.variant import Variant, WeightFile
 from edge_llama.weights.hub.http_get import (
     Response,
@@ -33,6 +34,7 @@ from edge_llama.weights.hub.transfer import RemoteFile
 
 _PUBLIC = "https://huggingface.co"
 _CLIENT = {"library_name": "edge-llama", "library_version": __version__}
+_NAMED = 4
 _ASKING_ATTEMPTS = 3  # nobody waits long to hear that there is no network
 
 
@@ -46,12 +48,16 @@ class Hub:
         self.endpoint = (os.environ.get("HF_ENDPOINT") or _PUBLIC).rstrip("/")
         self._settings = replace(settings, attempts=min(_ASKING_ATTEMPTS, settings.attempts))
 
-    def variants(self, repository: str, revision: str | None = None) -> list[Variant]:
+    def variants(
+        self, repository: str, revision: str | None = None, file: str | None = None
+    ) -> list[Variant]:
         """The models that a repository holds as GGUFs, best quality first.
 
         Args:
             repository: `owner/name`.
             revision: a branch, tag or commit; None is the newest of `main`.
+            file: the path of one that is asked for; it is among them unless its name says clearly
+                that it is no model.
 
         Raises:
             UnknownModel: there is no such repository, or nothing in it that can be run.
@@ -60,13 +66,30 @@ class Hub:
             UnsafeFileName: a GGUF in it has a name that is not safe to use.
         """
         commit, files = self._listing(repository, revision)
-        variants = group_variants(repository, files.values(), commit)
+        models = language_models(files.values(), all_parts(file) if file else ())
+        variants = group_variants(repository, models, commit)
         for variant in variants:
-            for file in variant.files:
-                check_name(file.path)
+            for part in variant.files:
+                check_name(part.path)
         if not variants:
-            raise UnknownModel(f"{self.endpoint}/{repository} has no GGUF models.")
+            raise UnknownModel(f"{self.endpoint}/{repository} has no GGUF models.{_others(files)}")
         return variants
+
+    def instead_of(self, variant: Variant) -> str:
+        """A sentence that names the models of the repository, for one that turned out to be none.
+
+        Raises:
+            WeightsError: as for `variants`.
+        """
+        others = [
+            each.files[0].path
+            for each in self.variants(variant.repository, variant.revision)
+            if each.files[0].path != variant.files[0].path
+        ]
+        if not others:
+            return f"{self.endpoint}/{variant.repository} has no other GGUF."
+        names = ", ".join(f"{variant.repository}/{path}" for path in others[:_NAMED])
+        return f"Take one of these: {names}."
 
     def locate(self, variant: Variant) -> tuple[str, list[RemoteFile]]:
         """Where the files of `variant` can be downloaded.
@@ -182,6 +205,14 @@ class Hub:
         if status == 403:
             return GatedRepository(f"{self.endpoint} refuses access to {repository}. {tokens}")
         return HubUnavailable(f"{page} cannot be read: the hub answers with status {status}.")
+
+
+def _others(paths: Iterable[str]) -> str:
+    """What a repository has instead of models; empty if that is nothing either."""
+    ggufs = [path for path in paths if path.lower().endswith(".gguf")]
+    if not ggufs:
+        return ""
+    return f" It has {kind_by_name(ggufs[0]).value}: {ggufs[0]}."
 
 
 def _compare(wanted: WeightFile, found: WeightFile, repository: str) -> None:

@@ -186,3 +186,36 @@ def test_an_address(capsys: pytest.CaptureFixture[str], hub: MockHub, store: Sto
     assert code == 2
     assert "https" in err
     assert hub.requests == []
+
+
+def test_the_language_model_of_a_repository_with_others(
+    capsys: pytest.CaptureFixture[str], hub: MockHub, store: Store
+) -> None:
+    others = ["v-mmproj-q8_0.gguf", "imatrix.gguf", "v-lora-q8_0.gguf", "mtp-v-q8_0.gguf"]
+    hub.add("o/vision", dict.fromkeys([*others, "v-q8_0.gguf"], SMALL))
+    assert run(capsys, "pull", "o/vision:q8_0")[0] == 0
+    assert [model.path.name for model in store.installed()] == ["v-q8_0.gguf"]
+
+
+def test_the_header_decides_after_the_download(
+    capsys: pytest.CaptureFixture[str], hub: MockHub, store: Store
+) -> None:
+    content = gguf_bytes(1 << 20, kind="adapter")
+    hub.add("o/style", {"style-q8_0.gguf": content, "base-q4_0.gguf": SMALL})
+    code, _, err = run(capsys, "pull", "o/style:q8_0")
+    assert code == 7
+    assert "style-q8_0.gguf is a LoRA adapter, as its header tells, and no model." in err
+    assert "Take one of these: o/style/base-q4_0.gguf." in err
+    assert store.installed() == []
+    assert not list(store.root.rglob("*.part"))
+
+
+def test_a_projector_is_refused_by_its_name(
+    capsys: pytest.CaptureFixture[str], hub: MockHub
+) -> None:
+    hub.add("o/vision", {"mmproj-v.gguf": SMALL, "v-MXFP4_MOE.gguf": SMALL})
+    code, _, err = run(capsys, "pull", "o/vision/mmproj-v.gguf")
+    assert code == 3
+    assert "a projector of images or sound (mmproj)" in err
+    assert "It has MXFP4." in err
+    assert run(capsys, "pull", "o/vision:MXFP4")[0] == 0

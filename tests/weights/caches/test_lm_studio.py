@@ -7,13 +7,14 @@ import pytest
 
 from edge_llama.weights.caches import lm_studio
 from edge_llama.weights.caches.found import Findings
+from tests.mock_hub import gguf_bytes
 
 
 def test_the_folders_name_the_repository(tmp_path: Path, gguf: bytes) -> None:
     path = tmp_path / "someone" / "Tiny-GGUF" / "Tiny-Q4_K_M.gguf"
     path.parent.mkdir(parents=True)
     path.write_bytes(gguf)
-    (path.parent / "mmproj-Tiny-f16.gguf").write_bytes(gguf)
+    (path.parent / "mmproj-Tiny-f16.gguf").write_bytes(gguf_bytes(200, kind="mmproj"))
     (path.parent / "downloading_Tiny-Q8_0.gguf.part").write_bytes(gguf[:100])
     findings = Findings()
     lm_studio.search(tmp_path, findings)

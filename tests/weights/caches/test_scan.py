@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_llama.errors import ModelFileError, UnknownModel
+from edge_llama.errors import NoLanguageModel, UnknownModel
 from edge_llama.weights.caches import ollama as ollama_cache
 from edge_llama.weights.caches.scan import find_at, scan
 from tests.gguf_factory import write_tiny_gguf
+from tests.mock_hub import gguf_bytes
 from tests.weights.caches import test_huggingface as huggingface
 from tests.weights.caches import test_ollama as ollama
 
@@ -82,9 +83,17 @@ def test_a_folder_that_the_user_names(tmp_path: Path, gguf: bytes) -> None:
 
 
 def test_a_projector_is_no_model(tmp_path: Path, gguf: bytes) -> None:
-    path = put(tmp_path / "mmproj-a.gguf", gguf)
-    with pytest.raises(ModelFileError, match="no language model"):
+    path = put(tmp_path / "v" / "a-mmproj.gguf", gguf_bytes(200, kind="mmproj"))
+    put(tmp_path / "v" / "a-Q8_0.gguf", gguf)
+    with pytest.raises(NoLanguageModel, match=r"a projector.*Beside it: a-Q8_0.gguf"):
         find_at(path)
+    names = [model.name for model in find_at(tmp_path / "v").models]
+    assert names == ["a-Q8_0.gguf"]
+
+
+def test_the_header_counts_more_than_a_name(tmp_path: Path, gguf: bytes) -> None:
+    path = put(tmp_path / "x-lora-merged.gguf", gguf)
+    assert [model.files[0].path for model in find_at(path).models] == [path]
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ from edge_llama.weights.catalog.quantization import (
         ("Llama-3.3-70B-Instruct-Q6_K-00001-of-00002.gguf", "Q6_K"),
         ("Q6_K/Llama-3.3-70B-Instruct-00001-of-00002.gguf", "Q6_K"),
         ("Q8_0/converted-from-f16-Q4_K_M.gguf", "Q4_K_M"),
+        ("Llama-3.1-8B-Instruct-Q4_K_M_imat.gguf", "Q4_K_M"),
+        ("Llama-3.1-8B-Instruct-IQ3_XXS_imatrix.gguf", "IQ3_XXS"),
+        ("v-q8_0.gguf", "Q8_0"),
+        ("gpt-oss-20b-MXFP4.gguf", "MXFP4"),
+        ("gpt-oss-20b-mxfp4_moe-00001-of-00002.gguf", "MXFP4"),
+        ("Model-UD-TQ1_0.gguf", "UD-TQ1_0"),
+        ("Bonsai-Q1_0.gguf", "Q1_0"),
         ("model.gguf", None),
         ("Llama-3.1-8B-Instruct.gguf", None),
         ("XQ4_K_M.gguf", None),
@@ -49,7 +56,9 @@ def test_every_known_name_is_read_in_any_case(name: str, case: type[str]) -> Non
     assert quantization_of(f"folder/Some-Model-{case(name)}-00002-of-00003.gguf") == name
 
 
-@pytest.mark.parametrize("text", ["", "Q4", "Q4_K_M ", "latest", "8b", "Q9_0", "instruct-q4_K_M"])
+@pytest.mark.parametrize(
+    "text", ["", "Q4", "Q4_K_M ", "Q4_K_M_imat", "latest", "8b", "Q9_0", "instruct-q4_K_M"]
+)
 def test_what_is_no_quantization_is_not_taken_for_one(text: str) -> None:
     assert parse_quantization(text) is None
 

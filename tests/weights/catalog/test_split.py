@@ -61,8 +61,6 @@ def test_the_models_of_a_repository_best_first() -> None:
     parts = [f"Q8_0/L-Q8_0-0000{n}-of-00002.gguf" for n in (1, 2)]
     paths = [
         "README.md",
-        "imatrix.gguf",
-        "mmproj-model-f16.gguf",
         "L-Q4_K_M.gguf",
         "L.gguf",
         parts[1],
