@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,12 @@ from typing import BinaryIO
 
 from edge_llama.errors import NotEnoughSpace, WeightsError
 
+logger = logging.getLogger("edge_llama.files")
+
 _NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_NOT_THERE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What file systems answer that lack an operation, such as shares of other machines."""
+_told: set[str] = set()
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def writing_whole(
         with os.fdopen(os.open(part, flags, 0o600 if private else 0o666), "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno(), path)
         part.replace(path)
     finally:
         with suppress(OSError):
@@ -89,7 +95,7 @@ def move_whole(source: Path, target: Path) -> None:
 def sync_file(path: Path) -> None:
     """Have the content of a file survive a loss of power."""
     with path.open("r+b") as file:
-        os.fsync(file.fileno())
+        _sync(file.fileno(), path)
 
 
 def sync_folder(folder: Path) -> None:
@@ -98,9 +104,51 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _sync(descriptor, folder)
     finally:
         os.close(descriptor)
+
+
+def lacks_operation(error: OSError) -> bool:
+    """Whether a file system says that it does not have what was asked of it."""
+    return error.errno in _NOT_THERE
+
+
+def tell_once(operation: str, text: str) -> None:
+    """Log what is done without, the first time that `operation` is missed in this process."""
+    if operation not in _told:
+        _told.add(operation)
+        logger.warning("%s", text)
+
+
+@contextmanager
+def naming_lock(file: str) -> Iterator[None]:
+    """Tell which file cannot be locked, and why.
+
+    Raises:
+        OSError: it cannot be, for instance because its file system has no locks.
+    """
+    try:
+        yield
+    except NotImplementedError as error:  # of a filelock that does not go on by itself
+        raise OSError(errno.ENOLCK, "its file system has no locks", file) from error
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), error.filename or file) from error
+
+
+def _sync(descriptor: int, path: Path) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not lacks_operation(error):
+            raise
+        tell_once(
+            "fsync",
+            f"The file system of {path} has no fsync ({error.strerror}): what was just written may "
+            "be lost when the power fails. Everything else goes on.",
+        )
 
 
 def remove_empty(folder: Path, root: Path) -> None:

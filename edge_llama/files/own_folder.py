@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from edge_llama.files.durable import lacks_operation, tell_once
+
 
 def make_own_folder(path: Path) -> None:
     """Make a folder that is for this user alone, if it is not there.
@@ -16,7 +18,17 @@ def make_own_folder(path: Path) -> None:
     """
     path.mkdir(mode=0o700, exist_ok=True)
     see_that_it_is_own(path)
-    path.chmod(0o700)
+    try:
+        path.chmod(0o700)
+    except OSError as error:
+        # FAT and shares of other machines have no modes; who may read there says the mount.
+        if error.errno != errno.EPERM and not lacks_operation(error):
+            raise
+        tell_once(
+            "chmod",
+            f"The file system of {path} has no modes ({error.strerror}): who may read what is "
+            "kept there is for the mount to say. Everything else goes on.",
+        )
 
 
 def see_that_it_is_own(path: Path) -> None:

@@ -34,7 +34,7 @@ from edge_llama.engine.blocks.entry import MODEL_DIGITS, Entry, FileName, entrie
 from edge_llama.engine.blocks.index import BlockIndex, Child
 from edge_llama.engine.blocks.name import BlockName, block_name
 from edge_llama.engine.kv.prefix_cache import TokenArray, common_prefix
-from edge_llama.files.durable import writing_whole
+from edge_llama.files.durable import naming_lock, writing_whole
 from edge_llama.files.own_folder import make_own_folder, see_that_it_is_own
 
 logger = logging.getLogger("edge_llama.engine")
@@ -360,5 +360,10 @@ class BlockFolder:
         from filelock import FileLock
 
         self._see_that_it_is_own()
-        with FileLock(self._parts / "lock", mode=0o600):
+        lock = FileLock(self._parts / "lock", mode=0o600)
+        with naming_lock(lock.lock_file):
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()

@@ -275,7 +275,9 @@ class BlockStore:
             logger.info("The model is going to be hashed again next time: %s", error)
 
     def _fail(self, text: str, error: OSError) -> None:
-        logger.warning(text, error.filename, error.strerror)
+        # Not every call of the system says which file it is about.
+        what, reason = error.filename or self._settings.folder, error.strerror or error
+        logger.warning(text, what, reason)
         self._failed = True
 
     def _read_all(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge_llama.files.durable import changing
+from edge_llama.files.durable import changing, naming_lock
 
 _POLL = 0.25  # seconds
 
@@ -30,7 +30,7 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         while not lock.is_locked:
-            with suppress(Timeout):
+            with suppress(Timeout), naming_lock(lock.lock_file):
                 lock.acquire(timeout=_POLL, poll_interval=_POLL / 5)
                 break
             on_wait()

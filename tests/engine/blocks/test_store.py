@@ -238,6 +238,21 @@ def test_a_shipped_prefix_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     assert ends(taken(reading)) == [8, 16, 24, 30]
 
 
+def test_a_fault_without_a_file_is_told_with_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(folder: BlockFolder) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(BlockFolder, "prepare", refuse)
+    opened = Opened(tmp_path)
+    until(lambda: opened.store.off)
+    (told,) = caplog.messages
+    assert "None" not in told
+    assert str(tmp_path) in told
+    assert "No locks available" in told
+
+
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"another")])
 def test_a_model_that_is_replaced_while_it_is_loaded_has_no_blocks(
     tmp_path: Path,
