@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_llama.errors import UnknownModel
 from edge_llama.planning.install import PullWatcher, Unwatched, install
-from edge_llama.planning.installed import installed_as
+from edge_llama.planning.installed import begun, installed_as, resembling
 from edge_llama.planning.locate import model_id, resolve_model
 from edge_llama.planning.named import NamedModel
 from edge_llama.planning.reference import (
@@ -84,7 +84,12 @@ def find_here(
     store = default_store()
     if name != DEMO and (installed := store.find(name)) is not None and installed.is_complete:
         return from_store(name, installed)
-    reference = parse_reference(name, load_catalog(), allow_url=allow_url)
+    try:
+        reference = parse_reference(name, load_catalog(), allow_url=allow_url)
+    except UnknownModel as error:
+        if (installed := begun(name, store)) is not None and installed.is_complete:
+            return from_store(name, installed)
+        raise resembling(error, name, store) from error
     if isinstance(reference, DemoReference | FileReference):
         path = str(reference)
         return Obtained(resolve_model(path), NamedModel(name, model_id(path)))

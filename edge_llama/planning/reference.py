@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from edge_llama.errors import SettingsError, UnknownModel
 from edge_llama.weights.catalog.catalog import Catalog, CatalogModel
@@ -21,6 +21,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _LIKE_A_PATH = re.compile(r"[/~\\]|\.\.?[/\\]|\.\.?$|[A-Za-z]:[/\\]", re.ASCII)
 _FILE_PAGES = ("blob", "resolve", "raw")
 _FOLDER_PAGE = "tree"
+_SHOWN_FILE = "show_file_info"
 _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))\w(?:[\w.-]{0,94}\w)?", re.ASCII)  # as the hub has it
 _LIKE_A_QUANTIZATION = re.compile(r"(?:UD-)?(?:[IT]?Q|B?F)[0-9]", re.IGNORECASE)
 _WAYS = (
@@ -135,7 +136,8 @@ def parse_reference(name: str, catalog: Catalog, *, allow_url: bool = False) -> 
     if reference := _in_catalog(name, catalog):
         return reference
     if prefix := _HUB_PREFIX.match(name):
-        return _parse_hub_page(name[prefix.end() :])
+        path, _, query = name[prefix.end() :].partition("#")[0].partition("?")
+        return _parse_hub_page(path, query)
     if _is_file(name):
         return FileReference(Path(name))
     if "/" in name or "\\" in name:
@@ -207,7 +209,7 @@ def _parse_url(url: str, allow_url: bool) -> HubReference | UrlReference:
     if has_password:
         raise SettingsError("A URL with a user name or a password in it is not allowed.")
     if host in _HUB_HOSTS:
-        return _parse_hub_page(parts.path.lstrip("/"))
+        return _parse_hub_page(parts.path.lstrip("/"), parts.query)
     if not allow_url:
         raise SettingsError(
             f"{url!r} is not of huggingface.co. With `allow_url` it is loaded from there."
@@ -218,12 +220,16 @@ def _parse_url(url: str, allow_url: bool) -> HubReference | UrlReference:
     return UrlReference(url, filename)
 
 
-def _parse_hub_page(path: str) -> HubReference:
+def _parse_hub_page(path: str, query: str = "") -> HubReference:
+    """What a page shows; the hub's own pages name a file that is shown over them in the query."""
+    shown = parse_qs(query).get(_SHOWN_FILE)
     match [unquote(part) for part in path.rstrip("/").split("/")]:
         case [owner, name, kind, revision, *folders, file] if kind in _FILE_PAGES:
             filename = "/".join([*folders, file])
             pinned = None if revision == "main" else check_name(revision)
             return _hub_file(_repository(owner, name), filename, pinned)
+        case [owner, name, *_] if shown:
+            return _hub_file(_repository(owner, name), shown[0])
         case [owner, name, kind, *_] if kind == _FOLDER_PAGE:
             return HubReference(_repository(owner, name))
         case parts:

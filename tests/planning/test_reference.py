@@ -112,6 +112,17 @@ def test_a_name_of_the_catalog(name: str, model_id: str, quantization: str | Non
         ("https://hf.co/o/r:Q8_0", HubReference("o/r", "Q8_0")),
         ("https://huggingface.co/o/r/tree/main/a", HubReference("o/r")),
         (
+            "https://huggingface.co/o/r?show_file_info=a%2Fm.gguf",
+            HubReference("o/r", filename="a/m.gguf"),
+        ),
+        (
+            "https://huggingface.co/o/r/tree/main?show_file_info=m.gguf#x",
+            HubReference("o/r", filename="m.gguf"),
+        ),
+        ("hf.co/o/r?show_file_info=m.gguf#x", HubReference("o/r", filename="m.gguf")),
+        ("hf.co/o/r?library=llama.cpp", HubReference("o/r")),
+        ("hf.co/o/r/blob/main/m.gguf?download=true#L1", HubReference("o/r", filename="m.gguf")),
+        (
             "https://huggingface.co/o/r/resolve/main/a/m.gguf?download=true",
             HubReference("o/r", filename="a/m.gguf"),
         ),

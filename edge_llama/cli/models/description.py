@@ -133,12 +133,17 @@ class Describer:
             ModelFileError: its file cannot be read or is no model.
         """
         from edge_llama.planning import reference as references
-        from edge_llama.planning.installed import installed_as
+        from edge_llama.planning.installed import begun, installed_as, resembling
         from edge_llama.weights.demo import DEMO, bundled_model
 
         if (installed := self._store.find(name)) is not None:
             return self._installed(installed)
-        reference = references.parse_reference(name, self._catalog, allow_url=True)
+        try:
+            reference = references.parse_reference(name, self._catalog, allow_url=True)
+        except UnknownModel as error:
+            if (installed := begun(name, self._store)) is not None:
+                return self._installed(installed)
+            raise resembling(error, name, self._store) from error
         if isinstance(reference, references.DemoReference):
             return self._local(DEMO, bundled_model(), "comes with edge-llama")
         if isinstance(reference, references.FileReference):

@@ -111,7 +111,8 @@ def _origin(row: ListedModel) -> list[str]:
 
 
 def _state(row: ListedModel) -> list[str]:
-    words = ["installed"] if row.installed else []
-    if row.fit is not None and not (row.installed and row.fit.plan):
+    here = row.bundled or row.installed
+    words = (["built in"] if row.bundled else ["installed"]) if here else []
+    if row.fit is not None and not (here and row.fit.plan):
         words.append(row.fit.word)
     return [", ".join(words), str(row.fit.speed or "") if row.fit else ""]

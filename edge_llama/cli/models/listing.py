@@ -30,6 +30,7 @@ class ListedModel:
         size: bytes of all files; None if unknown.
         context_length: tokens of context it was trained for; None if unknown.
         installed: None if it is not.
+        bundled: it comes with edge-llama.
         fit: None if that was not asked for or cannot be told.
     """
 
@@ -38,13 +39,14 @@ class ListedModel:
     size: int | None
     context_length: int | None
     installed: InstalledModel | None = None
+    bundled: bool = False
     fit: Fit | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For programs; sizes in bytes."""
         found: dict[str, Any] = {
             "id": self.id,
-            "installed": self.installed is not None,
+            "installed": self.bundled or self.installed is not None,
             "quantization": self.quantization,
             "bytes": self.size,
             "context_length": self.context_length,
@@ -73,11 +75,12 @@ def list_installed(models: Iterable[InstalledModel]) -> Iterator[ListedModel]:
 def list_all(
     models: list[InstalledModel], catalog: Catalog, budget: int, speedometer: Speedometer
 ) -> Iterator[ListedModel]:
-    """Rows of installed models, then of what else the catalog has, with their fit.
+    """Rows of the demo, of installed models, then of what else the catalog has, with their fit.
 
     Args:
         budget: bytes that a model may take.
     """
+    yield _demo(budget, speedometer)
     for model in models:
         shape = _shape(model)
         fit = Fit.of(shape, budget, speedometer) if shape else None
@@ -86,6 +89,22 @@ def list_all(
     for entry in catalog.models:
         if entry.id not in installed:
             yield _available(entry, budget, speedometer)
+
+
+def _demo(budget: int, speedometer: Speedometer) -> ListedModel:
+    from edge_llama.weights.demo import DEMO, bundled_model
+    from edge_llama.weights.memory.model_shape import ModelShape
+
+    path = bundled_model()
+    shape = ModelShape.of_file(path)
+    return ListedModel(
+        id=DEMO,
+        quantization=shape.quantization,
+        size=path.stat().st_size,
+        context_length=shape.context_length,
+        bundled=True,
+        fit=Fit.of(shape, budget, speedometer),
+    )
 
 
 def _installed(model: InstalledModel, shape: ModelShape | None) -> ListedModel:

@@ -29,6 +29,7 @@ from edge_llama.files.durable import changing, move_whole, remove_empty, sync_fi
 from edge_llama.files.hash import FileHash, hash_file
 from edge_llama.units import format_size
 from edge_llama.weights.catalog.variant import Variant
+from edge_llama.weights.demo import DEMO
 from edge_llama.weights.download.workers import run_jobs
 from edge_llama.weights.gguf.file_type import see_that_it_is_a_model
 from edge_llama.weights.gguf.header import check_header, read_header
@@ -306,8 +307,7 @@ def naming_alternatives(store: Store) -> Iterator[None]:
     try:
         yield
     except HubUnavailable as error:
-        whole = (model.id for model in store.installed() if model.is_complete)
-        names = ", ".join(whole) or "none"
+        names = ", ".join([DEMO, *(m.id for m in store.installed() if m.is_complete)])
         raise HubUnavailable(f"{error} Models that run without a network: {names}.") from error
 
 

@@ -79,6 +79,15 @@ class Store:
         loose = (model for model in models if wanted in self._names(model))
         return next(exact, None) or next(loose, None)
 
+    def beginning_with(self, name: str) -> list[InstalledModel]:
+        """The installed models of which a name that `find` knows begins so, in any case."""
+        wanted = name.casefold()
+        return [
+            model
+            for model in self.installed()
+            if any(known.startswith(wanted) for known in self._names(model))
+        ]
+
     def installed_at(self, location: Path) -> InstalledModel | None:
         """The model whose first file is at `location`, if all of its files are there."""
         models = (model for model in self.installed() if model.path == location)

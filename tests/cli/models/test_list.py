@@ -100,6 +100,8 @@ def test_an_installed_model_in_the_whole_table(
     capsys: pytest.CaptureFixture[str], tiny: InstalledModel
 ) -> None:
     _, out, _ = run(capsys, "list", "--all", "--memory", "8G")
-    assert out.splitlines()[1].split()[-1] == "installed"
+    demo, model = out.splitlines()[1:3]
+    assert (demo.split()[0], demo.endswith("built in")) == ("demo", True)
+    assert model.split()[-1] == "installed"
     _, out, _ = run(capsys, "list", "--all", "--memory", "1M")
-    assert out.splitlines()[1].endswith("installed, too large")
+    assert out.splitlines()[2].endswith("installed, too large")

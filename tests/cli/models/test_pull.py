@@ -160,7 +160,7 @@ def test_no_network(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     code, _, err = run(capsys, "pull", "someone/Other-GGUF")
     assert code == 4
     assert "HF_HUB_OFFLINE" in err
-    assert err.count("Models that run without a network: Tiny-Q4_K_M.") == 1
+    assert err.count("Models that run without a network: demo, Tiny-Q4_K_M.") == 1
 
 
 def test_a_file_whose_name_tells_no_quantization(

@@ -71,10 +71,10 @@ def test_offline_names_what_is_installed(
     pull(VARIANT, store)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     other = replace(VARIANT, files=(WeightFile("other.gguf"),))
-    with pytest.raises(HubUnavailable, match=r"without a network: model-Q4_K_M\."):
+    with pytest.raises(HubUnavailable, match=r"without a network: demo, model-Q4_K_M\."):
         pull(other, store)
     store.installed()[0].path.unlink()
-    with pytest.raises(HubUnavailable, match=r"without a network: none\."):
+    with pytest.raises(HubUnavailable, match=r"without a network: demo\."):
         pull(other, store)
 
 
