@@ -36,7 +36,7 @@ class Speed:
 
 
 class Speedometer:
-    """Measures the memory once, in a few tenths of a second, when it is first asked."""
+    """Knows how fast the memory is, which is measured once on a machine and kept."""
 
     def __init__(self) -> None:
         self._bandwidth: float | None = None
@@ -57,7 +57,6 @@ def _has_gpu() -> bool:
 
 
 def _measure() -> float:
-    from edge_llama.machine.bandwidth import read_bandwidth
-    from edge_llama.machine.cpus import choose_threads, read_cpus
+    from edge_llama.planning.tuned.bandwidth import kept_bandwidth
 
-    return read_bandwidth(choose_threads(read_cpus()).decode)
+    return kept_bandwidth()

@@ -146,11 +146,11 @@ def diagnose() -> Diagnosis:
     """Look at this machine. Takes about a second and uses no network."""
     import psutil
 
-    from edge_llama.machine.bandwidth import read_bandwidth
+    from edge_llama.planning.tuned.bandwidth import kept_bandwidth
 
     cpus, memory = read_cpus(), read_memory()
     threads, budget = choose_threads(cpus), default_budget(memory)
-    llama_cpp, bandwidth = _llama_cpp(), read_bandwidth(threads.decode)
+    llama_cpp, bandwidth = _llama_cpp(), kept_bandwidth()
     return Diagnosis(
         versions=Versions(
             edge_llama=__version__,
@@ -260,4 +260,4 @@ def _model(model: InstalledModel, budget: int, bandwidth: float | None) -> Model
 def _speed(weight_bytes: int, bandwidth: float | None) -> Speed | None:
     if bandwidth is None or weight_bytes < MIN_ESTIMATED:
         return None
-    return Speed(bandwidth / weight_bytes)
+    return Speed(float(f"{bandwidth / weight_bytes:.2g}"))
