@@ -99,6 +99,7 @@ class MockHub:
         throttle: bytes a second for one connection; None is as fast as it goes.
         throttle_after: bytes that are sent as fast as it goes all the same, before the others.
         most_at_once: files that were on their way at the same time.
+        tells_sizes: whether the listing has the sizes and checksums of files.
         redirects: whether `resolve` sends clients to the CDN; else it serves the file itself.
     """
 
@@ -111,6 +112,7 @@ class MockHub:
         self.most_at_once = 0
         self._at_once = 0
         self.redirects = True
+        self.tells_sizes = True
         self._repositories: dict[tuple[str, str], _Repository] = {}
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -288,6 +290,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404 if known else 401, b"", {"X-Error-Code": code})
             return
         files = [_listed(path, content, stored.lfs) for path, content in stored.files.items()]
+        if not self.server.hub.tells_sizes:
+            files = [{"rfilename": file["rfilename"]} for file in files]
         body: Any = {
             "id": repository,
             "modelId": repository,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
-from collections.abc import Mapping
 from functools import partial
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from edge_llama.errors import HubUnavailable, UnknownModel, WeightsError
 from edge_llama.weights.catalog.quantization import UNKNOWN, quantization_of
 from edge_llama.weights.download.download import Download, naming_alternatives, waiting
-from edge_llama.weights.hub.http_get import Response, get
+from edge_llama.weights.hub.http_get import Response, get, whole_size
 from edge_llama.weights.hub.retry import Patience, TransferSettings
 from edge_llama.weights.hub.transfer import RemoteFile
 from edge_llama.weights.store.progress import OnProgress, ignore_progress
@@ -20,7 +18,6 @@ from edge_llama.weights.store.record import InstalledModel
 from edge_llama.weights.store.store import Store
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_TOTAL = re.compile(r"bytes \d+-\d+/(\d+)")
 
 
 def pull_url(
@@ -92,16 +89,9 @@ def _look(url: str, name: str, sha256: str | None, timeout: float | None) -> Rem
 
     headers = {"range": "bytes=0-3", "accept-encoding": "identity"}
     with get(url, headers, timeout, name=name, refusal=refusal) as response:
-        size = _size(response.headers)
+        size = whole_size(response.headers)
         if size is None:
             raise HubUnavailable(f"The server does not tell the size of {name}.")
         version = response.headers.get("etag") or response.headers.get("last-modified", "")
     identity = sha256 or f"{size} {version}"
     return RemoteFile(name, url, size, identity, refusal, sha256)
-
-
-def _size(headers: Mapping[str, str]) -> int | None:
-    if match := _TOTAL.fullmatch(headers.get("content-range", "")):
-        return int(match[1])
-    length = headers.get("content-length", "")
-    return int(length) if length.isdigit() else None

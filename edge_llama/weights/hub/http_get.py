@@ -22,6 +22,7 @@ from edge_llama.weights.hub.retry import Unsteady
 
 _TRY_AGAIN = frozenset({408, 416, 429, 500, 502, 503, 504})
 _RATE_LIMIT_RESET = re.compile(r";\s*t=(\d+)")
+_TOTAL = re.compile(r"bytes \d+-\d+/(\d+)")
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error"}
 
 
@@ -135,6 +136,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, email.utils.mktime_tz(moment) - time.time())
     reset = _RATE_LIMIT_RESET.search(headers.get("ratelimit", ""))
     return float(reset[1]) if reset else None
+
+
+def whole_size(headers: Mapping[str, str]) -> int | None:
+    """Bytes of the whole file, as the answer to a request for its beginning tells; None if not."""
+    if match := _TOTAL.fullmatch(headers.get("content-range", "")):
+        return int(match[1])
+    length = headers.get("content-length", "")
+    return int(length) if length.isdigit() else None
 
 
 def is_unsteady(status: int) -> bool:

@@ -24,10 +24,12 @@ from edge_llama.weights.catalog.split import all_parts, group_variants
 from edge_llama.weights.catalog.variant import Variant, WeightFile
 from edge_llama.weights.hub.http_get import (
     Response,
+    get,
     huggingface_hub,
     is_unsteady,
     retry_after,
     unsteady,
+    whole_size,
 )
 from edge_llama.weights.hub.retry import Patience, TransferSettings, Unsteady
 from edge_llama.weights.hub.transfer import RemoteFile
@@ -111,23 +113,45 @@ class Hub:
             if found is None:
                 raise UnknownModel(f"{self.endpoint}/{variant.repository} has no {file.path}.")
             _compare(file, found, variant.repository)
-            if found.size is None:
-                raise HubUnavailable(f"{self.endpoint} does not tell the size of {file.path}.")
             url: str = library.hf_hub_url(
                 variant.repository, file.path, revision=commit, endpoint=self.endpoint
             )
+            refusal = partial(self._refusal, repository=variant.repository)
+            size = found.size
+            if size is None:  # some mirrors list names alone
+                size = self._asked_size(url, headers, file.path, refusal)
+                _compare(file, replace(found, size=size), variant.repository)
             remotes.append(
                 RemoteFile(
                     name=file.path,
                     url=url,
-                    size=found.size,
-                    identity=found.sha256 or f"{commit}/{found.size}",
-                    refusal=partial(self._refusal, repository=variant.repository),
+                    size=size,
+                    identity=found.sha256 or f"{commit}/{size}",
+                    refusal=refusal,
                     sha256=found.sha256 or file.sha256,
                     headers=headers,
                 )
             )
         return commit, remotes
+
+    def _asked_size(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        name: str,
+        refusal: Callable[[Response], WeightsError],
+    ) -> int:
+        """The size that the answer for the file itself tells; its first bytes are not read."""
+        asked = {**headers, "range": "bytes=0-3", "accept-encoding": "identity"}
+
+        def ask() -> int | None:
+            with get(url, asked, self._settings.timeout, name=name, refusal=refusal) as response:
+                return whole_size(response.headers)
+
+        size = Patience(self._settings, threading.Event()).ask(ask)
+        if size is None:
+            raise HubUnavailable(f"{self.endpoint} does not tell the size of {name}.")
+        return size
 
     def _listing(
         self, repository: str, revision: str | None

@@ -224,3 +224,11 @@ def test_two_pulls_make_one_download(hub: MockHub, store: Store) -> None:
     assert is_good(models[0])
     assert len(hub.requests_to("resolve")) == 1
     assert {"wait"} in phases
+
+
+def test_a_listing_without_sizes_asks_the_file_itself(hub: MockHub, store: Store) -> None:
+    hub.tells_sizes = False
+    hub.add(REPOSITORY, {NAME: CONTENT})
+    (variant,) = Hub().variants(REPOSITORY)
+    assert variant.size is None
+    assert is_good(pull(variant, store))
