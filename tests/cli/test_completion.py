@@ -13,7 +13,7 @@ from edge_llama.weights.store.store import Store
 
 def test_installed_models_and_the_catalog_are_offered(tiny: InstalledModel) -> None:
     assert complete_model("Ti") == ["Tiny-F32"]
-    assert complete_model("de") == ["demo"]
+    assert complete_model("dem") == ["demo"]
     assert "llama-3.1-8b-instruct" in complete_model("llama")
 
 

@@ -26,6 +26,17 @@ IDS = [
     "llama-3.1-70b-instruct",
     "llama-3.1-405b-instruct",
 ]
+ASKED = [
+    "smollm2-135m-instruct",
+    "smollm2-360m-instruct",
+    "smollm2-1.7b-instruct",
+    "tinyllama-1.1b-chat",
+    "hermes-3-llama-3.1-8b",
+    "deepseek-r1-distill-llama-8b",
+    "nomic-embed-text-v1.5",
+    "bge-reranker-v2-m3",
+]
+"""Models of which the hub is asked for everything but the repository."""
 TIED = {"llama-3.2-1b-instruct", "llama-3.2-3b-instruct"}
 """Models whose output matrix is the embedding."""
 
@@ -47,7 +58,7 @@ def model(catalog: Catalog, name: str) -> CatalogModel:
 
 
 def test_the_bundled_models(bundled: Catalog) -> None:
-    assert [model.id for model in bundled.models] == IDS
+    assert [model.id for model in bundled.models] == [*IDS, *ASKED]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +168,7 @@ def test_the_parts_of_a_split_variant(bundled: Catalog) -> None:
 def test_the_shortest_entry_of_a_user(user_file: Path) -> None:
     user_file.write_text('[[model]]\nid = "mine"\nrepositories = [{ name = "o/Mine-GGUF" }]\n')
     catalog = load_catalog(user_file)
-    assert [entry.id for entry in catalog.models] == [*IDS, "mine"]
+    assert [entry.id for entry in catalog.models] == [*IDS, *ASKED, "mine"]
     mine = model(catalog, "MINE")
     assert mine == CatalogModel("mine", "mine", repositories=(Repository("o/Mine-GGUF"),))
     assert (mine.parameters, mine.layers) == (None, None)
@@ -231,7 +242,7 @@ def test_an_entry_of_the_user_replaces_a_bundled_one(user_file: Path) -> None:
         '[[model]]\nid = "llama-3.1-8b-instruct"\nrepositories = [{ name = "o/r" }]\n'
     )
     catalog = load_catalog(user_file)
-    assert len(catalog.models) == len(IDS)
+    assert len(catalog.models) == len(IDS) + len(ASKED)
     assert model(catalog, "llama-3.1-8b-instruct").repositories == (Repository("o/r"),)
     assert catalog.find("llama3.1:8b") is None
 
