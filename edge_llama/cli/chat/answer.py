@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Finished, Started, TextDelta
 from edge_llama.chat.messages import ChatRequest
-from edge_llama.chat.model import ChatModel
+from edge_llama.cli.chat.partner import Partner, PartnerReply
 from edge_llama.engine.protocol.output import FinishReason
 
 
@@ -23,22 +22,21 @@ class Answer:
     def __init__(self) -> None:
         self.text = ""
         self.reason: FinishReason | None = None
-        self._completion: ChatCompletion | None = None
+        self._reply: PartnerReply | None = None
         self._asked = self._first = self._last = time.perf_counter()
 
     async def stream(
-        self, model: ChatModel, request: ChatRequest, write: Callable[[str], None]
+        self, partner: Partner, request: ChatRequest, write: Callable[[str], None]
     ) -> None:
         """Ask, and `write` each piece of text when it arrives.
 
-        Waits for an engine that is restarting. Raises what `ChatModel.start` and the completion
-        raise.
+        Waits for an engine that is restarting. Raises what the partner and its reply raise.
         """
-        await model.engine.recovered()
+        await partner.ready()
         self._asked = self._first = self._last = time.perf_counter()
-        async with await model.start(request) as completion:
-            self._completion = completion
-            async for event in completion:
+        async with await partner.start(request) as reply:
+            self._reply = reply
+            async for event in reply:
                 self._last = time.perf_counter()
                 if isinstance(event, Started):
                     self._first = self._last
@@ -51,7 +49,7 @@ class Answer:
     @property
     def summary(self) -> str:
         """Tokens, tokens per second and time to the first token; empty before the first."""
-        tokens = self._completion.usage.completion_tokens if self._completion else 0
+        tokens = self._reply.usage.completion_tokens if self._reply else 0
         if not tokens:
             return ""
         parts = [f"{tokens} token" + "s" * (tokens > 1)]

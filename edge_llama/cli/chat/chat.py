@@ -1,10 +1,9 @@
-"""`edge-llama chat`: talk to a model in the terminal, without a server."""
+"""`edge-llama chat`: talk to a model in the terminal."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +31,14 @@ if TYPE_CHECKING:
 @takes_groups
 def chat(
     model: Model = DEMO,
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROMPT",
+            help="A message that is answered once. Piped input is appended to it.",
+            show_default=False,
+        ),
+    ] = None,
     system: Annotated[
         str, typer.Option("--system", metavar="TEXT", help="The system message.")
     ] = "",
@@ -45,6 +52,9 @@ def chat(
             show_default=False,
         ),
     ] = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Each line of piped input is a message of its own.")
+    ] = False,
     allow_url: AllowURL = False,
     log_level: Verbosity = LogLevel.ERROR,
     *,
@@ -54,27 +64,31 @@ def chat(
 ) -> None:
     """Talk to a model in this terminal.
 
-    With piped input, each line is one message and only the answers are printed.
+    With PROMPT or piped input, the one answer is printed and nothing else.
     """
+    from edge_llama.cli.chat.message_input import check_arguments, whole_message
     from edge_llama.cli.models.plan import plan_here
     from edge_llama.engine.protocol.sampling_params import SamplingParams
 
     configure_logging(log_level)
+    check_arguments(model, prompt, lines=lines)
     settings = settings_of(EngineSettings, memory, threads, parallel=1, disk_cache=kept.settings())
     planned = plan_here(model, settings, memory.memory, allow_url=allow_url)
     sampling = SamplingParams() if temperature is None else SamplingParams(temperature=temperature)
-    _talk(planned, system, sampling)
+    _talk(planned, system, sampling, whole_message(prompt, lines=lines))
 
 
-def _talk(planned: Planned, system: str, sampling: SamplingParams) -> None:
-    """Load the model, and hold the conversation."""
+def _talk(planned: Planned, system: str, sampling: SamplingParams, message: str | None) -> None:
+    """Load the model, and answer the message, or hold a conversation."""
     from edge_llama.chat.model import ChatModel
+    from edge_llama.cli.chat.message_input import line_reader
+    from edge_llama.cli.chat.partner import OwnPartner
     from edge_llama.cli.chat.session import ChatSession
     from edge_llama.cli.terminal.interrupt import InterruptibleLoop
     from edge_llama.cli.terminal.screen import Screen
     from edge_llama.engine.client.async_engine import AsyncEngine
 
-    screen = Screen(interactive=sys.stdin.isatty() and sys.stdout.isatty())
+    screen = Screen(interactive=message is None and sys.stdin.isatty() and sys.stdout.isatty())
     engine = AsyncEngine(planned.settings)
     model = ChatModel(engine)
     name = planned.name.id
@@ -85,10 +99,16 @@ def _talk(planned: Planned, system: str, sampling: SamplingParams) -> None:
                 info = loop.run(model.ready())
             for note in _notes(planned, info):
                 screen.note(note)
-            read = _line_reader(screen.interactive)
-            ChatSession(
-                model, loop, screen, name=name, read=read, system=system, sampling=sampling
-            ).run()
+            session = ChatSession(
+                OwnPartner(model),
+                loop,
+                screen,
+                name=name,
+                read=line_reader(screen.interactive),
+                system=system,
+                sampling=sampling,
+            )
+            session.run() if message is None else session.ask(message)
         finally:
             loop.run(engine.stop())
 
@@ -98,14 +118,6 @@ def _notes(planned: Planned, info: ModelInfo) -> Iterator[str]:
     if planned.tuned is not None:
         yield str(planned.tuned)
     yield "/help lists the commands, Ctrl-D leaves."
-
-
-def _line_reader(interactive: bool) -> Callable[[str], str]:
-    if not interactive:
-        return lambda prompt: input()
-    with suppress(ImportError):  # Windows has none: its console edits lines by itself
-        import readline  # noqa: F401  gives input() editing and history
-    return input
 
 
 def _describe(info: ModelInfo) -> str:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_llama.chat.messages import ChatRequest, Message, Role
-from edge_llama.chat.model import ChatModel
 from edge_llama.cli.chat.answer import Answer
+from edge_llama.cli.chat.partner import Partner
 from edge_llama.cli.flags import with_flags
 from edge_llama.cli.terminal.interrupt import InterruptibleLoop
 from edge_llama.cli.terminal.screen import Screen
@@ -25,8 +25,10 @@ HELP = '''\
 /save FILE     write the conversation as the JSON body of a chat completions request
 /exit          leave, as Ctrl-D does
 Ctrl-C stops an answer; twice at the prompt it leaves.
-""" begins and ends a message of several lines; a space keeps a leading slash as text.'''
+Pasted lines are one message. So is what stands between two """.
+A space before a slash makes it text.'''
 FENCE = '"""'
+CUT_OFF = "cut off: the context is full"
 
 
 class ChatSession:
@@ -39,7 +41,7 @@ class ChatSession:
 
     def __init__(
         self,
-        model: ChatModel,
+        partner: Partner,
         loop: InterruptibleLoop,
         screen: Screen,
         *,
@@ -51,7 +53,7 @@ class ChatSession:
         self.name = name
         self.system = system
         self.turns: list[Message] = []
-        self._model = model
+        self._partner = partner
         self._loop = loop
         self._screen = screen
         self._read = read
@@ -111,22 +113,31 @@ class ChatSession:
     def _handle(self, text: str) -> None:
         if not text.startswith("/"):
             if text.strip():
-                self._ask(text.strip())
+                self.ask(text.strip())
             return
         name, _, argument = text.partition(" ")
-        if (command := self._commands.get(name)) is None:
+        command = self._commands.get(name)
+        if command is None and "\n" in text:  # pasted
+            self.ask(text.strip())
+        elif command is None:
             self._screen.complain(f"There is no command {name}. /help lists them.")
         else:
             command(argument.strip())
 
-    def _ask(self, text: str) -> None:
+    def ask(self, text: str) -> None:
+        """Send a message, and show the answer.
+
+        Raises:
+            EdgeLlamaError: it failed, and nobody is there to react to it.
+            KeyboardInterrupt: it was stopped, and nobody is there to go on.
+        """
         question = Message(Role.USER, text)
         options = GenerationOptions(sampling=self._sampling)
         request = ChatRequest(messages=(*self.messages, question), options=options)
         answer = Answer()
         try:
             with self._screen.busy(""):
-                self._loop.run(answer.stream(self._model, request, self._screen.write))
+                self._loop.run(answer.stream(self._partner, request, self._screen.write))
         except KeyboardInterrupt:
             if not self._screen.interactive:
                 raise
@@ -137,6 +148,8 @@ class ChatSession:
             self._screen.complain(with_flags(str(error)))
             return
         self._screen.write("\n")
+        if answer.reason is FinishReason.LENGTH and not self._screen.interactive:
+            self._screen.complain(f"The answer is {CUT_OFF}.")
         self._screen.note(" · ".join(filter(None, (answer.summary, _ending(answer)))) + "\n")
         if answer.reason is not None or answer.text:
             self.turns += [question, Message(Role.ASSISTANT, answer.text)]
@@ -176,5 +189,5 @@ def _ending(answer: Answer) -> str:
     if answer.reason is None:
         return "stopped"
     if answer.reason is FinishReason.LENGTH:
-        return "cut off: the context is full, /reset empties it"
+        return f"{CUT_OFF}, /reset empties it"
     return ""

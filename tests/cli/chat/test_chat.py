@@ -27,7 +27,7 @@ def chat(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_piped_lines_are_answered_and_nothing_else_is_printed() -> None:
+def test_the_answer_to_a_pipe_is_printed_and_nothing_else() -> None:
     done = chat("Hello!\n", "--temperature", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
@@ -35,9 +35,31 @@ def test_piped_lines_are_answered_and_nothing_else_is_printed() -> None:
     assert done.stdout == chat("Hello!\n", "--temperature", "0").stdout
 
 
+def test_piped_lines_are_one_message_unless_asked_otherwise() -> None:
+    text = "Hello!\nWho are you?\n"
+    whole = chat(text, "--temperature", "0")
+    by_line = chat(text, "--lines", "--temperature", "0")
+    assert (len(whole.stdout.splitlines()), len(by_line.stdout.splitlines())) == (1, 2)
+    assert by_line.stdout.startswith(chat("Hello!\n", "--temperature", "0").stdout)
+
+
+def test_a_prompt_is_answered_once() -> None:
+    done = chat("", "demo", "Hello!", "--temperature", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == chat("Hello!", "--temperature", "0").stdout
+
+
 def test_no_input_is_no_answer() -> None:
     done = chat("")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "edge-llama: There is nothing to answer: stdin is empty.\n"
+
+
+def test_an_answer_that_is_cut_off_says_so_beside_the_output() -> None:
+    done = chat("", "demo", "Count from 1 to 200.", "--temperature", "0", "--ctx-size", "64")
+    assert done.returncode == 0
+    assert done.stdout.startswith("1, 2, 3")
+    assert done.stderr == "edge-llama: The answer is cut off: the context is full.\n"
 
 
 def test_a_prompt_that_does_not_fit_is_one_line() -> None:
@@ -154,6 +176,30 @@ def test_ctrl_c_stops_the_answer_and_not_the_program() -> None:
         screen.wait_for("Press Ctrl-C again")
         screen.press_ctrl_c()
         assert screen.ended() == 0
+
+
+def test_a_paste_is_one_message() -> None:
+    with terminal("--temperature", "0") as screen:
+        screen.wait_for(r"\[\?2004h")
+        screen.type("\x1b[200~Hello!\rone\rtwo\rthree\x1b[201~")
+        time.sleep(0.3)
+        screen.type("\r")
+        screen.wait_for("first after")
+        screen.wait_for("> ")
+        screen.type("/exit\r")
+        assert screen.ended() == 0
+        assert "first after" not in screen.shown
+
+
+def test_a_paste_is_one_message_also_where_the_terminal_does_not_tell() -> None:
+    with terminal("--temperature", "0") as screen:
+        screen.wait_for(r"\[\?2004h")
+        screen.type("Hello!\rone\rtwo\r")
+        screen.wait_for("first after")
+        screen.wait_for("> ")
+        screen.type("/exit\r")
+        assert screen.ended() == 0
+        assert "first after" not in screen.shown
 
 
 def test_ctrl_d_leaves() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_llama.chat.events import ChatEvent, Finished, Started, TextDelta, Usage
 from edge_llama.chat.messages import ChatRequest, Message, Role
-from edge_llama.chat.model import ChatModel
+from edge_llama.cli.chat.partner import Partner
 from edge_llama.cli.chat.session import HELP, ChatSession
 from edge_llama.cli.terminal.interrupt import InterruptibleLoop
 from edge_llama.cli.terminal.screen import Screen
@@ -48,20 +48,17 @@ class FakeCompletion:
         yield Finished(0, self.reason)
 
 
-class FakeEngine:
-    async def recovered(self) -> None:
-        await asyncio.sleep(0)
-
-
-class FakeModel:
+class FakePartner:
     """Answers `echo: ` and the last message."""
 
     def __init__(self) -> None:
-        self.engine = FakeEngine()
         self.requests: list[ChatRequest] = []
         self.completions: list[FakeCompletion] = []
         self.reason = FinishReason.STOP
         self.interrupted = False
+
+    async def ready(self) -> None:
+        await asyncio.sleep(0)
 
     async def start(self, request: ChatRequest) -> FakeCompletion:
         text = request.messages[-1].content
@@ -79,7 +76,7 @@ class Terminal:
     """Runs a session over scripted lines; an exception among them is raised by the prompt."""
 
     def __init__(self, interactive: bool = True) -> None:
-        self.model = FakeModel()
+        self.model = FakePartner()
         self.interactive = interactive
         self.prompts: list[str] = []
 
@@ -95,7 +92,7 @@ class Terminal:
 
         with InterruptibleLoop() as loop:
             session = ChatSession(
-                cast("ChatModel", self.model),
+                cast("Partner", self.model),
                 loop,
                 Screen(self.interactive),
                 name="demo",
@@ -199,6 +196,13 @@ def test_several_lines_are_one_message(lines: list[str], message: str) -> None:
     terminal = Terminal()
     terminal.talk(*lines)
     assert terminal.model.requests[0].messages == (user(message),)
+
+
+def test_a_paste_that_begins_with_a_path_is_a_message() -> None:
+    terminal = Terminal()
+    terminal.talk("/etc/hosts:\n127.0.0.1 localhost", "/system Be\nbrief.", "one")
+    assert terminal.model.requests[0].messages == (user("/etc/hosts:\n127.0.0.1 localhost"),)
+    assert terminal.model.requests[1].messages[0] == Message(Role.SYSTEM, "Be\nbrief.")
 
 
 def test_save_writes_a_request_body(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
