@@ -30,10 +30,17 @@ from edge_llama.chat.tools.tool_calls import CallParser
 from edge_llama.chat.tools.tool_parameters import Effort, ToolParameters
 from edge_llama.chat.tools.tool_syntax import ToolSyntax
 from edge_llama.engine.protocol.grammar import JSONSchema
+from edge_llama.engine.protocol.kinds import see_kind
 from edge_llama.engine.protocol.model_info import ModelInfo
 from edge_llama.engine.protocol.prompt import Prompt, Text, Tokens
 from edge_llama.engine.protocol.request import GenerationOptions, GenerationRequest, ServiceTier
-from edge_llama.errors import InvalidValue, RequestError, TemplateError, UnsupportedParameter
+from edge_llama.errors import (
+    InvalidValue,
+    RequestError,
+    SettingsError,
+    TemplateError,
+    UnsupportedParameter,
+)
 from edge_llama.settings.prompts import DEFAULT_PROMPTS, PromptSettings
 from edge_llama.text.output_decoder import OutputDecoder
 
@@ -51,6 +58,8 @@ class ChatModel:
     """
 
     def __init__(self, engine: Engine, prompts: PromptSettings = DEFAULT_PROMPTS) -> None:
+        if not callable(getattr(engine, "submit", None)):
+            raise SettingsError(f"ChatModel takes an AsyncEngine, not {engine!r:.100}.")
         self.engine = engine
         self._prompts = prompts
         self._template: ChatTemplate | None = None
@@ -90,6 +99,7 @@ class ChatModel:
             TemplateError: the model's chat template cannot be used, failed or ran into a limit.
             EngineError: the engine is not ready, or ended.
         """
+        _see_request(request, ChatRequest)
         # Whoever asks for a chat has not seen the prompt.
         with _naming("messages"):
             dropped = None
@@ -174,6 +184,7 @@ class ChatModel:
             RequestError: the request cannot be run; names the field.
             EngineError: the engine is not ready, or ended.
         """
+        _see_request(request, TextRequest)
         _check_generates(await self.engine.ready())
         prompt = self._text_prompt(request.prompt, request.bos)
         with _naming("prompt"):
@@ -287,6 +298,7 @@ class ChatModel:
             raise
 
     async def _chat_prompt(self, request: ChatRequest) -> Prompt:
+        _see_request(request, ChatRequest)
         template = await self._built_template()
         prompt = await asyncio.to_thread(
             template.render, request.messages, request.offered_tools, request.template
@@ -339,6 +351,10 @@ def _naming(field: str) -> Iterator[None]:
         if error.param in ("prompt", "messages"):
             error.param = field
         raise
+
+
+def _see_request(request: object, kind: type[AnswerRequest]) -> None:
+    see_kind("request", request, kind, f"a {kind.__name__}")
 
 
 def _check_generates(info: ModelInfo) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_llama.errors import SettingsError
 from edge_llama.machine.memory import default_budget, read_memory
 from edge_llama.units import parse_size
 
@@ -18,4 +19,8 @@ def memory_budget(memory: int | str | None = None) -> int:
     """
     if memory is None:
         return default_budget(read_memory())
-    return parse_size(memory) if isinstance(memory, str) else memory
+    if isinstance(memory, str):
+        return parse_size(memory)
+    if not isinstance(memory, int):
+        raise SettingsError(f"`memory` must be bytes or a size such as '6G', not {memory!r:.100}.")
+    return memory

@@ -15,7 +15,18 @@ def model_id(name: str) -> str:
     return path.stem if path.suffix.lower() == ".gguf" else path.name
 
 
-def resolve_model(name: str) -> Path:
+def name_of(name: str | Path) -> str:
+    """A model's name, or its path, as text.
+
+    Raises:
+        UnknownModel: it is neither.
+    """
+    if not isinstance(name, str | Path):
+        raise UnknownModel(f"A model's name or path is a string, not {name!r:.100}.")
+    return str(name)
+
+
+def resolve_model(name: str | Path) -> Path:
     """The absolute path of the GGUF that `name` means.
 
     Args:
@@ -26,6 +37,7 @@ def resolve_model(name: str) -> Path:
         ModelFileError: its path is not valid UTF-8, it is cut off or lacks
             parts, or its header shows that it cannot be run.
     """
+    name = name_of(name)
     path = bundled_model() if name == DEMO else _existing_file(name)
     _check_encoding(path)
     read_model(path)

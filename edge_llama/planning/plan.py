@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from edge_llama.errors import SettingsError
 from edge_llama.planning.budget import memory_budget
 from edge_llama.planning.install import PullWatcher
+from edge_llama.planning.locate import name_of
 from edge_llama.planning.obtain import obtain
 from edge_llama.planning.planned import Planned, plan_model
 from edge_llama.settings.engine import CHOOSE_ALL, EngineSettings
 
 
 def plan(
-    name: str,
+    name: str | Path,
     *,
     memory: int | str | None = None,
     settings: EngineSettings = CHOOSE_ALL,
@@ -44,6 +48,9 @@ def plan(
         WeightsError: it cannot be downloaded; the text says why and what to do.
         SettingsError: an argument cannot be used.
     """
+    name = name_of(name)
+    if not isinstance(settings, EngineSettings):
+        raise SettingsError(f"`settings` must be EngineSettings, not {settings!r:.100}.")
     budget = memory_budget(memory)
     model = obtain(name, budget=budget, watcher=watcher, allow_url=allow_url, download=download)
     return plan_model(model, settings, budget, use_tuned=use_tuned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -56,6 +57,8 @@ class CacheSettings:
     prefix: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.folder, str) or not isinstance(self.max_bytes, int):
+            raise SettingsError("`folder` must be a string and `max_bytes` a number of bytes.")
         if self.max_bytes <= 0:
             raise SettingsError("The prefix cache on disk needs more than 0 bytes.")
 
@@ -65,7 +68,7 @@ class EngineSettings:
     """How one model is run.
 
     Attributes:
-        model: path of a GGUF file; empty in settings that `plan` completes.
+        model: path of a GGUF file, also as a Path; empty in settings that `plan` completes.
         ctx_size: tokens of the longest request, and of all that run together unless `kv_layout`
             gives each as many; None takes the model's own, at most `DEFAULT_CTX_SIZE`.
         parallel: requests that run at the same time; others wait.
@@ -128,6 +131,8 @@ class EngineSettings:
     disk_cache: CacheSettings | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, str):
+            object.__setattr__(self, "model", _path(self.model))
         if self.ctx_size is not None:
             check_range("ctx_size", self.ctx_size, MIN_CTX_SIZE, 1 << 24)
         check_range("parallel", self.parallel, 1, 64)
@@ -136,6 +141,9 @@ class EngineSettings:
         if self.threads_batch is not None:
             check_range("threads_batch", self.threads_batch, 1, 512)
         check_range("batch_size", self.batch_size, self.parallel + 1, 8192)
+        for name in ("max_stall", "request_timeout"):
+            if not isinstance(getattr(self, name), float | int | None):
+                raise SettingsError(f"`{name}` must be a number of seconds.")
         if self.max_stall is not None and not 0.01 <= self.max_stall <= 3600:
             raise SettingsError(
                 f"`max_stall` must be between 0.01 and 3600 seconds, not {self.max_stall:g}."
@@ -153,6 +161,8 @@ class EngineSettings:
             raise SettingsError(
                 f"The layout of the KV cache can be unified or streams, not {self.kv_layout!r}."
             )
+        if not isinstance(self.disk_cache, CacheSettings | None):
+            raise SettingsError("`disk_cache` must be CacheSettings, or None for no cache.")
         if self.kv_type == "q8_0" and self.flash_attention is False:
             raise SettingsError(
                 f"A KV cache of {self.kv_type} needs flash attention. Switch it on, or take f16."
@@ -165,6 +175,12 @@ class EngineSettings:
         Each has cells of its own with streams, so prefixes are kept where nobody runs.
         """
         return self.parallel + (0 if self.kv_layout == "streams" else self.cached_sequences)
+
+
+def _path(model: object) -> str:
+    if isinstance(model, os.PathLike):
+        return os.fsdecode(model)
+    raise SettingsError(f"`model` must be the path of a GGUF file, not {model!r:.100}.")
 
 
 CHOOSE_ALL = EngineSettings()

@@ -37,10 +37,12 @@ from edge_llama.engine.protocol.wire import (
 )
 from edge_llama.errors import (
     EngineDied,
+    EngineError,
     EngineKilled,
     EngineStartError,
     EngineUnavailable,
     RequestCrashesEngine,
+    SettingsError,
 )
 from edge_llama.settings.engine import EngineSettings
 
@@ -83,7 +85,13 @@ class AsyncEngine:
     """
 
     def __init__(self, settings: EngineSettings) -> None:
+        if not isinstance(settings, EngineSettings):
+            raise SettingsError(
+                f'AsyncEngine takes EngineSettings, such as plan("demo").settings, not '
+                f"{settings!r:.100}."
+            )
         self.settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._state = EngineState.STARTING
         self._state_changed = asyncio.Event()
         self._info: ModelInfo | None = None
@@ -121,7 +129,12 @@ class AsyncEngine:
         return self._process.pid
 
     def launch(self) -> None:
-        """Start the child without waiting for the model to load."""
+        """Start the child without waiting for the model to load.
+
+        Raises:
+            EngineError: no event loop runs here, or another one than before.
+        """
+        self._belong_here()
         if self._supervisor is None and self._state is not EngineState.STOPPED:
             self._supervisor = asyncio.create_task(self._supervise())
             self._supervisor.add_done_callback(self._supervisor_ended)
@@ -131,8 +144,14 @@ class AsyncEngine:
 
         Raises:
             EngineStartError: it cannot be loaded.
-            EngineUnavailable: the engine is restarting, or was stopped.
+            EngineUnavailable: the engine is restarting, or was stopped, or was never started.
+            EngineError: it belongs to another event loop.
         """
+        self._see_loop()
+        if self._state is EngineState.STARTING and self._supervisor is None:
+            raise EngineUnavailable(
+                "The engine was not started. Use `async with AsyncEngine(...)`, or await start()."
+            )
         while self._state is EngineState.STARTING:
             await self._state_changed.wait()
         if self._state is not EngineState.READY:
@@ -146,6 +165,7 @@ class AsyncEngine:
             EngineStartError: the model cannot be loaded.
             EngineUnavailable: the engine was stopped.
         """
+        self._see_loop()
         while self._state is EngineState.RESTARTING:
             await self._state_changed.wait()
         return await self.ready()
@@ -156,7 +176,14 @@ class AsyncEngine:
         return await self.ready()
 
     async def stop(self) -> None:
-        """End the child; running requests raise `EngineDied`."""
+        """End the child; running requests raise `EngineDied`. Once it is stopped, nothing happens.
+
+        Raises:
+            EngineError: it belongs to another event loop.
+        """
+        if self._state is EngineState.STOPPED and self.pid is None:
+            return
+        self._see_loop()
         self._set_state(EngineState.STOPPED)
         if self._supervisor is not None:
             self._supervisor.cancel()
@@ -232,6 +259,28 @@ class AsyncEngine:
         assert isinstance(tokenized, Tokenized)
         return tokenized
 
+    def _belong_here(self) -> None:
+        """Belong to the event loop that runs here, if to none yet."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise EngineError(
+                "An engine is started where an event loop runs: in an async function."
+            ) from None
+        if self._loop is None:
+            self._loop = loop
+        self._see_loop()
+
+    def _see_loop(self) -> None:
+        """See that the engine is used in its own event loop: in another one nothing would ever
+        come."""
+        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
+            raise EngineError(
+                "The engine belongs to the event loop in which it was started, and another one "
+                "runs here. Use one asyncio.run() for all of the program, or hand work over with "
+                "asyncio.run_coroutine_threadsafe()."
+            )
+
     async def _ready_process(self) -> EngineProcess:
         await self.ready()
         assert self._process is not None
@@ -256,6 +305,7 @@ class AsyncEngine:
             EngineUnavailable: it is not running.
             EngineDied: it ended before it answered.
         """
+        self._see_loop()
         if self._state is not EngineState.READY or self._process is None:
             self._raise_unavailable()
         answer = await self._ask(self._process, GetStats(next(self._ids)))

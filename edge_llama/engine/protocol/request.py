@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+from typing import get_args
 
 import msgspec
 
 from edge_llama.engine.protocol.grammar import Grammar
-from edge_llama.engine.protocol.prompt import Prompt
+from edge_llama.engine.protocol.kinds import see_kind
+from edge_llama.engine.protocol.prompt import Prompt, Segment
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 
 
@@ -40,6 +42,9 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         tier: how urgent it is.
         cache_domain: KV is shared only between requests of the same domain.
         caller: whose it is; callers take turns in the queue.
+
+    Raises:
+        InvalidValue: a field has a value of another kind; `param` names it.
     """
 
     sampling: SamplingParams = SamplingParams()
@@ -53,6 +58,21 @@ class GenerationOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     cache_domain: str = ""
     caller: str = ""
 
+    def __post_init__(self) -> None:
+        see_kind("sampling", self.sampling, SamplingParams, "a SamplingParams")
+        see_kind("n", self.n, int, "an integer")
+        for field in ("max_tokens", "logprobs", "prompt_logprobs"):
+            if (value := getattr(self, field)) is not None:
+                see_kind(field, value, int, "an integer or None")
+        if self.grammar is not None:
+            see_kind(
+                "grammar",
+                self.grammar,
+                get_args(Grammar),
+                "a JSONSchema, CFG or Regex, such as json_schema_grammar makes of a schema",
+            )
+        see_kind("tier", self.tier, ServiceTier, "a ServiceTier")
+
 
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A prompt and what is asked of its continuation.
@@ -61,8 +81,17 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         prompt: segments; tokenized by the engine.
         options: what is asked.
         embeds: give the prompt's embedding instead of a continuation; needs `max_tokens` 0.
+
+    Raises:
+        InvalidValue: `prompt` or `options` is of another kind.
     """
 
     prompt: Prompt
     options: GenerationOptions = GenerationOptions()
     embeds: bool = False
+
+    def __post_init__(self) -> None:
+        see_kind("prompt", self.prompt, tuple, "a tuple of Text, Control and Tokens")
+        for segment in self.prompt:
+            see_kind("prompt", segment, get_args(Segment), "a tuple of Text, Control and Tokens")
+        see_kind("options", self.options, GenerationOptions, "a GenerationOptions")

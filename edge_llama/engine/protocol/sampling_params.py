@@ -6,6 +6,7 @@ import math
 
 import msgspec
 
+from edge_llama.engine.protocol.kinds import see_kind
 from edge_llama.errors import InvalidValue
 
 MAX_SEED = 2**32 - 2
@@ -58,8 +59,10 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         if self.seed is not None:
             _check_integer("seed", self.seed, 0, MAX_SEED)
         _check_integer("min_tokens", self.min_tokens, 0, 2**31 - 1)
+        see_kind("logit_bias", self.logit_bias, dict, "a dict from token ids to numbers")
         for token, bias in self.logit_bias.items():
-            if not (isinstance(token, int) and 0 <= token < 2**31 and -100 <= bias <= 100):
+            known = isinstance(token, int) and isinstance(bias, float | int)
+            if not (known and 0 <= token < 2**31 and -100 <= bias <= 100):
                 _check_integer("logit_bias", token, 0, 2**31 - 1)
                 _check("logit_bias", bias, -100, 100)
 
@@ -83,11 +86,13 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 def _check(param: str, value: float, low: float, high: float) -> None:
+    if not isinstance(value, float | int):
+        raise InvalidValue(f"{param} must be a number, not {value!r:.100}.", param=param)
     if not (math.isfinite(value) and low <= value <= high):
         raise InvalidValue(f"{param} must be between {low} and {high}, not {value}.", param=param)
 
 
 def _check_integer(param: str, value: int, low: int, high: int) -> None:
     if not isinstance(value, int):
-        raise InvalidValue(f"{param} must be an integer, not {value}.", param=param)
+        raise InvalidValue(f"{param} must be an integer, not {value!r:.100}.", param=param)
     _check(param, value, low, high)

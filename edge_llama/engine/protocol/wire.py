@@ -73,7 +73,7 @@ def check_command(command: Command) -> None:
     try:
         encoded = msgspec.msgpack.encode(command)
         msgspec.msgpack.decode(encoded, type=type(command))
-    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
+    except (msgspec.ValidationError, TypeError, OverflowError, UnicodeEncodeError) as error:
         raise InvalidValue(f"The request cannot be sent to the engine: {error}.") from None
     if len(encoded) > MAX_PROMPT_BYTES:
         raise InvalidValue(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.errors import (
     ContextLengthExceeded,
     EngineDied,
+    EngineError,
     EngineKilled,
     EngineStartError,
     EngineUnavailable,
     InvalidValue,
     RequestCrashesEngine,
     RequestTimedOut,
+    SettingsError,
 )
 from edge_llama.settings.engine import EngineSettings
 from tests.api.asgi_call import until
@@ -204,8 +206,8 @@ async def test_a_small_context_takes_several_long_prompts_at_once(
     "bad",
     [
         {"options": GenerationOptions(max_tokens=10**30)},
-        {"options": GenerationOptions(max_tokens=1.5)},  # type: ignore[arg-type]
-        {"options": GenerationOptions(n="two")},  # type: ignore[arg-type]
+        {"options": GenerationOptions(caller=5)},  # type: ignore[arg-type]
+        {"prompt": (Text(object()),)},  # type: ignore[arg-type]
         {"prompt": (Text("\ud800"),)},
         {"prompt": (Text("x" * 5_000_000),)},
     ],
@@ -217,6 +219,34 @@ async def test_what_cannot_cross_the_pipe_is_refused(
     with pytest.raises(InvalidValue):
         await engine.submit(GenerationRequest(**fields))
     assert len(await outputs_of(engine, request("still alive"))) == 8
+
+
+def test_settings_and_an_event_loop_are_wanted(tiny_gguf: Path) -> None:
+    with pytest.raises(SettingsError, match="takes EngineSettings"):
+        AsyncEngine("model.gguf")  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match="where an event loop runs"):
+        AsyncEngine(EngineSettings(model=str(tiny_gguf))).launch()
+
+
+async def test_an_engine_that_was_not_started_says_so(tiny_gguf: Path) -> None:
+    engine = AsyncEngine(EngineSettings(model=str(tiny_gguf)))
+    with pytest.raises(EngineUnavailable, match="was not started"):
+        await engine.submit(request("x"))
+    await engine.stop()
+    await engine.stop()
+    with pytest.raises(EngineUnavailable, match="was stopped"):
+        await engine.start()
+
+
+async def test_another_event_loop_is_told_at_once(engine: AsyncEngine) -> None:
+    def elsewhere(use: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        with pytest.raises(EngineError, match="belongs to the event loop in which it was started"):
+            asyncio.run(use())
+
+    for use in (engine.ready, engine.recovered, engine.start, engine.stats, engine.stop):
+        await asyncio.to_thread(elsewhere, use)
+    await asyncio.to_thread(elsewhere, lambda: engine.submit(request("x")))
+    assert len(await outputs_of(engine, request("still here"))) == 8
 
 
 async def test_a_restart_that_fails_is_tried_again(
