@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,3 +27,40 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def threads_start(n: int) -> bool:
+    """Whether this process may have `n` more threads: native code ends it when it may not."""
+    leave = threading.Event()
+    threads = [threading.Thread(target=leave.wait, daemon=True) for _ in range(n)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except (RuntimeError, MemoryError):
+        return False
+    finally:
+        leave.set()
+        for thread in started:
+            thread.join()
+    return True
+
+
+def told_limits() -> str:
+    """The limits that keep threads from starting, as one clause; empty where none is known."""
+    if sys.platform == "win32":
+        return ""
+    import resource
+
+    known = (
+        ("RLIMIT_NPROC", "{} processes and threads of this user (`ulimit -u`)", 1),
+        ("RLIMIT_AS", "{} KiB of address space (`ulimit -v`)", 1024),
+    )
+    told = [
+        text.format(soft // unit)
+        for name, text, unit in known
+        if hasattr(resource, name)
+        and (soft := resource.getrlimit(getattr(resource, name))[0]) != resource.RLIM_INFINITY
+    ]
+    return " and ".join(told)

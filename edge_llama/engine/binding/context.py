@@ -145,6 +145,19 @@ class Context:
             raise DecodeError(f"llama_decode returned {status}. {native_log.first_error()}")
         return DecodeStatus(status)
 
+    def try_out(self) -> None:
+        """Compute a token and forget it. Only for a context that holds nothing.
+
+        Raises:
+            DecodeError: llama.cpp reports a fault.
+        """
+        batch = Batch(1)
+        batch.add([0], 0, 0, 1, embedded=self._model.is_encoder)
+        batch.reads_prompt = self._threads_batch >= self._threads
+        if (status := self.decode(batch)) is not DecodeStatus.OK:
+            raise DecodeError(f"llama_decode returned {status}.")
+        self.clear()
+
     def logits(self, index: int) -> FloatArray:
         """Logits of the token at a batch index: shape (n_vocab,), a view until the next decode."""
         pointer = llama_cpp.llama_get_logits_ith(self._handle, index)

@@ -249,6 +249,19 @@ class LoadedEngine:
         self.piece = model.vocab.piece
         self.abort_flag = context.abort_flag
         """Interrupts a step."""
+        self._context = context
+
+    def try_out(self) -> None:
+        """Compute a token and forget it, with all threads: who is told that the engine is ready
+        can rely on it.
+
+        Raises:
+            ModelFileError: llama.cpp cannot compute it.
+        """
+        try:
+            self._context.try_out()
+        except binding.DecodeError as error:
+            raise ModelFileError(f"The model is loaded but cannot be run: {error}") from error
 
     def _decoder_core(
         self,

@@ -43,10 +43,11 @@ from edge_llama.engine.protocol.wire import (
 from edge_llama.engine.sequence import Sequence
 from edge_llama.engine.worker.arrival import Arrival, Question
 from edge_llama.engine.worker.lane import Lane
-from edge_llama.engine.worker.loading import LoadedEngine
+from edge_llama.engine.worker.loading import LoadedEngine, thread_counts
 from edge_llama.engine.worker.protection import limit_memory
-from edge_llama.errors import EdgeLlamaError, InvalidValue
+from edge_llama.errors import EdgeLlamaError, EngineStartError, InvalidValue
 from edge_llama.process.child import live_with_parent
+from edge_llama.process.limits import threads_start, told_limits
 from edge_llama.settings.engine import EngineSettings
 
 logger = logging.getLogger("edge_llama.engine")
@@ -70,6 +71,8 @@ TOKENIZING_STACK = 512 * 1024 * 1024
 split by std::regex, which recurses once per character of a long word.
 """
 
+SPARE_THREADS = 4
+"""That must start besides those of llama.cpp: for prompts, forms and the disk."""
 
 Inbox: TypeAlias = queue.SimpleQueue[list[Sequence] | Abort | Pause | None]
 """What other threads tell the step loop; None only wakes it."""
@@ -217,7 +220,11 @@ def main() -> None:
         return
     settings = msgspec.msgpack.decode(load, type=LoadModel).settings
     loaded: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-    _start("command", partial(_read_commands, stdin, loaded), TOKENIZING_STACK)
+    try:
+        _start("command", partial(_read_commands, stdin, loaded), TOKENIZING_STACK)
+    except EngineStartError as error:
+        pipe.send(LoadFailed(str(error)))
+        sys.exit(1)
     limit_memory(settings.memory_limit, 2 * TOKENIZING_STACK)
     worker = _load(settings, pipe)
     if worker is None:
@@ -228,14 +235,19 @@ def main() -> None:
 
 
 def _load(settings: EngineSettings, pipe: Pipe) -> Worker | None:
+    """The worker of a model, once all its threads run and it has computed a token."""
     inbox: Inbox = queue.SimpleQueue()
     try:
+        if not threads_start(max(thread_counts(settings)) + SPARE_THREADS):
+            raise _no_threads()
         engine = LoadedEngine(settings, on_progress=partial(inbox.put, None))
+        worker = Worker(engine, inbox, pipe)
+        engine.try_out()
     except EdgeLlamaError as error:
         pipe.send(LoadFailed(str(error)))
         return None
     pipe.send(Ready(engine.info))
-    return Worker(engine, inbox, pipe)
+    return worker
 
 
 def _tokenize(arrival: Arrival | Question) -> None:
@@ -260,6 +272,9 @@ def _start(name: str, run: Callable[[], None], stack_size: int = 0) -> None:
 
     Args:
         stack_size: bytes; 0 is the system's default.
+
+    Raises:
+        EngineStartError: the system refuses another thread.
     """
 
     def run_or_end() -> None:
@@ -270,8 +285,21 @@ def _start(name: str, run: Callable[[], None], stack_size: int = 0) -> None:
             os._exit(3)
 
     threading.stack_size(stack_size)
-    threading.Thread(target=run_or_end, daemon=True).start()
-    threading.stack_size(0)
+    try:
+        threading.Thread(target=run_or_end, daemon=True).start()
+    except RuntimeError:
+        raise _no_threads() from None
+    finally:
+        threading.stack_size(0)
+
+
+def _no_threads() -> EngineStartError:
+    limits = told_limits()
+    cause = f"The limits are {limits}." if limits else "A container may limit them (pids.max)."
+    return EngineStartError(
+        f"The system lets the engine start too few threads. {cause} Raise what is too low, or "
+        "choose fewer `threads`."
+    )
 
 
 def _take_over_stdio() -> tuple[BinaryIO, BinaryIO]:
