@@ -88,7 +88,7 @@ def test_settings_take_what_they_have_a_field_for() -> None:
 NO_SETTINGS = {
     *("memory", "cache_dir", "cache_size", "prefix"),
     *("model_set", "alias", "keep_alive", "allow_url", "tuned", "max_queue"),
-    *("state_dir", "prices", "chat_template"),
+    *("state_dir", "prices"),
 }
 """Fields of groups from which a command makes something itself."""
 
@@ -112,13 +112,16 @@ def test_every_flag_is_a_setting_or_known_to_be_none() -> None:
     assert FIELDS.keys() - SETTINGS.keys() == NO_SETTINGS
 
 
-@pytest.mark.parametrize("name", sorted(FIELDS.keys() - NO_SETTINGS - {"api_keys"}))
+@pytest.mark.parametrize(
+    "name", sorted(FIELDS.keys() - NO_SETTINGS - {"api_keys", "chat_template"})
+)
 def test_a_flag_has_the_default_of_its_setting(name: str) -> None:
     assert default_of(FIELDS[name]) == SETTINGS[name]
 
 
 def test_defaults_that_are_written_in_another_way() -> None:
-    assert FIELDS["api_keys"].default is None
+    assert FIELDS["api_keys"].default is FIELDS["chat_template"].default is None
+    assert SETTINGS["chat_template"] == ""
     assert SETTINGS["api_keys"] == ()
     assert parse_keep_alive(ModelsOptions().keep_alive) == PoolSettings().keep_alive
     requests = RequestOptions()
