@@ -15,12 +15,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge_llama.api.errors import ServerFull, ServerStopping, error_response
 from edge_llama.api.http.deadline import Deadline
+from edge_llama.api.http.lingering import LingeringTransport
 from edge_llama.api.http.open_connections import OpenConnections
 from edge_llama.api.http.strict_http import MAX_HEADER_BYTES, StrictHTTP
 from edge_llama.settings.server import Limits
 
 LEAVING_SECONDS = 2.0
 """How long a client that is turned away has to say what it wants, and then to read why not."""
+
+MAX_DISCARDED = 64 * 1024 * 1024
+"""Bytes that are read from such a client meanwhile, and forgotten."""
 
 FULL = ServerFull("The server has too many connections. Try again later.")
 CLOSE_HEADER = (b"connection", b"close")
@@ -67,11 +71,13 @@ class Connection(H11Protocol):
     """
 
     __slots__ = (
+        "_discarded",
         "_leaving",
         "_limits",
         "_open_connections",
         "_quiet_since",
         "_receiving",
+        "_socket",
         "_stalled",
         "_turned_away",
     )
@@ -83,6 +89,7 @@ class Connection(H11Protocol):
         self._open_connections = config.open_connections
         self._quiet_since = 0.0
         self._turned_away = False
+        self._discarded = 0
         self._receiving = Deadline()
         self._stalled = Deadline()
         self._leaving = Deadline()
@@ -98,11 +105,16 @@ class Connection(H11Protocol):
         return self._quiet_since if resting else None
 
     def close(self) -> None:
-        """Close when all is sent."""
-        self.transport.close()
+        """Close when all is sent; a client that still sends gets some time to read it."""
+        if self.conn.expects_more and not self._turned_away:
+            self._linger()
+        elif not self._turned_away:
+            self._socket.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._socket = transport
+        self.transport = LingeringTransport(transport, self.close)  # type: ignore[assignment]
         transport.set_write_buffer_limits(high=0)
         self._quiet_since = time.monotonic()
         if not self._open_connections.add(self):
@@ -114,12 +126,19 @@ class Connection(H11Protocol):
         for timer in (self._receiving, self._stalled, self._leaving):
             timer.stop()
         self._unset_keepalive_if_required()
+        # The transport knows this connection, which must not be kept by a request that goes on.
+        self.transport.close = self._socket.close  # type: ignore[method-assign]
+        self.transport = self._socket
         super().connection_lost(exc)
         self._open_connections.remove(self)
 
     def data_received(self, data: bytes) -> None:
         if not self._turned_away:
             super().data_received(data)
+            return
+        self._discarded += len(data)
+        if self._discarded > MAX_DISCARDED:
+            self._abort()
 
     def handle_events(self) -> None:
         super().handle_events()
@@ -184,8 +203,6 @@ class Connection(H11Protocol):
 
         Closing at once would reset the connection, and the answer could be lost.
         """
-        self._turned_away = True
-        self._receiving.stop()
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -199,8 +216,16 @@ class Connection(H11Protocol):
                 bytes(response.body),
             )
         )
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Say nothing more, and forget what comes, until the client closes or time is up."""
+        self._turned_away = True
+        self._receiving.stop()
+        self._unset_keepalive_if_required()
+        if self._socket.can_write_eof():
+            self._socket.write_eof()
+        self._socket.resume_reading()
         self._leaving.stop()
         self._leaving.start(LEAVING_SECONDS, self._abort)
 

@@ -16,7 +16,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from edge_llama.api.http.connection import Connection, ConnectionConfig
+from edge_llama.api.errors import BodyTooLarge, error_response
+from edge_llama.api.http.connection import LEAVING_SECONDS, Connection, ConnectionConfig
 from edge_llama.api.http.open_connections import OpenConnections
 from edge_llama.api.http.strict_http import MAX_HELD_BYTES
 from edge_llama.settings.server import Limits
@@ -25,6 +26,7 @@ from tests.virtual_time import sockets_in_virtual_time
 SHORT = Limits(receive_seconds=0.3, idle_seconds=0.3, stalled_seconds=0.3)
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+REFUSED = POST.replace(b"/ ", b"/refusing ", 1)
 
 
 async def _length(request: Request) -> Response:
@@ -32,6 +34,10 @@ async def _length(request: Request) -> Response:
         return PlainTextResponse(str(len(await request.body())))
     except ClientDisconnect:
         return Response(status_code=499)
+
+
+async def _refuse(request: Request) -> Response:
+    return error_response(BodyTooLarge("The body is too large."))
 
 
 async def _endless(request: Request) -> Response:
@@ -51,7 +57,11 @@ class Listening:
 
     def __init__(self, limits: Limits, max_connections: int) -> None:
         self.app = Starlette(
-            routes=[Route("/", _length, methods=["GET", "POST"]), Route("/endless", _endless)]
+            routes=[
+                Route("/", _length, methods=["GET", "POST"]),
+                Route("/refusing", _refuse, methods=["POST"]),
+                Route("/endless", _endless),
+            ]
         )
         self.app.state.ended = asyncio.Event()
         self.config = ConnectionConfig(
@@ -377,4 +387,31 @@ async def test_half_closed_clients_get_their_answer() -> None:
         writer.write(GET)
         writer.write_eof()
         assert b"200 OK" in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+
+@pytest.mark.parametrize("length", [b"", b"Connection: close\r\n"])
+async def test_who_is_refused_while_sending_reads_why(length: bytes) -> None:
+    size = 5 * 1024 * 1024
+    head = REFUSED + length + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size
+    async with listening() as server:
+        for _ in range(4):
+            reader, writer = await server.connect()
+            writer.write(head)
+            writer.write(b"x" * size)
+            await writer.drain()
+            assert status_of(await asyncio.wait_for(reader.read(), 5)) == 413
+            writer.close()
+
+
+@sockets_in_virtual_time
+async def test_a_refused_client_that_goes_on_is_cut_off() -> None:
+    head = REFUSED + b"Content-Type: application/json\r\nContent-Length: 9000000000\r\n\r\n"
+    async with listening() as server:
+        reader, writer = await server.connect()
+        writer.write(head)
+        assert status_of(await reader.read()) == 413
+        assert len(server.state.connections) == 1
+        await asyncio.sleep(LEAVING_SECONDS + 0.1)
+        assert not server.state.connections
         writer.close()
