@@ -33,7 +33,8 @@ class Choice:
         parser: finds the calls of tools; None if there are no tools.
 
     Attributes:
-        tokens: so far, the end-of-generation token included, tokens after a stop string not.
+        ids: of its tokens so far, the end-of-generation token included, tokens after a stop string
+            not.
         stopped: a stop string was found; what comes later is nothing.
     """
 
@@ -44,13 +45,18 @@ class Choice:
         names: TokenNames,
         parser: CallParser | None = None,
     ) -> None:
-        self.tokens = 0
+        self.ids: list[int] = []
         self._index = index
         self._decoder = decoder
         self._names = names
         self._parser = parser
         self._calls = 0
         self._logprobs = LogprobQueue()
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it has so far."""
+        return len(self.ids)
 
     @property
     def stopped(self) -> bool:
@@ -69,7 +75,7 @@ class Choice:
 
     def _parts(self, output: Output) -> Iterator[Part]:
         for position, (token, piece) in enumerate(zip(output.tokens, output.pieces, strict=True)):
-            self.tokens += 1
+            self.ids.append(token)
             if output.logprobs:
                 entry = self._names.entry(output.logprobs[position])
                 self._logprobs.put(entry, self._decoder.decoded)

@@ -63,6 +63,10 @@ class ChatCompletion:
             cached_tokens=self._cached_tokens,
         )
 
+    def token_ids(self, choice: int, start: int = 0) -> list[int]:
+        """The tokens of a choice so far, without the first `start`."""
+        return self._choices[choice].ids[start:]
+
     @property
     def timings(self) -> Timings | None:
         """Of choice 0 so far; None before its first token."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 
 from edge_llama.engine.protocol.output import ScoredToken
@@ -19,12 +19,14 @@ class TokenLogprob:
         data: its bytes; empty for control tokens, whose text is their spelling.
         logprob: natural logarithm.
         top: the most likely tokens at its place, best first, as far as they were asked for.
+        id: its number in the vocabulary.
     """
 
     text: str | None
     data: bytes
     logprob: float
     top: tuple[TokenLogprob, ...] = ()
+    id: int = field(default=-1, compare=False)
 
 
 class TokenNames:
@@ -48,7 +50,7 @@ class TokenNames:
 
     def entry(self, of: ScoredToken) -> TokenLogprob:
         top = tuple(self.entry(each) for each in of.top)
-        return TokenLogprob(self.text(of.token, of.piece), of.piece, of.logprob, top)
+        return TokenLogprob(self.text(of.token, of.piece), of.piece, of.logprob, top, of.token)
 
 
 class LogprobQueue:

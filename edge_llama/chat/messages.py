@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
+from edge_llama.chat.infill import Infill
 from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
 from edge_llama.engine.protocol.kinds import see_kind, wrong_kind
 from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.errors import InvalidValue
 from edge_llama.settings.server import ContextOverflow
+
+TextOrIds: TypeAlias = str | tuple[int | str, ...]
+"""A text, or token ids, among which there may be texts."""
 
 
 class Role(str, Enum):
@@ -178,18 +182,19 @@ class TextRequest(AnswerRequest):
     """One continuation of a text.
 
     Attributes:
-        prompt: the text, in which control tokens may be spelled out, or its token ids.
+        prompt: the text, in which control tokens may be spelled out, or its token ids, among which
+            may be texts; or a text whose middle is asked for.
         bos: begin a text with the token that begins every prompt; token ids are taken as they are.
     """
 
-    prompt: str | tuple[int, ...]
+    prompt: TextOrIds | Infill
     bos: bool = True
 
     def __post_init__(self) -> None:
         AnswerRequest.__post_init__(self)
         if isinstance(self.prompt, list):
             object.__setattr__(self, "prompt", tuple(self.prompt))
-        see_kind("prompt", self.prompt, (str, tuple), "a string, or a list of token ids")
+        see_kind("prompt", self.prompt, (str, tuple, Infill), "a string, or a list of token ids")
 
 
 def as_messages(given: object) -> tuple[Message, ...]:

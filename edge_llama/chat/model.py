@@ -15,8 +15,9 @@ from edge_llama.chat.choice import Choice
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.embedding import Embedding
 from edge_llama.chat.engine import Engine, OutputStream
+from edge_llama.chat.infill import Infill, infill_prompt
 from edge_llama.chat.logprobs import TokenNames
-from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextRequest
+from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextOrIds, TextRequest
 from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.template.prefix import shared_prefix
@@ -186,13 +187,16 @@ class ChatModel:
         """
         _see_request(request, TextRequest)
         _check_generates(await self.engine.ready())
-        prompt = self._text_prompt(request.prompt, request.bos)
+        if isinstance(request.prompt, Infill):
+            prompt = infill_prompt(self.engine.info, request.prompt)
+        else:
+            prompt = self._text_prompt(request.prompt, request.bos)
         with _naming("prompt"):
             return await self._run(prompt, request)
 
     async def embed(
         self,
-        text: str | tuple[int, ...],
+        text: TextOrIds,
         *,
         tier: ServiceTier = ServiceTier.DEFAULT,
         caller: str = "",
@@ -208,7 +212,9 @@ class ChatModel:
         with _naming("input"):
             generation = await self._submit(
                 GenerationRequest(
-                    prompt=self._embedded_text(text) if isinstance(text, str) else (Tokens(text),),
+                    prompt=self._embedded_text(text)
+                    if isinstance(text, str)
+                    else self._text_prompts.mixed(text),
                     options=GenerationOptions(max_tokens=0, tier=tier, caller=caller),
                     embeds=True,
                 ),
@@ -225,7 +231,7 @@ class ChatModel:
         return (Tokens(begin), Text(text), Tokens(end))
 
     async def tokenize(
-        self, prompt: str | tuple[int, ...], *, bos: bool = True, field: str = "prompt"
+        self, prompt: TextOrIds, *, bos: bool = True, field: str = "prompt"
     ) -> TokenRow:
         """The tokens of a text or of token ids, as a `TextRequest` is charged for them.
 
@@ -251,6 +257,16 @@ class ChatModel:
     async def _tokens(self, prompt: Prompt) -> TokenRow:
         tokenized = await self.engine.tokenize(prompt)
         return TokenRow(tokenized.tokens, tokenized.pieces, self._token_names)
+
+    async def written(self, request: ChatRequest) -> str:
+        """The prompt of a chat, its control tokens spelled out. Raises as `tokenize_chat` does."""
+        with _naming("messages"):
+            prompt = await self._chat_prompt(request)
+        return "".join(
+            segment.text if isinstance(segment, Text) else segment.token
+            for segment in prompt
+            if not isinstance(segment, Tokens)
+        )
 
     async def count(self, request: ChatRequest) -> int:
         """How many tokens `tokenize_chat` would give. Raises as that does."""
@@ -306,9 +322,9 @@ class ChatModel:
         _check_unicode(prompt)
         return prompt
 
-    def _text_prompt(self, prompt: str | tuple[int, ...], bos: bool) -> Prompt:
+    def _text_prompt(self, prompt: TextOrIds, bos: bool) -> Prompt:
         if not isinstance(prompt, str):
-            return (Tokens(prompt),)
+            return self._text_prompts.mixed(prompt, bos=bos)
         if self.engine.info.encoder:
             return self._embedded_text(prompt) if bos else (Text(prompt),)
         return self._text_prompts.prompt(prompt, bos=bos)

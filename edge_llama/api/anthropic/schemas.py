@@ -41,6 +41,7 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "logprobs": (False,),
     "max_completion_tokens": (),
     "n": (1,),
+    "n_predict": (-1,),
     "response_format": (),
     "return_progress": (False,),
     "chat_template_kwargs": ({},),

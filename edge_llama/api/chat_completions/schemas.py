@@ -48,6 +48,7 @@ class ChatCompletionRequest(ConversationRequest):
     messages: Messages
     max_completion_tokens: TokenLimit = None
     max_tokens: TokenLimit = None
+    n_predict: TokenLimit = None
     n: Count = 1
     logprobs: bool = False
     top_logprobs: TopLogprobs | None = None
@@ -115,7 +116,7 @@ class ChatCompletionRequest(ConversationRequest):
         return None if self.response_format is None else self.response_format.to_grammar()
 
     def _max_tokens(self) -> int | None:
-        return most_tokens(self.max_completion_tokens or self.max_tokens)
+        return most_tokens(self.max_completion_tokens or self.max_tokens or self.n_predict)
 
 
 def parse_chat_request(body: Mapping[str, Any], *, max_n: int) -> ChatCompletionRequest:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edge_llama.api.reply.begun import Begun
 from edge_llama.chat.completion import ChatCompletion
 from edge_llama.chat.events import Usage
+from edge_llama.chat.infill import Infill
 from edge_llama.chat.messages import TextRequest
 from edge_llama.chat.model import ChatModel
 from edge_llama.chat.tokens import TokenRow
@@ -63,6 +64,7 @@ async def running(
 
 async def _echo(chat: ChatModel, asked: TextRequest) -> Echo:
     prompt = asked.prompt
+    assert not isinstance(prompt, Infill)
     tokens = await chat.tokenize(prompt, bos=asked.bos)
     return Echo(prompt if isinstance(prompt, str) else "".join(tokens.texts()), tokens)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, model_validator
 from typing_extensions import Self
 
-from edge_llama.api.request.prompts import TextOrIds, TextsIn, as_texts
+from edge_llama.api.request.prompts import TextsIn, as_texts
 from edge_llama.api.request.request_body import parse
 from edge_llama.api.request.response_format import ResponseFormat
 from edge_llama.api.request.sampling import (
@@ -20,8 +20,9 @@ from edge_llama.api.request.sampling import (
 )
 from edge_llama.api.request.stream_options import StreamOptions
 from edge_llama.api.request.unsupported import HARMLESS_VALUES, TOOLS
-from edge_llama.api.request.validation import Count, Name, invalid
-from edge_llama.chat.messages import TextRequest
+from edge_llama.api.request.validation import Count, Name, TextIn, invalid
+from edge_llama.chat.infill import Infill
+from edge_llama.chat.messages import TextOrIds, TextRequest
 from edge_llama.engine.protocol.request import GenerationOptions
 from edge_llama.errors import InvalidValue
 
@@ -33,7 +34,6 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     **{name: values for name, values in HARMLESS_VALUES.items() if name not in _IMPLEMENTED},
     "max_completion_tokens": (),
     "messages": (),
-    "suffix": ("",),
     "top_logprobs": (0,),
     **TOOLS,
 }
@@ -53,9 +53,11 @@ class CompletionRequest(SampledRequest):
     ]
     add_special_tokens: bool = True
     max_tokens: TokenLimitOrZero = None
+    n_predict: TokenLimitOrZero = None
     n: Count = 1
     best_of: Count | None = None
     echo: bool = False
+    suffix: TextIn = ""
     logprobs: TopLogprobs | None = None
     response_format: ResponseFormat | None = None
     return_progress: bool = False
@@ -70,12 +72,19 @@ class CompletionRequest(SampledRequest):
             raise invalid("is only allowed when stream is true.", field="return_progress")
         if self.best_of is not None and self.best_of < self.n:
             raise invalid("must be at least n.", field="best_of")
+        if self.suffix and (self.echo or not all(isinstance(each, str) for each in self.prompt)):
+            raise invalid("needs prompts that are texts, and no echo.", field="suffix")
         if self.candidates > self.n and self.stream:
             raise invalid("must be n when stream is true.", field="best_of")
         if len(self.prompt) * self.candidates > MAX_CHOICES:
             raise invalid(f"asks for more than {MAX_CHOICES} choices in all.", field="prompt")
-        self.check_min_tokens(self.max_tokens)
+        self.check_min_tokens(self.limit)
         return self
+
+    @property
+    def limit(self) -> int | None:
+        """Most tokens of each choice; `n_predict` is llama-server's name of it."""
+        return self.n_predict if self.max_tokens is None else self.max_tokens
 
     @property
     def candidates(self) -> int:
@@ -95,7 +104,7 @@ class CompletionRequest(SampledRequest):
             bos=self.add_special_tokens,
             options=GenerationOptions(
                 sampling=self.sampling(),
-                max_tokens=most_tokens(self.max_tokens),
+                max_tokens=most_tokens(self.limit),
                 n=self.candidates,
                 grammar=self.form("response_format", form),
                 logprobs=0 if chooses and self.logprobs is None else self.logprobs,
@@ -105,7 +114,12 @@ class CompletionRequest(SampledRequest):
             ),
             stop=tuple(self.stop),
         )
-        return [replace(request, prompt=prompt) for prompt in self.prompt]
+        return [replace(request, prompt=self._with_suffix(prompt)) for prompt in self.prompt]
+
+    def _with_suffix(self, prompt: TextOrIds) -> TextOrIds | Infill:
+        if self.suffix and isinstance(prompt, str):
+            return Infill(prompt, self.suffix)
+        return prompt
 
 
 def parse_completion_request(body: Mapping[str, Any], *, max_n: int) -> CompletionRequest:

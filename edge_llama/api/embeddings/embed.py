@@ -6,8 +6,8 @@ import asyncio
 
 from edge_llama.api.embeddings.schemas import EmbeddingRequest
 from edge_llama.api.http.disconnect import cancel
-from edge_llama.api.request.prompts import TextOrIds
 from edge_llama.chat.embedding import Embedding
+from edge_llama.chat.messages import TextOrIds
 from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.model import ChatModel
 from edge_llama.engine.protocol.request import ServiceTier

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, PlainValidator
 
-from edge_llama.api.request.prompts import NamesIn, TextOrIds, as_texts
+from edge_llama.api.request.prompts import NamesIn, as_texts
 from edge_llama.api.request.request_body import RequestBody
 from edge_llama.api.request.validation import Count, Name, invalid
+from edge_llama.chat.messages import TextOrIds
 from edge_llama.engine.protocol.request import ServiceTier
 
 MAX_INPUTS = 2048

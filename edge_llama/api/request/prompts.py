@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 
 from edge_llama.api.request.validation import Name, TextIn, invalid, without_nul
+from edge_llama.chat.messages import TextOrIds
 
 MAX_TOKEN_ID = 2**31 - 1
 
-TextOrIds: TypeAlias = str | tuple[int, ...]
-
 _TokenId = Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]
 _SomeIds = Annotated[list[_TokenId], Field(min_length=1)]
-_Ids = _SomeIds | Annotated[list[_SomeIds], Field(min_length=1)]
-TextsIn = TextIn | Annotated[list[TextIn], Field(min_length=1)] | _Ids
-NamesIn = Name | Annotated[list[Name], Field(min_length=1)] | _Ids
+TextsIn = TextIn | _SomeIds | Annotated[list[TextIn | _SomeIds], Field(min_length=1)]
+NamesIn = Name | _SomeIds | Annotated[list[Name | _SomeIds], Field(min_length=1)]
 """Where no text may be empty."""
 
 
 def as_texts(value: Any) -> tuple[TextOrIds, ...]:
-    """OpenAI's four forms: a string, a list of strings, token ids, a list of lists of those."""
+    """A string, token ids, or a list of those, also of both kinds, as OpenAI's API has them; and
+    llama-server's token ids among which there are strings.
+    """
     if isinstance(value, str):
         return (without_nul(value),)
     if not isinstance(value, list):
@@ -32,13 +32,31 @@ def as_texts(value: Any) -> tuple[TextOrIds, ...]:
         return tuple(map(without_nul, value))
     if _are_ids(value):
         return (tuple(value),)
-    if all(isinstance(entry, list) and entry and _are_ids(entry) for entry in value):
-        return tuple(map(tuple, value))
-    raise invalid("must have either strings, or token ids, or lists of token ids as entries.")
+    if all(isinstance(entry, str) or _is_id(entry) for entry in value):
+        return (tuple(map(_part, value)),)
+    if all(isinstance(entry, (str, list)) and entry for entry in value):
+        return tuple(map(_one, value))
+    raise invalid("must have strings, token ids, or lists of token ids as entries.")
+
+
+def _one(value: str | list[Any]) -> TextOrIds:
+    if isinstance(value, str):
+        return without_nul(value)
+    if not all(isinstance(entry, str) or _is_id(entry) for entry in value):
+        raise invalid("must have strings, token ids, or lists of token ids as entries.")
+    return tuple(map(_part, value))
+
+
+def _part(value: int | str) -> int | str:
+    return without_nul(value) if isinstance(value, str) else value
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_TOKEN_ID
 
 
 def _are_ids(values: list[Any]) -> bool:
-    return all(type(value) is int and 0 <= value <= MAX_TOKEN_ID for value in values)
+    return all(map(_is_id, values))
 
 
 def _token_ids(value: Any) -> tuple[int, ...]:

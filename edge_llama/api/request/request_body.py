@@ -88,13 +88,17 @@ async def read_converted(
 
 
 def _understood(request: Request, body: bytes, parse: Callable[[Mapping[str, Any]], B]) -> B:
-    """The validated request. The path's model, if it names one, replaces the body's."""
+    """The validated request. The path's model, if it names one, replaces the body's; if neither
+    names one, it is the one that is served, unless there are several.
+    """
     settings, state = state_of(request).settings, request_state(request.scope)
     fields = parse_object(body)
     if settings.log_prompts:
         logger.warning("%s %s: %s", state.id, request.url.path, json.dumps(fields))
     if "model" in request.path_params:
         fields["model"] = request.path_params["model"]
+    if fields.get("model") is None:
+        fields |= _only_model(request)
     asked = parse(fields)
     ignored = ignored_fields(asked, asked.harmless_values)
     if ignored and settings.strict:
@@ -105,3 +109,8 @@ def _understood(request: Request, body: bytes, parse: Callable[[Mapping[str, Any
         )
     state.ignored = ignored
     return asked
+
+
+def _only_model(request: Request) -> dict[str, str]:
+    served = list(state_of(request).registry)
+    return {"model": served[0].id} if len(served) == 1 else {}

@@ -44,7 +44,6 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "lora": ([],),
     "max_new_tokens": (),
     "mirostat": (0,),
-    "n_predict": (-1,),
     "n_probs": (0,),
     "num_predict": (),
     "nvext": ({},),

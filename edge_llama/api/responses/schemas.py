@@ -50,6 +50,7 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = HARMLESS_VALUES | {
     "max_tokens": (),
     "messages": (),
     "n": (1,),
+    "n_predict": (-1,),
     "previous_response_id": (),
     "prompt": (),
     "response_format": (),

@@ -46,6 +46,20 @@ class Vocab:
         return (begin,) * (begin >= 0), (end,) * (end >= 0)
 
     @property
+    def fill_tokens(self) -> dict[str, int | None]:
+        """The tokens around the parts of a text whose middle is asked for, as far as the GGUF names
+        them or llama.cpp knows their spelling.
+        """
+        ids = {
+            "prefix": llama_cpp.llama_vocab_fim_pre(self._handle),
+            "suffix": llama_cpp.llama_vocab_fim_suf(self._handle),
+            "middle": llama_cpp.llama_vocab_fim_mid(self._handle),
+            "repository": llama_cpp.llama_vocab_fim_rep(self._handle),
+            "file": llama_cpp.llama_vocab_fim_sep(self._handle),
+        }
+        return {name: None if token < 0 else int(token) for name, token in ids.items()}
+
+    @property
     def tokenize_address(self) -> int | None:
         """Where `llama_tokenize` is, for native code that calls it."""
         return ctypes.cast(llama_cpp.llama_cpp._lib.llama_tokenize, ctypes.c_void_p).value

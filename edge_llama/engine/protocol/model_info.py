@@ -5,6 +5,22 @@ from __future__ import annotations
 import msgspec
 
 
+class FillTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids of the tokens with which a model fills in the middle of a text.
+
+    Attributes:
+        prefix, suffix, middle: stand before what comes first, what comes last and what is asked.
+        repository, file: stand before the names of a repository and of a file; None if the model
+            has none.
+    """
+
+    prefix: int
+    suffix: int
+    middle: int
+    repository: int | None = None
+    file: int | None = None
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine knows of the loaded model.
 
@@ -26,6 +42,9 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         n_embd: numbers of an embedding.
         text_frame: token ids before and after a text of which an embedding is made.
         encoder: it embeds texts and cannot continue them.
+        fill: with what it fills in the middle of a text; None if it cannot.
+        file_name: of the GGUF.
+        parallel: sequences that are computed at the same time.
     """
 
     name: str
@@ -45,3 +64,6 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_embd: int
     text_frame: tuple[tuple[int, ...], tuple[int, ...]]
     encoder: bool
+    fill: FillTokens | None = None
+    file_name: str = ""
+    parallel: int = 1

@@ -14,7 +14,7 @@ from edge_llama.engine.kv.radix_prefix_cache import RadixPrefixCache
 from edge_llama.engine.kv.stream_kv_cache import StreamKVCache
 from edge_llama.engine.kv.stream_prefix_cache import StreamPrefixCache
 from edge_llama.engine.kv.unified_kv_cache import UnifiedKVCache
-from edge_llama.engine.protocol.model_info import ModelInfo
+from edge_llama.engine.protocol.model_info import FillTokens, ModelInfo
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.run.encoder_runner import EncoderRunner
 from edge_llama.engine.run.pooling import Pooling
@@ -236,7 +236,7 @@ class LoadedEngine:
         else:
             context = open_context(settings, model)
             self.core = self._decoder_core(settings, model, files, context, pooling)
-        self.info = _model_info(model, Path(settings.model).stem, context_size(settings, model))
+        self.info = _model_info(model, settings)
         self.compiler = ConstraintCompiler(model.vocab)
         self.intake = Intake(
             model.vocab,
@@ -328,16 +328,17 @@ def _encoder_core(
     )
 
 
-def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:
+def _model_info(model: binding.Model, settings: EngineSettings) -> ModelInfo:
     vocab = model.vocab
+    path = Path(settings.model)
     return ModelInfo(
-        name=model.metadata("general.name") or stem,
+        name=model.metadata("general.name") or path.stem,
         architecture=model.metadata("general.architecture"),
         description=model.description,
         quantization=model.quantization,
         n_params=model.n_params,
         size_bytes=model.size_bytes,
-        n_ctx=n_ctx,
+        n_ctx=context_size(settings, model),
         n_ctx_train=model.n_ctx_train,
         n_vocab=vocab.n_tokens,
         bos_token=vocab.spelling(vocab.bos) if vocab.add_bos else "",
@@ -348,4 +349,21 @@ def _model_info(model: binding.Model, stem: str, n_ctx: int) -> ModelInfo:
         n_embd=model.n_embd,
         text_frame=vocab.frame,
         encoder=model.is_encoder,
+        fill=_fill_tokens(vocab),
+        file_name=path.name,
+        parallel=settings.parallel,
+    )
+
+
+def _fill_tokens(vocab: binding.Vocab) -> FillTokens | None:
+    found = vocab.fill_tokens
+    prefix, suffix, middle = found["prefix"], found["suffix"], found["middle"]
+    if prefix is None or suffix is None or middle is None:
+        return None
+    return FillTokens(
+        prefix=prefix,
+        suffix=suffix,
+        middle=middle,
+        repository=found["repository"],
+        file=found["file"],
     )

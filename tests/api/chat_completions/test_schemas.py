@@ -245,7 +245,6 @@ def test_integers_may_be_written_as_floats() -> None:
         ("audio", {"voice": "alloy"}),
         ("moderation", {}),
         ("do_sample", False),
-        ("n_predict", 5),
         ("num_predict", 5),
         ("max_new_tokens", 5),
         ("options", {"num_ctx": 5}),

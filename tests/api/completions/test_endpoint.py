@@ -78,9 +78,7 @@ async def test_prompts_in_four_forms(prompt: Any, sent: list[Any]) -> None:
     assert body["usage"]["completion_tokens"] == 4 * len(sent)
 
 
-@pytest.mark.parametrize(
-    "prompt", [None, 5, [], [[]], ["a", 5], [5, "a"], [-1], [1.5], [True], [["a"]], "a\0", [2**40]]
-)
+@pytest.mark.parametrize("prompt", [None, 5, [], [[]], [-1], [1.5], [True], [[{}]], "a\0", [2**40]])
 async def test_other_prompts_are_refused(prompt: Any) -> None:
     error = await refusal(FakeEngine(), prompt=prompt)
     assert (error["param"], error["code"]) == ("prompt", "invalid_value")
@@ -156,7 +154,7 @@ async def test_the_best_of_several_are_told() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
-        ({"suffix": "x"}, "suffix", "unsupported_parameter"),
+        ({"suffix": "x"}, "suffix", "invalid_value"),
         ({"best_of": 1, "n": 2}, "best_of", "invalid_value"),
         ({"best_of": 2, "stream": True}, "best_of", "invalid_value"),
         ({"best_of": 9}, "best_of", "invalid_value"),

@@ -91,7 +91,7 @@ async def test_the_tier_is_the_requests() -> None:
         ({"input": ""}, "input"),
         ({"input": []}, "input"),
         ({"input": ["a", ""]}, "input"),
-        ({"input": ["a", 5]}, "input"),
+        ({"input": ["a", {}]}, "input"),
         ({"input": [-1]}, "input"),
         ({"input": ["a"] * 2049}, "input"),
         ({"encoding_format": "int8"}, "encoding_format"),
@@ -132,3 +132,11 @@ async def test_few_are_with_the_engine_at_once_and_none_after_a_disconnect() -> 
     await call.finished()
     assert len(engine.generations) == 4
     assert not any(generation.running for generation in engine.generations)
+
+
+async def test_inputs_may_be_texts_and_ids() -> None:
+    engine = FakeEngine()
+    body = {"model": "demo", "input": ["Hi", [72, 105], "Ho"]}
+    reply = await client_for(engine).post("/v1/embeddings", json=body)
+    assert reply.status_code == 200
+    assert [each["index"] for each in reply.json()["data"]] == [0, 1, 2]
