@@ -86,7 +86,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 def test_every_route_is_named() -> None:
-    text = page("http-api").text
+    text = page("http-api").text + page("compatibility").text
     for prefix, endpoints in (("", ROOT_ENDPOINTS), ("/v1", V1_ENDPOINTS)):
         for endpoint in endpoints:
             route = f"`{endpoint.method} {prefix}{endpoint.path}`".replace(":path}", "}")

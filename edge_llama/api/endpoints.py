@@ -27,6 +27,7 @@ from edge_llama.api.embeddings.endpoint import create_embeddings
 from edge_llama.api.embeddings.schemas import EmbeddingRequest
 from edge_llama.api.embeddings.shapes import EmbeddingList
 from edge_llama.api.endpoint import Endpoint
+from edge_llama.api.llama_server.endpoints import LLAMA_SERVER_ENDPOINTS
 from edge_llama.api.models.endpoint import list_models, retrieve_model
 from edge_llama.api.models.shapes import ModelList, ModelOut
 from edge_llama.api.openapi import serve_document
@@ -76,6 +77,27 @@ _TOKEN_ENDPOINTS = (
         answer=TokenizerInfo,
         errors=(404, 500, 503),
     ),
+)
+
+_CHAT = Endpoint(
+    method="POST",
+    path="/chat/completions",
+    handle=create_chat_completion,
+    summary="Answer a conversation",
+    body=ChatCompletionRequest,
+    example={"model": "demo", "messages": _HELLO},
+    answer=ChatCompletionOut,
+    events=ChatCompletionChunk,
+    last_data="[DONE]",
+    errors=_OF_GENERATION,
+)
+
+_MODELS = Endpoint(
+    method="GET",
+    path="/models",
+    handle=list_models,
+    summary="The models that are served",
+    answer=ModelList,
 )
 
 ROOT_ENDPOINTS = (
@@ -142,21 +164,13 @@ ROOT_ENDPOINTS = (
         answer=dict[str, Any],
     ),
     *_TOKEN_ENDPOINTS,
+    _CHAT,
+    _MODELS,
+    *LLAMA_SERVER_ENDPOINTS,
 )
 
 V1_ENDPOINTS = (
-    Endpoint(
-        method="POST",
-        path="/chat/completions",
-        handle=create_chat_completion,
-        summary="Answer a conversation",
-        body=ChatCompletionRequest,
-        example={"model": "demo", "messages": _HELLO},
-        answer=ChatCompletionOut,
-        events=ChatCompletionChunk,
-        last_data="[DONE]",
-        errors=_OF_GENERATION,
-    ),
+    _CHAT,
     Endpoint(
         method="POST",
         path="/completions",

@@ -13,6 +13,7 @@ TOPICS = (
     "command-line",
     "clients",
     "http-api",
+    "compatibility",
     "structured-output",
     "tools",
     "chat-templates",

@@ -47,6 +47,11 @@ def usable_models(request: Request) -> list[ServedModel]:
     return [model for model in models if account is None or account.may_use(model.id)]
 
 
+def named_or_first(request: Request, name: str | None) -> ServedModel:
+    """The model of that name, or the first for who names none. Raises as `model_of`."""
+    return first_model(request) if name is None else model_of(request, name)
+
+
 async def with_model(
     request: Request, model: ServedModel, work: Callable[[ChatModel], Awaitable[T]]
 ) -> T:

@@ -34,7 +34,7 @@ Asked = TypeVar("Asked", bound=AnswerRequest)
 class ReplyWriter(Protocol[Running]):
     """How one API writes one answer: whole, or as a stream that says the same."""
 
-    async def whole(self, running: Running, /) -> Mapping[str, object]:
+    async def whole(self, running: Running, /) -> object:
         """The JSON body, in which a list may be a `WrittenList`, when the answer is finished."""
         ...
 

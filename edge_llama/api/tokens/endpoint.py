@@ -9,13 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge_llama.api.http.long_json import json_response
-from edge_llama.api.reply.lease import first_model, model_of, with_model
+from edge_llama.api.reply.lease import named_or_first, with_model
 from edge_llama.api.request.request_body import parse, read_request
 from edge_llama.api.tokens.reply import detokenized, tokenized, tokenizer_object
 from edge_llama.api.tokens.schemas import DetokenizeRequest, TokenizeRequest
 from edge_llama.api.tokens.shapes import TokenizerInfo
 from edge_llama.chat.model import ChatModel
-from edge_llama.pool.registry import ServedModel
 
 
 async def tokenize(request: Request) -> Response:
@@ -24,7 +23,7 @@ async def tokenize(request: Request) -> Response:
     async def work(chat: ChatModel) -> Iterator[bytes]:
         return tokenized(await asked.tokens(chat), asked, chat.engine.info.n_ctx)
 
-    return json_response(await with_model(request, _model(request, asked.model), work))
+    return json_response(await with_model(request, named_or_first(request, asked.model), work))
 
 
 async def detokenize(request: Request) -> Response:
@@ -33,7 +32,7 @@ async def detokenize(request: Request) -> Response:
     async def work(chat: ChatModel) -> Iterator[bytes]:
         return detokenized(await chat.tokenize(asked.tokens, field="tokens"))
 
-    return json_response(await with_model(request, _model(request, asked.model), work))
+    return json_response(await with_model(request, named_or_first(request, asked.model), work))
 
 
 async def tokenizer_info(request: Request) -> JSONResponse:
@@ -42,8 +41,4 @@ async def tokenizer_info(request: Request) -> JSONResponse:
     async def work(chat: ChatModel) -> TokenizerInfo:
         return tokenizer_object(chat.engine.info)
 
-    return JSONResponse(await with_model(request, _model(request, name), work))
-
-
-def _model(request: Request, name: str | None) -> ServedModel:
-    return first_model(request) if name is None else model_of(request, name)
+    return JSONResponse(await with_model(request, named_or_first(request, name), work))

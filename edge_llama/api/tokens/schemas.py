@@ -15,7 +15,6 @@ from edge_llama.api.request.tools import (
     TemplateArgumentsField,
     ToolChoiceIn,
     Tools,
-    as_tool,
     check_tools,
     functions_of,
 )
@@ -33,22 +32,43 @@ _HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
 }
 
 
-class TokenizeRequest(RequestBody):
+class TemplatedRequest(RequestBody):
+    """A conversation with its tools, as far as the prompt depends on them."""
+
+    harmless_values = _HARMLESS_VALUES
+
+    model: Name | None = None
+    messages: Messages = Field(default_factory=list)
+    tools: Tools = Field(default_factory=list)
+    tool_choice: ToolChoiceIn = ToolChoice()
+    chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
+
+    def conversation(self) -> ChatRequest:
+        """The conversation without HTTP.
+
+        Raises:
+            InvalidValue: tools and choice do not fit together.
+        """
+        tools = tuple(map(as_tool, functions_of(self.tools)))
+        template = self.chat_template_kwargs.to_options()
+        check_tools(tools, self.tool_choice, template.builtin_tools or ())
+        return ChatRequest(
+            messages=tuple(message.to_message() for message in self.messages),
+            tools=tools,
+            tool_choice=self.tool_choice,
+            template=template,
+        )
+
+
+class TokenizeRequest(TemplatedRequest):
     """A text (vLLM's `prompt` or llama.cpp's `content`) or vLLM's `messages`, with their tools.
 
     A `prompt` gets the token that begins every prompt unless it asks for none, a `content` only if
     it asks for it; token ids and conversations are taken as they are.
     """
 
-    harmless_values = _HARMLESS_VALUES
-
-    model: Name | None = None
     prompt: OnePrompt | None = None
     content: OnePrompt | None = None
-    messages: Messages = Field(default_factory=list)
-    tools: Tools = Field(default_factory=list)
-    tool_choice: ToolChoiceIn = ToolChoice()
-    chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
     add_special_tokens: bool = True
     add_special: bool = False
     return_token_strs: bool = False
@@ -69,22 +89,11 @@ class TokenizeRequest(RequestBody):
     async def tokens(self, chat: ChatModel) -> TokenRow:
         """The tokens of what is asked for."""
         if self.messages:
-            return await chat.tokenize_chat(self._conversation())
+            return await chat.tokenize_chat(self.conversation())
         if self.prompt is not None:
             return await chat.tokenize(self.prompt, bos=self.add_special_tokens)
         assert self.content is not None
         return await chat.tokenize(self.content, bos=self.add_special, field="content")
-
-    def _conversation(self) -> ChatRequest:
-        tools = tuple(map(as_tool, functions_of(self.tools)))
-        template = self.chat_template_kwargs.to_options()
-        check_tools(tools, self.tool_choice, template.builtin_tools or ())
-        return ChatRequest(
-            messages=tuple(message.to_message() for message in self.messages),
-            tools=tools,
-            tool_choice=self.tool_choice,
-            template=template,
-        )
 
 
 class DetokenizeRequest(RequestBody):
