@@ -19,6 +19,9 @@ from edge_llama.engine.binding import (
 from edge_llama.engine.protocol.sampling_params import SamplingParams
 from edge_llama.engine.sample.sampler import Sampler
 from edge_llama.errors import ModelFileError
+from tests.gguf_factory import write_tiny_gguf
+
+FILL_PARTS = ("pre", "suf", "mid")
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +221,12 @@ def test_the_cause_of_a_failed_load_is_told(tiny_gguf: Path, tmp_path: Path) -> 
     path.write_bytes(tiny_gguf.read_bytes()[:-1000])
     with pytest.raises(ModelFileError, match="not within the file bounds"):
         Model(path, gpu_layers=0, repack=False)
+
+
+def test_the_tokens_to_fill_in_the_middle_with(model: Model, tmp_path: Path) -> None:
+    assert set(model.vocab.fill_tokens.values()) == {None}
+    named = {f"tokenizer.ggml.fim_{part}_token_id": id for id, part in enumerate(FILL_PARTS, 3)}
+    filling = Model(write_tiny_gguf(tmp_path / "fill.gguf", metadata=named), gpu_layers=0)
+    found = filling.vocab.fill_tokens
+    filling.close()
+    assert found == {"prefix": 3, "suffix": 4, "middle": 5, "repository": None, "file": None}
