@@ -229,7 +229,11 @@ async def handle_wrong_method(request: Request, error: Exception) -> Response:
     """The exception handler for addresses that take other methods; `Allow` names them."""
     assert isinstance(error, HTTPException)
     return error_response(
-        HTTPException(405, f"{request.method[:20]} is not possible here.", error.headers)
+        HTTPException(
+            405,
+            f"{request.method[:20]} is not possible here. Use {(error.headers or {})['Allow']}.",
+            error.headers,
+        )
     )
 
 

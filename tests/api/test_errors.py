@@ -100,7 +100,7 @@ async def test_unknown_routes_and_methods_have_the_same_shape(client: httpx.Asyn
     assert response.status_code == 405
     assert response.headers["Allow"] == "POST"
     assert response.json()["error"]["type"] == "invalid_request_error"
-    assert response.json()["error"]["message"] == "GET is not possible here."
+    assert response.json()["error"]["message"] == "GET is not possible here. Use POST."
     assert (await client.delete("/v1/models")).headers["Allow"] in ("GET, HEAD", "HEAD, GET")
     assert (await client.get("/v1/model")).status_code == 404
 
@@ -155,3 +155,10 @@ async def test_an_engine_that_is_away_is_503(endpoint: Endpoint, loaded: bool) -
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"
     assert response.json()["error"]["type"] in ("server_error", "overloaded_error")
+
+
+async def test_a_wrong_method_is_told_the_right_one() -> None:
+    response = await client_for(FakeEngine()).put("/v1/chat/completions", json={})
+    assert response.status_code == 405
+    message = response.json()["error"]["message"]
+    assert message == f"PUT is not possible here. Use {response.headers['allow']}."
