@@ -316,6 +316,7 @@ class ChatModel:
     async def _chat_prompt(self, request: ChatRequest) -> Prompt:
         _see_request(request, ChatRequest)
         template = await self._built_template()
+        request, _ = await self._usable(request, template)
         prompt = await asyncio.to_thread(
             template.render, request.messages, request.offered_tools, request.template
         )

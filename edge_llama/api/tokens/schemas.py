@@ -15,6 +15,7 @@ from edge_llama.api.request.tools import (
     TemplateArgumentsField,
     ToolChoiceIn,
     Tools,
+    as_tool,
     check_tools,
     functions_of,
 )
