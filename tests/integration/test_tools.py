@@ -15,6 +15,10 @@ def function(name: str, **properties: Any) -> Any:
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
+def strict(tool: Any) -> Any:
+    return {**tool, "function": {**tool["function"], "strict": True}}
+
+
 WEATHER = function("get_weather", city={"type": "string"})
 ADD = function("add_numbers", a={"type": "integer"}, b={"type": "integer"})
 TOOLS = [WEATHER, ADD]
@@ -198,15 +202,14 @@ def test_a_tool_or_a_form(client: openai.OpenAI) -> None:
             "tool_choice",
         ),
         ({"tools": [WEATHER, WEATHER]}, "tools"),
-        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
         (
-            {"tools": [function("f", a={"not": {}})]},
+            {"tools": [strict(function("f", a={"not": {}}))]},
             "tools[0].function.parameters.properties.a.not",
         ),
         ({"tools": TOOLS, "extra_body": {"regex": "a"}}, "regex"),
-        ({"extra_body": {"chat_template_kwargs": {"x": 1}}}, "chat_template_kwargs.x"),
+        ({"extra_body": {"chat_template_kwargs": {"x-y": 1}}}, "chat_template_kwargs.x-y"),
         (
             {"extra_body": {"chat_template_kwargs": {"builtin_tools": ["x"]}}},
             "chat_template_kwargs.builtin_tools",
