@@ -189,8 +189,8 @@ def anthropic_error_body(error: Exception) -> AnthropicError:
     kind = _ANTHROPIC_TYPES.get(_status(error), "api_error")
     message = error_body(error)["error"]["message"]
     if isinstance(error, ContextLengthExceeded):
-        # Clients look for these words, and shorten the conversation.
-        message = f"prompt is too long: {error.prompt_tokens} tokens > {error.n_ctx} maximum"
+        # Clients look for these words, and shorten the conversation. An answer needs a token too.
+        message = f"prompt is too long: {error.prompt_tokens} tokens > {error.n_ctx - 1} maximum"
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 

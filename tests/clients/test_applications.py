@@ -215,7 +215,7 @@ def test_no_tools_at_all(base_url: str, body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/tags", "/api/version", "/api/v0/models", "/props", "/slots", "/v1/fim/completions"],
+    ["/api/tags", "/api/version", "/api/v0/models", "/v1/fim/completions"],
 )
 def test_probes_for_other_servers_learn_that_this_is_none(server_url: str, path: str) -> None:
     reply = httpx.get(server_url + path)

@@ -23,7 +23,7 @@ from edge_llama.settings.server import Limits
 LEAVING_SECONDS = 2.0
 """How long a client that is turned away has to say what it wants, and then to read why not."""
 
-MAX_DISCARDED = 64 * 1024 * 1024
+MAX_DISCARDED = 16 * 1024 * 1024
 """Bytes that are read from such a client meanwhile, and forgotten."""
 
 FULL = ServerFull("The server has too many connections. Try again later.")

@@ -288,6 +288,6 @@ async def test_too_long_a_prompt_is_told_in_words_that_clients_look_for() -> Non
         "type": "error",
         "error": {
             "type": "invalid_request_error",
-            "message": "prompt is too long: 99 tokens > 10 maximum",
+            "message": "prompt is too long: 99 tokens > 9 maximum",
         },
     }
