@@ -144,6 +144,7 @@ class ChatRequest(AnswerRequest):
             cannot be enforced.
         template: how the conversation is written.
         told_tools: the tools stand in the system message.
+        schema_hint: the JSON Schema of the answer, which the model is to be told; None tells none.
         overflow: what becomes of it when it is too long; None refuses it.
     """
 
@@ -154,6 +155,7 @@ class ChatRequest(AnswerRequest):
     template: TemplateOptions = DEFAULT_OPTIONS
     overflow: ContextOverflow | None = None
     told_tools: bool = False
+    schema_hint: str | None = None
 
     def __post_init__(self) -> None:
         AnswerRequest.__post_init__(self)

@@ -21,6 +21,7 @@ from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextOrIds, Text
 from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.template.prefix import shared_prefix
+from edge_llama.chat.template.schema_hint import hinted
 from edge_llama.chat.template.template import ChatTemplate, template_for
 from edge_llama.chat.template.text_prompt import TextPrompts
 from edge_llama.chat.template.told_tools import told_tools
@@ -125,6 +126,7 @@ class ChatModel:
         Raises:
             UnsupportedParameter: the request is strict, or demands what is left out.
         """
+        request = hinted(request) if self._prompts.schema_hint else request
         unused = [f"chat_template_kwargs.{n}" for n in template.unknown_arguments(request.template)]
         if unused and request.strict:
             raise UnsupportedParameter(

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edge_llama.cli.completion import complete_installed, complete_model
-from edge_llama.cli.option_group import OptionGroup
+from edge_llama.cli.option_group import OptionGroup, settings_of
 from edge_llama.errors import SettingsError
 from edge_llama.settings.engine import CHOOSE_ALL, KVLayout, KVType
 from edge_llama.settings.prompts import DEFAULT_PROMPTS, PromptSettings
@@ -146,6 +146,13 @@ class PromptOptions(OptionGroup):
             show_default=False,
         ),
     ] = DEFAULT_PROMPTS.date
+    schema_hint: Annotated[
+        bool,
+        typer.Option(
+            "--schema-hint/--no-schema-hint",
+            help="Tell models the JSON Schema that an answer is held to, in the system message.",
+        ),
+    ] = DEFAULT_PROMPTS.schema_hint
     tools_prompt: Annotated[
         bool,
         typer.Option(
@@ -160,9 +167,7 @@ class PromptOptions(OptionGroup):
             SettingsError: the date is none, or the file cannot be read.
         """
         template = "" if self.chat_template is None else _template(self.chat_template)
-        return PromptSettings(
-            chat_template=template, date=self.date, tools_prompt=self.tools_prompt
-        )
+        return settings_of(PromptSettings, self, chat_template=template)
 
 
 def _template(path: Path) -> str:

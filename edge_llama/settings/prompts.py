@@ -20,6 +20,7 @@ class PromptSettings:
         date: what the model is told that today is: a date such as 2026-12-01, `today`, `fixed`,
             which is 26 July 2024 as in Llama 3.1's template, or `auto`: today for templates that
             ask for it, else fixed. Prompts share their beginning for as long as it stays.
+        schema_hint: tell models the JSON Schema that an answer is held to, in the system message.
         tools_prompt: show tools in the system message to models whose template shows none.
 
     Raises:
@@ -28,6 +29,7 @@ class PromptSettings:
 
     chat_template: str = ""
     date: str = "auto"
+    schema_hint: bool = True
     tools_prompt: bool = False
 
     def __post_init__(self) -> None:

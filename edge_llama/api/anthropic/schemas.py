@@ -216,7 +216,12 @@ class MessagesRequest(Conversation, ConversationRequest):
             ),
             stop=(*self.stop, *self.stop_sequences),
             overflow=self.context_overflow,
+            schema_hint=self.told_schema(self._schema()),
         )
+
+    def _schema(self) -> JSONObject | None:
+        form = None if self.output_config is None else self.output_config.format
+        return None if form is None else form.schema_
 
     def _format(self) -> Grammar | None:
         form = None if self.output_config is None else self.output_config.format

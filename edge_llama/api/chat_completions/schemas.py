@@ -31,7 +31,7 @@ from edge_llama.api.request.tools import (
     check_tools,
     functions_of,
 )
-from edge_llama.api.request.validation import Count, Name, invalid
+from edge_llama.api.request.validation import Count, JSONObject, Name, invalid
 from edge_llama.chat.messages import ChatRequest
 from edge_llama.chat.tools.tool import ToolChoice
 from edge_llama.engine.protocol.grammar import Grammar
@@ -104,6 +104,7 @@ class ChatCompletionRequest(ConversationRequest):
             ),
             stop=tuple(self.stop),
             overflow=self.context_overflow,
+            schema_hint=self.told_schema(self._schema()),
         )
 
     def _tool_choice(self) -> ToolChoice:
@@ -114,6 +115,9 @@ class ChatCompletionRequest(ConversationRequest):
 
     def _response_format(self) -> Grammar | None:
         return None if self.response_format is None else self.response_format.to_grammar()
+
+    def _schema(self) -> JSONObject | None:
+        return None if self.response_format is None else self.response_format.told
 
     def _max_tokens(self) -> int | None:
         return most_tokens(self.max_completion_tokens or self.max_tokens or self.n_predict)

@@ -37,6 +37,13 @@ class ResponseFormat(Schema):
             raise missing("json_schema")
         return self
 
+    @property
+    def told(self) -> JSONObject | None:
+        """The schema that the answer has to be valid against, if there is one."""
+        if self.type == "json_object":
+            return self.schema_
+        return self.json_schema.schema_ if self.json_schema and self.type == "json_schema" else None
+
     def to_grammar(self, param: str = "response_format") -> Grammar | None:
         """What an answer must look like; None if it is free.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, PlainValidator
 
-from edge_llama.api.request.request_body import RequestBody
+from edge_llama.api.request.guided import GuidedRequest
 from edge_llama.api.request.validation import (
     INT64_MAX,
     Count,
     Integer,
     Integral,
+    JSONObject,
     Number,
     TextIn,
     invalid,
@@ -130,7 +132,7 @@ Penalty = Annotated[
 ]
 
 
-class SampledRequest(RequestBody):
+class SampledRequest(GuidedRequest):
     """The parameters that all APIs share: OpenAI's, llama.cpp's and vLLM's.
 
     `repeat_penalty` is another name of `repetition_penalty`. Integers may be written as 5.0. Of the
@@ -206,6 +208,7 @@ class SampledRequest(RequestBody):
             name: grammar,
             "grammar": client_grammar(self.grammar, param="grammar") if self.grammar else None,
             "regex": Regex(self.regex, "regex") if self.regex else None,
+            **dict(self.guided()),
         }
         given = {name: grammar for name, grammar in told.items() if grammar is not None}
         if len(given) > 1:
@@ -226,10 +229,22 @@ class ConversationRequest(SampledRequest):
     """The parameters of all APIs that take conversations.
 
     `context_overflow` tells what becomes of one that is too long: it is refused, or loses its
-    oldest turns.
+    oldest turns. Without `schema_hint` the model is not told the schema that its answer is held to.
     """
 
     context_overflow: ContextOverflow | None = None
+    schema_hint: bool = True
+
+    def told_schema(self, schema: JSONObject | None) -> str | None:
+        """The schema of the answer as the model is told it; None tells none.
+
+        Args:
+            schema: of the API's own field.
+        """
+        schema = self.guided_schema() if schema is None else schema
+        if not schema or not self.schema_hint:
+            return None
+        return json.dumps(schema, ensure_ascii=False)
 
 
 def most_tokens(asked: int | None) -> int | None:

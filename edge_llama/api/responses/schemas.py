@@ -180,6 +180,7 @@ class ResponsesRequest(ConversationRequest):
             ),
             stop=tuple(self.stop),
             overflow=self.context_overflow or self._truncation(),
+            schema_hint=self.told_schema(self._text_format().schema_),
         )
 
     def _tells_logprobs(self) -> bool:
