@@ -6,7 +6,7 @@ PORT ?= 8000
 ALIASES ?= meta/llama-3.1-70b-instruct llama3_1_8b_instruct \
 	meta/llama-3.1-8b-instruct meta-llama/Llama-3.1-8B-Instruct
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 SECONDS ?= 1800
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)

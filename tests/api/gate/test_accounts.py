@@ -22,7 +22,7 @@ from edge_llama.accounts.state_file import StateFile
 from edge_llama.accounts.usage import Spent, read_usage
 from edge_llama.api.app import create_app
 from edge_llama.api.endpoint import Endpoint
-from edge_llama.api.endpoints import V1_ENDPOINTS
+from edge_llama.api.endpoints import ROOT_ENDPOINTS, V1_ENDPOINTS
 from edge_llama.api.gate.hashed_key import HashedKey
 from edge_llama.engine.protocol.output import FinishReason
 from edge_llama.engine.protocol.request import ServiceTier
@@ -194,17 +194,20 @@ async def test_a_budget(file: StateFile) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint",
-    [each for each in V1_ENDPOINTS if "model" in (each.example or {})],
-    ids=lambda endpoint: endpoint.path,
+    ("path", "endpoint"),
+    [
+        *((f"/v1{each.path}", each) for each in V1_ENDPOINTS if each.body is not None),
+        *((each.path, each) for each in ROOT_ENDPOINTS if each.body is not None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_key_for_one_model(endpoint: Endpoint, file: StateFile) -> None:
+async def test_a_key_for_one_model(path: str, endpoint: Endpoint, file: StateFile) -> None:
     """Whatever is asked of another model is refused, by every endpoint that takes one."""
     async with opened(file) as house:
         _, secret = house.store.create("alice", KeyLimits(models=("demo",)))
         body = {**(endpoint.example or {}), "model": "other"}
         async with house.client(secret) as client:
-            refused = await client.post(f"/v1{endpoint.path}", json=body)
+            refused = await client.post(path, json=body)
             assert refused.status_code == 403, refused.text
             assert "may not use the model other" in refused.text
             models = (await client.get("/v1/models")).json()["data"]
@@ -238,3 +241,33 @@ async def test_streams_of_a_key_at_once(file: StateFile) -> None:
             assert "at the same time" in json.loads(refused.text)["error"]["message"]
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+CONTINUED = [
+    *((f"/v1{each.path}", each) for each in V1_ENDPOINTS),
+    *((each.path, each) for each in ROOT_ENDPOINTS),
+]
+FREE = {"tokenize", "detokenize", "count_tokens", "apply-template", "infill"}
+"""Ends of paths that generate nothing, or nothing with this model."""
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        (path, each)
+        for path, each in CONTINUED
+        if each.body is not None and path.rpartition("/")[2] not in FREE
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_whatever_generates_is_counted(
+    path: str, endpoint: Endpoint, file: StateFile
+) -> None:
+    async with opened(file) as house:
+        _, secret = house.store.create("alice", KeyLimits(tpm=1000))
+        async with house.client(secret) as client:
+            answer = await client.post(path, json=endpoint.example)
+            assert answer.status_code == 200, answer.text
+    [usage] = house.usage().values()
+    assert usage.requests >= 1
+    assert usage.tokens >= PROMPT
