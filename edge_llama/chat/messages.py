@@ -92,12 +92,14 @@ class TemplateOptions:
         date: today's date as the model is told it; None leaves it to the calendar.
         tools_in_user_message: functions are declared in the first user turn, not in the system's.
         others: variables of templates other than Llama 3.1's, by name.
+        continues: the last message, the assistant's, is not ended: the answer goes on with it.
     """
 
     builtin_tools: tuple[str, ...] | None = None
     date: str | None = None
     tools_in_user_message: bool = True
     others: Mapping[str, Any] = field(default_factory=dict)
+    continues: bool = False
 
 
 DEFAULT_OPTIONS = TemplateOptions()

@@ -17,7 +17,7 @@ from edge_llama.chat.embedding import Embedding
 from edge_llama.chat.engine import Engine, OutputStream
 from edge_llama.chat.infill import Infill, infill_prompt
 from edge_llama.chat.logprobs import TokenNames
-from edge_llama.chat.messages import AnswerRequest, ChatRequest, TextOrIds, TextRequest
+from edge_llama.chat.messages import AnswerRequest, ChatRequest, Role, TextOrIds, TextRequest
 from edge_llama.chat.meter import UsageMeter
 from edge_llama.chat.overflow import Dropped, fit
 from edge_llama.chat.template.prefix import shared_prefix
@@ -126,6 +126,7 @@ class ChatModel:
         Raises:
             UnsupportedParameter: the request is strict, or demands what is left out.
         """
+        _see_that_it_can_go_on(request)
         request = hinted(request) if self._prompts.schema_hint else request
         unused = [f"chat_template_kwargs.{n}" for n in template.unknown_arguments(request.template)]
         if unused and request.strict:
@@ -359,6 +360,23 @@ class ChatModel:
                 _check_generates(info)
                 self._template = await asyncio.to_thread(template_for, info, self._prompts)
             return self._template
+
+
+def _see_that_it_can_go_on(request: ChatRequest) -> None:
+    if not request.template.continues:
+        return
+    last = request.messages[-1]
+    if last.role is not Role.ASSISTANT or last.tool_calls or not last.content.strip():
+        raise InvalidValue(
+            "Only a text of the assistant at the end of the conversation can be continued.",
+            param="messages",
+        )
+    if request.options.grammar is not None:
+        raise InvalidValue(
+            "A text that is continued cannot be held to a form, which it has begun already. Leave "
+            "out the form, or the assistant's text at the end.",
+            param=request.options.grammar.param,
+        )
 
 
 @contextmanager

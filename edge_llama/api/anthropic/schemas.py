@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, FailFast, Field, PlainValidator, model_validator
@@ -30,7 +31,7 @@ from edge_llama.api.request.validation import (
     missing,
 )
 from edge_llama.chat.grammar.json_schema import json_schema_grammar
-from edge_llama.chat.messages import ChatRequest, Message, Role
+from edge_llama.chat.messages import ChatRequest, Message, Role, TemplateOptions
 from edge_llama.chat.tools.tool import CallMode, Tool, ToolChoice
 from edge_llama.engine.protocol.grammar import Grammar
 from edge_llama.engine.protocol.request import GenerationOptions
@@ -190,11 +191,6 @@ class MessagesRequest(Conversation, ConversationRequest):
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:
-        if self.messages[-1].role == "assistant":
-            raise invalid(
-                "must end with a user's turn: this server does not continue an assistant's text.",
-                field="messages",
-            )
         self.check_min_tokens(self.max_tokens)
         return self
 
@@ -204,8 +200,10 @@ class MessagesRequest(Conversation, ConversationRequest):
         Raises:
             RequestError: parameters are out of range, or do not fit together.
         """
+        messages = self.to_messages()
         return ChatRequest(
-            messages=self.to_messages(),
+            messages=messages,
+            template=TemplateOptions(continues=self._continues(messages)),
             tools=self.to_tools(),
             tool_choice=self.tool_choice.to_choice(),
             options=GenerationOptions(
@@ -218,6 +216,10 @@ class MessagesRequest(Conversation, ConversationRequest):
             overflow=self.context_overflow,
             schema_hint=self.told_schema(self._schema()),
         )
+
+    def _continues(self, messages: Sequence[Message]) -> bool:
+        """An assistant's text at the end is the begin of the answer."""
+        return bool(messages) and messages[-1].role is Role.ASSISTANT
 
     def _schema(self) -> JSONObject | None:
         form = None if self.output_config is None else self.output_config.format

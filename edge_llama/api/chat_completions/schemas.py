@@ -62,6 +62,8 @@ class ChatCompletionRequest(ConversationRequest):
     )
     function_call: ToolChoiceIn = ToolChoice()
     chat_template_kwargs: TemplateArgumentsField = TemplateArguments()
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
 
@@ -74,6 +76,10 @@ class ChatCompletionRequest(ConversationRequest):
         if self.return_progress and not self.stream:
             raise invalid("is only allowed when stream is true.", field="return_progress")
         self.check_min_tokens(self._max_tokens())
+        if self.continue_final_message and self.add_generation_prompt:
+            raise invalid(
+                "must be false to continue the last message.", field="add_generation_prompt"
+            )
         if self.tools and self.functions:
             raise invalid("are the old name of tools; give one of the two.", field="functions")
         return self
@@ -86,7 +92,7 @@ class ChatCompletionRequest(ConversationRequest):
         """
         tools = tuple(map(as_tool, functions_of(self.tools) + self.functions))
         choice = self._tool_choice()
-        template = self.chat_template_kwargs.to_options()
+        template = replace(self.chat_template_kwargs.to_options(), continues=self._continues())
         check_tools(tools, choice, template.builtin_tools or ())
         return ChatRequest(
             messages=tuple(message.to_message() for message in self.messages),
@@ -115,6 +121,20 @@ class ChatCompletionRequest(ConversationRequest):
 
     def _response_format(self) -> Grammar | None:
         return None if self.response_format is None else self.response_format.to_grammar()
+
+    def _continues(self) -> bool:
+        """Whether the answer goes on with the last message: as llama-server has it, one of the
+        assistant is continued unless the request says otherwise; vLLM asks for it.
+        """
+        if self.continue_final_message is not None:
+            return self.continue_final_message
+        last = self.messages[-1]
+        begun = last.role == "assistant" and any(text.strip() for text in last.content)
+        free = not (last.tool_calls or last.function_call or self.tools or self._formed())
+        return begun and free and self.add_generation_prompt is not True
+
+    def _formed(self) -> bool:
+        return self.form("response_format", self._response_format()) is not None
 
     def _schema(self) -> JSONObject | None:
         return None if self.response_format is None else self.response_format.told

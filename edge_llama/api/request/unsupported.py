@@ -18,13 +18,11 @@ HARMLESS_VALUES: dict[str, tuple[Any, ...]] = {
     "audio": (),
     "moderation": (),
     # of llama.cpp, vLLM and others
-    "add_generation_prompt": (True,),
     "add_special_tokens": (False,),
     "allowed_token_ids": ([],),
     "bad_words": ([],),
     "best_of": (1,),
     "chat_template": (),
-    "continue_final_message": (False,),
     "do_sample": (True,),
     "documents": ([],),
     "dry_multiplier": (0, 0.0),

@@ -96,6 +96,7 @@ class JinjaTemplate:
             "messages": list(_message_objects(messages)),
             "tools": [tool.definition for tool in tools] or None,
             "arguments": {n: v for n, v in arguments.items() if n not in unknown},
+            "answers": not options.continues,
         }
         mark = self._free_mark(_checked_json(conversation))
         try:
@@ -115,7 +116,8 @@ class JinjaTemplate:
         probe = {"type": "function", "function": {"name": PROBE, "parameters": {}}}
         asked = {"messages": [{"role": "user", "content": "Hi"}], "tools": [probe]}
         try:
-            return PROBE in self._rendered({**asked, "arguments": {}}, NONCHARACTERS[0])
+            probed = {**asked, "arguments": {}, "answers": True}
+            return PROBE in self._rendered(probed, NONCHARACTERS[0])
         except (InvalidValue, TemplateError):
             return True  # it wants another conversation, and may show them in that
 
@@ -136,7 +138,10 @@ class JinjaTemplate:
         raise InvalidValue("The messages use every Unicode noncharacter.", param="messages")
 
     def _segments(self, marked: Any, mark: str) -> Prompt:
-        return tuple(self._split(self._rendered(marked, mark), mark))
+        text = self._rendered(marked, mark)
+        if not marked["answers"]:
+            text = _up_to_the_end_of(marked["messages"][-1]["content"], text)
+        return tuple(self._split(text, mark))
 
     def _rendered(self, conversation: dict[str, Any], mark: str) -> str:
         process = self._tool_process if conversation["tools"] else self._process
@@ -160,6 +165,19 @@ def _mark(value: Any, mark: str, places: re.Pattern[str]) -> Any:
     if isinstance(value, list):
         return [_mark(item, mark, places) for item in value]
     return value
+
+
+def _up_to_the_end_of(content: str, text: str) -> str:
+    """What a template wrote, without all that ends its last message."""
+    begun = content.strip()
+    place = text.rfind(begun)
+    if place < 0:
+        raise InvalidValue(
+            "This model's chat template changes the text of the last message, so that it cannot be "
+            "continued. End the conversation with a user's message.",
+            param="messages",
+        )
+    return text[: place + len(begun)] + content[len(content.rstrip()) :]
 
 
 def _arguments(options: TemplateOptions) -> dict[str, Any]:

@@ -11,7 +11,7 @@ One line of JSON each way. First comes the template, then one conversation after
 ```
 {"template": str, "bos_token": str, "eos_token": str}    → {"text": ""} | {"error": str}
 {"messages": […], "tools": […] | null, "arguments": {…},  → {"text": str} | {"error": str}
- "mark": str, "today": str}                                  | {"refused": str}
+ "answers": bool, "mark": str, "today": str}                 | {"refused": str}
 ```
 
 The environment is that of transformers' `apply_chat_template`, but for the clock: it is midnight of
@@ -90,10 +90,11 @@ class Renderer:
         messages: list[Any],
         tools: list[Any] | None,
         arguments: dict[str, Any],
+        answers: bool,
         mark: str,
         today: str,
     ) -> str:
-        """The prompt, up to and with the header of the assistant's turn.
+        """The prompt, up to and with the header of the assistant's turn if it `answers`.
 
         Raises:
             TemplateRefusal: the template refused the conversation.
@@ -104,7 +105,7 @@ class Renderer:
         pieces: list[str] = []
         room = OUTPUT_LIMIT
         for piece in self._template.generate(
-            **{**arguments, "messages": messages, "tools": tools, "add_generation_prompt": True}
+            **{**arguments, "messages": messages, "tools": tools, "add_generation_prompt": answers}
         ):
             room -= len(piece)
             if room < 0:

@@ -97,9 +97,11 @@ def _segments(
         text = USER_TOOLS_HEADER + _definitions(tools) + _first_text(messages, start)
         yield from _turn("user", text)
         start += 1
-    for index, message in enumerate(messages[start:], start):
+    ended = messages[start:-1] if options.continues else messages[start:]
+    for index, message in enumerate(ended, start):
         yield from _message(message, options, f"messages[{index}]")
-    yield from _header("assistant", "\n\n")
+    begun = messages[-1].content.lstrip() if options.continues else ""
+    yield from _header("assistant", "\n\n" + begun)
 
 
 def _system_text(system: str, tools: Sequence[Tool], options: TemplateOptions) -> str:

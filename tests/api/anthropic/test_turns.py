@@ -107,7 +107,6 @@ def test_thinking_is_left_out() -> None:
             "messages[0].content[0]",
             "invalid_value",
         ),
-        ({"role": "assistant", "content": "Once upon"}, "messages", "invalid_value"),
     ],
 )
 def test_faults(turn: Any, param: str, code: str) -> None:

@@ -305,6 +305,7 @@ def test_a_child_that_ended_while_idle_is_replaced() -> None:
                 "messages": [1, 2],
                 "tools": None,
                 "arguments": {},
+                "answers": True,
                 "mark": "m",
                 "today": "2024-07-26",
             }
